@@ -1,0 +1,618 @@
+"""Settings, `generate`, `stream` and the next-token distribution.
+
+All three go through `model.generate` of transformers, so what a reader sees is what the library does.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import secrets
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from transformers import TopKLogitsWarper, TopPLogitsWarper
+
+from helpers.language import say
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessorList
+
+    from helpers.models import LanguageModel
+
+MAX_SEED = 2**63 - 1
+
+
+class SettingsError(ValueError):
+    """A setting or a prompt that cannot be used. `field` names it; the message says what is allowed."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How to generate. The defaults are the article's; `validate` of the fields happens on creation.
+
+    Lengths are in tokens and count the prompt. Ranges: `0 <= min_length <= max_length`, `top_k >= 0` (0 is off),
+    `0 < top_p <= 1` (1 is off), `temperature > 0`, `repetition_penalty > 0` (1 is off),
+    `num_return_sequences >= 1`. `seed` None draws one and notes it in the result. With `do_sample=False` the most
+    probable token is always taken, and top_k, top_p, temperature and seed play no part.
+
+    Raises:
+        SettingsError: a ValueError with the name of the field.
+    """
+
+    min_length: int = 50
+    max_length: int = 100
+    do_sample: bool = True
+    top_k: int = 500
+    top_p: float = 0.95
+    temperature: float = 1.0
+    repetition_penalty: float = 1.0
+    num_return_sequences: int = 3
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.do_sample, bool):
+            raise _bad("do_sample", self.do_sample, "True / False", "True or False")
+        for field, low, ja, en in (
+            ("min_length", 0, "0 以上の整数", "an integer of 0 or more"),
+            ("max_length", 1, "1 以上の整数", "an integer of 1 or more"),
+            ("top_k", 0, "0 以上の整数（0 は制限なし）", "an integer of 0 or more (0 is off)"),
+            ("num_return_sequences", 1, "1 以上の整数", "an integer of 1 or more"),
+        ):
+            self._set_integer(field, low, ja, en)
+        if self.seed is not None:
+            self._set_integer("seed", 0, "0 以上の整数か None", "an integer of 0 or more, or None")
+            if self.seed > MAX_SEED:
+                raise _bad("seed", self.seed, f"{MAX_SEED} 以下", f"at most {MAX_SEED}")
+        positive = ("0 より大きい数", "a number greater than 0")
+        self._set_number("temperature", math.inf, *positive)
+        self._set_number("repetition_penalty", math.inf, *positive)
+        self._set_number(
+            "top_p",
+            1.0,
+            "0 より大きく 1 以下の数（1 は制限なし）",
+            "a number greater than 0, at most 1 (1 is off)",
+        )
+        if self.min_length > self.max_length:
+            raise SettingsError(
+                "min_length",
+                say(
+                    f"min_length = {self.min_length} が max_length = {self.max_length} より大きくなっています。"
+                    "min_length を max_length 以下にしてください。",
+                    f"min_length = {self.min_length} is greater than max_length = {self.max_length}: "
+                    "make min_length at most max_length.",
+                ),
+            )
+
+    def _set_integer(self, field: str, low: int, ja: str, en: str) -> None:
+        value = getattr(self, field)
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise _bad(field, value, ja, en) from None
+        if isinstance(value, bool) or number < low:
+            raise _bad(field, value, ja, en)
+        object.__setattr__(self, field, number)
+
+    def _set_number(self, field: str, high: float, ja: str, en: str) -> None:
+        value = getattr(self, field)
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise _bad(field, value, ja, en)
+        number = float(value)
+        if not (0 < number <= high and math.isfinite(number)):
+            raise _bad(field, value, ja, en)
+        object.__setattr__(self, field, number)
+
+
+def _bad(field: str, value: object, ja: str, en: str) -> SettingsError:
+    shown = repr(value) if len(repr(value)) <= 40 else repr(value)[:40] + "…"
+    return SettingsError(
+        field,
+        say(
+            f"{field} = {shown} は使えません。{ja}を指定してください。",
+            f"{field} = {shown} cannot be used: give {en}.",
+        ),
+    )
+
+
+class Step(NamedTuple):
+    """One new token: its probability as the model computed it, and the one it was drawn with."""
+
+    token_id: int
+    raw: float
+    final: float
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One continuation. `text` and `token_ids` include the prompt; `stopped` is "eos", "max_length" or "user"."""
+
+    text: str
+    token_ids: list[int]
+    stopped: str
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What was generated: the prompt, the settings (with the seed that was used) and the sequences."""
+
+    prompt: str
+    settings: SamplingSettings
+    sequences: list[Sequence]
+
+
+class StreamEvent(NamedTuple):
+    """One new token of one sequence, and the text that became whole with it (it may be empty)."""
+
+    sequence: int
+    token_id: int
+    text: str
+
+
+def encode_prompt(
+    language_model: LanguageModel, prompt: str, settings: SamplingSettings | None = None
+) -> torch.Tensor:
+    """The prompt's ids, checked against the model and the settings before any work.
+
+    Returns:
+        input_ids, int64 of shape (1, number of tokens), on the model's device, without special tokens.
+
+    Raises:
+        SettingsError: the prompt is no text, empty or longer than the model can take, or `max_length` leaves no
+            room for a new token or is beyond the model's positions.
+    """
+    if not isinstance(prompt, str):
+        raise _bad("prompt", prompt, "文字列", "a string")
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            "prompt",
+            say(
+                f"prompt の {error.start + 1} 文字目は、文字として正しくありません。その文字を消してください。",
+                f"character {error.start + 1} of the prompt is half of a character pair, not text: remove it.",
+            ),
+        ) from error
+    ids = language_model.tokenizer.encode(prompt, add_special_tokens=False)
+    if not ids:
+        raise SettingsError(
+            "prompt",
+            say(
+                "prompt が空です。続きを書かせたい文章を 1 文字以上入れてください。",
+                "the prompt is empty: give at least one character to be continued.",
+            ),
+        )
+    limit = language_model.n_positions
+    if len(ids) >= limit:
+        raise SettingsError(
+            "prompt",
+            say(
+                f"prompt は {len(ids)} トークンで、このモデルが扱える {limit} トークンの中に続きを書く余地がありません。"
+                f"{len(ids) - limit + 1} トークン以上短くしてください。",
+                f"the prompt has {len(ids)} tokens; this model takes {limit} with the continuation: "
+                f"shorten it by at least {len(ids) - limit + 1} tokens.",
+            ),
+        )
+    if settings is not None:
+        if settings.max_length > limit:
+            raise SettingsError(
+                "max_length",
+                say(
+                    f"max_length = {settings.max_length} は、このモデルが扱える {limit} トークンを "
+                    f"{settings.max_length - limit} 超えています。{limit} 以下にしてください。",
+                    f"max_length = {settings.max_length} is {settings.max_length - limit} over the {limit} tokens "
+                    f"this model takes: give at most {limit}.",
+                ),
+            )
+        if settings.max_length <= len(ids):
+            raise SettingsError(
+                "max_length",
+                say(
+                    f"prompt だけで {len(ids)} トークンあり、max_length = {settings.max_length} では続きを書けません。"
+                    f"max_length は prompt も数えます。{len(ids) + 1} 以上にしてください。",
+                    f"the prompt alone has {len(ids)} tokens, so max_length = {settings.max_length} leaves no room: "
+                    f"max_length counts the prompt too; give at least {len(ids) + 1}.",
+                ),
+            )
+    return torch.tensor([ids], device=language_model.device)
+
+
+def generate_arguments(language_model: LanguageModel, settings: SamplingSettings) -> dict[str, Any]:
+    """The settings as the keyword arguments of `model.generate`, as the article writes them."""
+    arguments = asdict(settings)
+    del arguments["seed"]
+    if not settings.do_sample:
+        # transformers warns about settings that greedy search does not use.
+        for name in ("top_k", "top_p", "temperature"):
+            del arguments[name]
+        # Greedy search has one answer; transformers refuses to return it several times.
+        del arguments["num_return_sequences"]
+    tokenizer = language_model.tokenizer
+    return arguments | {
+        "pad_token_id": tokenizer.eos_token_id
+        if tokenizer.pad_token_id is None
+        else tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+
+
+def generate(
+    language_model: LanguageModel, prompt: str, settings: SamplingSettings | None = None
+) -> Generation:
+    """Continue a prompt with `model.generate`.
+
+    With one seed, on a CPU in float32, the same ids come from here, from `stream` and from
+    `torch.manual_seed(seed); model.generate(...)`. The caller's random state is left as it was.
+
+    Raises:
+        SettingsError: see `SamplingSettings` and `encode_prompt`; raised before any work.
+    """
+    settings = _with_seed(settings or SamplingSettings())
+    input_ids = encode_prompt(language_model, prompt, settings)
+    with _seeded(settings.seed, language_model.device):
+        output = language_model.model.generate(
+            input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            **generate_arguments(language_model, settings),
+            return_dict_in_generate=True,
+            output_scores=True,
+            output_logits=True,
+        )
+    new_ids = output.sequences[:, input_ids.shape[1] :]
+    raw = _chosen(output.logits, new_ids)
+    final = _chosen(output.scores, new_ids) if settings.do_sample else torch.ones_like(raw)
+    steps = [
+        [Step(*step) for step in zip(*columns, strict=True)]
+        for columns in zip(new_ids.tolist(), raw.tolist(), final.tolist(), strict=True)
+    ]
+    return _generation(language_model, prompt, settings, input_ids, steps)
+
+
+def _chosen(scores: tuple[torch.Tensor, ...], new_ids: torch.Tensor) -> torch.Tensor:
+    """The probability of each chosen token, shape (sequences, new tokens), from one (sequences, vocab) a step."""
+    columns = [step.softmax(-1).gather(1, new_ids[:, i : i + 1]) for i, step in enumerate(scores)]
+    return torch.cat(columns, dim=1)
+
+
+def stream(
+    language_model: LanguageModel,
+    prompt: str,
+    settings: SamplingSettings | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Generator[StreamEvent, None, Generation]:
+    """Continue a prompt token by token, all sequences side by side.
+
+    Yields one event for each new token and sequence. The texts of a sequence's events, joined, are its
+    continuation: Japanese comes character by character, and a character made of several tokens when it is whole.
+    Settings and prompt are checked by the call itself, before the first event is asked for.
+
+    Args:
+        should_stop: asked before each step; True ends the generation and keeps what was written ("user").
+
+    Returns:
+        The `Generation`, as the generator's return value (`generation = yield from stream(...)`).
+
+    Raises:
+        SettingsError: see `SamplingSettings` and `encode_prompt`.
+        FloatingPointError: the model computed NaN.
+    """
+    settings = _with_seed(settings or SamplingSettings())
+    input_ids = encode_prompt(language_model, prompt, settings)
+    return _stream(language_model, prompt, settings, input_ids, should_stop)
+
+
+def _stream(
+    language_model: LanguageModel,
+    prompt: str,
+    settings: SamplingSettings,
+    input_ids: torch.Tensor,
+    should_stop: Callable[[], bool],
+) -> Generator[StreamEvent, None, Generation]:
+    tokenizer = language_model.tokenizer
+    texts: list[_GrowingText] = []
+    steps: list[list[Step]] = []
+    for row in _token_steps(language_model, settings, input_ids):
+        if not steps:
+            steps = [[] for _ in row]
+            texts = [_GrowingText(tokenizer, input_ids[0].tolist()) for _ in row]
+        for i, step in enumerate(row):
+            if step is not None:
+                steps[i].append(step)
+                yield StreamEvent(i, step.token_id, texts[i].add(step.token_id))
+        if should_stop():
+            break
+    return _generation(language_model, prompt, settings, input_ids, steps)
+
+
+def _token_steps(
+    language_model: LanguageModel, settings: SamplingSettings, input_ids: torch.Tensor
+) -> Iterator[list[Step | None]]:
+    """`model.generate`, one step at a time: for each sequence its new token, None once it has ended.
+
+    transformers prepares everything (processors, cache, one row a sequence) and hands it to our loop.
+    """
+    random_state: dict[str, Any] = {}
+
+    def step_by_step(
+        model: Any,
+        input_ids: torch.Tensor,
+        logits_processor: LogitsProcessorList,
+        stopping_criteria: Any,
+        generation_config: Any,
+        **model_kwargs: Any,
+    ) -> Iterator[list[Step | None]]:
+        cache = model_kwargs.get("past_key_values")
+        pad = generation_config.pad_token_id
+        unfinished = torch.ones(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+        new_ids = input_ids
+        while unfinished.any():
+            # Nothing global may stay changed while the caller has control, between two tokens.
+            with torch.no_grad(), _seeded(settings.seed, language_model.device, random_state):
+                # One prompt, the same for every row: nothing is padded, so no mask is needed.
+                output = model(input_ids=new_ids, past_key_values=cache, use_cache=True)
+                cache = output.past_key_values
+                logits = output.logits[:, -1].to(copy=True, dtype=torch.float32)
+                _refuse_nan(logits)
+                scores = logits_processor(input_ids, logits)
+                if generation_config.do_sample:
+                    final = scores.softmax(-1)
+                    new_ids = torch.multinomial(final, num_samples=1)
+                    chosen = final.gather(1, new_ids)
+                else:
+                    new_ids = scores.argmax(-1, keepdim=True)
+                    chosen = torch.ones_like(new_ids, dtype=torch.float32)
+                raw = logits.softmax(-1).gather(1, new_ids)
+                new_ids = torch.where(unfinished[:, None], new_ids, pad)
+                input_ids = torch.cat([input_ids, new_ids], dim=1)
+                columns = zip(
+                    unfinished.tolist(),
+                    new_ids[:, 0].tolist(),
+                    raw[:, 0].tolist(),
+                    chosen[:, 0].tolist(),
+                    strict=True,
+                )
+                row = [Step(*step) if alive else None for alive, *step in columns]
+                unfinished = unfinished & ~stopping_criteria(input_ids, None)
+            yield row
+
+    return _prepared(language_model, settings, input_ids, step_by_step)
+
+
+def _prepared(
+    language_model: LanguageModel,
+    settings: SamplingSettings,
+    input_ids: torch.Tensor,
+    loop: Callable[..., Any],
+) -> Any:
+    """What `loop` returns when `model.generate` calls it in place of its own, with all it has prepared."""
+    return language_model.model.generate(
+        input_ids,
+        attention_mask=torch.ones_like(input_ids),
+        **generate_arguments(language_model, settings),
+        custom_generate=loop,
+    )
+
+
+class _GrowingText:
+    """The text of a sequence as far as it is whole, for tokens that come one at a time."""
+
+    def __init__(self, tokenizer: Any, prompt_ids: list[int]) -> None:
+        self.tokenizer = tokenizer
+        self.ids = list(prompt_ids)
+        self.shown = len(tokenizer.decode(self.ids, skip_special_tokens=True))
+
+    def add(self, token_id: int) -> str:
+        self.ids.append(token_id)
+        text = self.tokenizer.decode(self.ids, skip_special_tokens=True)
+        # A character spread over several byte tokens decodes to U+FFFD until its last one is there.
+        if text.endswith("\ufffd"):
+            return ""
+        new = text[self.shown :]
+        self.shown = len(text)
+        return new
+
+
+def _generation(
+    language_model: LanguageModel,
+    prompt: str,
+    settings: SamplingSettings,
+    input_ids: torch.Tensor,
+    steps: list[list[Step]],
+) -> Generation:
+    tokenizer = language_model.tokenizer
+    eos = tokenizer.eos_token_id
+    sequences = []
+    for row in steps:
+        ids = [step.token_id for step in row]
+        if eos in ids:
+            # Behind its end a sequence is only padded, until the longest one is done.
+            row = row[: ids.index(eos) + 1]
+        token_ids = input_ids[0].tolist() + [step.token_id for step in row]
+        if eos in ids:
+            stopped = "eos"
+        else:
+            stopped = "max_length" if len(token_ids) >= settings.max_length else "user"
+        text = tokenizer.decode(token_ids, skip_special_tokens=True)
+        sequences.append(Sequence(text, token_ids, stopped, row))
+    return Generation(prompt, settings, sequences)
+
+
+def _with_seed(settings: SamplingSettings) -> SamplingSettings:
+    return (
+        settings if settings.seed is not None else replace(settings, seed=secrets.randbelow(2**32))
+    )
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device, state: dict[str, Any] | None = None) -> Iterator[None]:
+    """Draw from a generator of our own: seeded, or gone on with from `state`; the caller's is put back after."""
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        if state:
+            torch.set_rng_state(state["cpu"])
+            if cuda:
+                torch.cuda.set_rng_state(state["cuda"], device)
+        else:
+            torch.manual_seed(seed)
+        yield
+        if state is not None:
+            state["cpu"] = torch.get_rng_state()
+            if cuda:
+                state["cuda"] = torch.cuda.get_rng_state(device)
+
+
+def _refuse_nan(logits: torch.Tensor) -> None:
+    if torch.isnan(logits).any():
+        raise FloatingPointError(
+            say(
+                "モデルの計算結果が NaN（数ではない値）になりました。重みが壊れているか、dtype が合っていません。"
+                "モデルを読み込み直してください。",
+                "the model computed NaN (not a number): its weights are damaged or its dtype does not fit; "
+                "load the model again.",
+            )
+        )
+
+
+class Candidate(NamedTuple):
+    """One possible next token. `cut_by` is None if it can be drawn, else what removed it.
+
+    That is "top_k", "top_p", or "min_length" for the end token `</s>` while the text is shorter than that.
+    """
+
+    token_id: int
+    piece: str
+    raw: float
+    final: float
+    cut_by: str | None
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """All possible next tokens, the most probable (raw) first. Arrays have one entry per token of the vocabulary.
+
+    `token_ids` is int64, `raw` (softmax of the logits) and `final` (what is drawn from) are float32;
+    `cut` maps "top_k", "top_p" and "min_length" to a mask of the tokens that step removed.
+    """
+
+    tokenizer: Any
+    token_ids: torch.Tensor
+    raw: torch.Tensor
+    final: torch.Tensor
+    cut: dict[str, torch.Tensor]
+
+    def head(self, n: int) -> list[Candidate]:
+        """The n most probable candidates."""
+        ids = self.token_ids[:n].tolist()
+        cut_by: list[str | None] = [None] * len(ids)
+        for name, mask in self.cut.items():
+            for i in mask[:n].nonzero().flatten().tolist():
+                cut_by[i] = name
+        pieces = self.tokenizer.convert_ids_to_tokens(ids)
+        columns = (ids, pieces, self.raw[:n].tolist(), self.final[:n].tolist(), cut_by)
+        return [Candidate(*row) for row in zip(*columns, strict=True)]
+
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        """All candidates, the most probable (raw) first."""
+        return self.head(len(self.token_ids))
+
+    def removed(self, name: str) -> int:
+        """How many tokens a step ("top_k", "top_p", "min_length") removed."""
+        return int(self.cut[name].sum()) if name in self.cut else 0
+
+    @property
+    def kept(self) -> int:
+        """How many tokens can be drawn."""
+        return int((self.final > 0).sum())
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of the final distribution in bits: log2 of the effective number of choices."""
+        return _entropy(self.final)
+
+    @property
+    def raw_entropy(self) -> float:
+        """Entropy of the model's own distribution in bits, before any setting acts."""
+        return _entropy(self.raw)
+
+
+def _entropy(probabilities: torch.Tensor) -> float:
+    p = probabilities.double()
+    return float(-torch.xlogy(p, p).sum() / math.log(2))
+
+
+def next_token_logits(language_model: LanguageModel, input_ids: torch.Tensor) -> torch.Tensor:
+    """Run the model once: its logits for the token after `input_ids` (1, tokens), float32 of shape (1, vocab)."""
+    with torch.no_grad():
+        logits = language_model.model(input_ids=input_ids).logits[:, -1].float()
+    _refuse_nan(logits)
+    return logits
+
+
+def next_token_distribution(
+    language_model: LanguageModel,
+    prompt: str,
+    settings: SamplingSettings | None = None,
+) -> Distribution:
+    """The distribution that the first new token is drawn from, before and after the settings.
+
+    Raises:
+        SettingsError: see `SamplingSettings` and `encode_prompt`.
+    """
+    settings = settings or SamplingSettings()
+    input_ids = encode_prompt(language_model, prompt, settings)
+    return distribution_from_logits(
+        language_model, input_ids, next_token_logits(language_model, input_ids), settings
+    )
+
+
+def distribution_from_logits(
+    language_model: LanguageModel,
+    input_ids: torch.Tensor,
+    logits: torch.Tensor,
+    settings: SamplingSettings,
+) -> Distribution:
+    """As `next_token_distribution`, from logits (1, vocab) already at hand: the model is not run.
+
+    The processors are those that `model.generate` itself builds for these settings, asked one by one which
+    tokens they remove. Greedy search is shown as what it is equal to, top_k = 1.
+    """
+    if not settings.do_sample:
+        settings = replace(settings, do_sample=True, top_k=1, top_p=1.0, temperature=1.0)
+
+    def processors(
+        model: Any, input_ids: Any, logits_processor: LogitsProcessorList, **_: Any
+    ) -> Any:
+        return logits_processor
+
+    one = replace(settings, num_return_sequences=1)
+    scores = logits
+    cut: dict[str, torch.Tensor] = {}
+    for processor in _prepared(language_model, one, input_ids, processors):
+        before, scores = scores, processor(input_ids, scores)
+        removed = (scores[0] == -math.inf) & (before[0] != -math.inf)
+        if isinstance(processor, TopKLogitsWarper):
+            cut["top_k"] = removed
+        elif isinstance(processor, TopPLogitsWarper):
+            cut["top_p"] = removed
+        elif removed.any():
+            cut["min_length"] = removed
+    raw, order = logits[0].softmax(-1).sort(descending=True, stable=True)
+    return Distribution(
+        tokenizer=language_model.tokenizer,
+        token_ids=order.cpu(),
+        raw=raw.cpu(),
+        final=scores[0].softmax(-1)[order].cpu(),
+        cut={name: mask[order].cpu() for name, mask in cut.items()},
+    )

@@ -1,0 +1,110 @@
+"""SentencePiece exactly as the model was trained with it, behind a transformers tokenizer.
+
+Why not `T5Tokenizer`, as rinna's model cards say? Since transformers 5 it assumes T5's own order of special
+tokens (`<unk>` is 2). In rinna's files `<unk>` is 0 and 2 is `</s>`: every unknown character would silently
+become "end of text". It also ignores `do_lower_case`. Here the ids come from the `sentencepiece` library itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from transformers.tokenization_utils_sentencepiece import SentencePieceBackend
+
+from helpers import BUNDLED_MODEL
+from helpers.hub import local_folder
+from helpers.language import say
+
+
+class SentencePieceTokenizer(SentencePieceBackend):
+    """A transformers tokenizer whose ids are those of the model's `spiece.model`.
+
+    The text of a special token that somebody typed ("</s>") is ordinary text here. `encode` appends `</s>`
+    as T5Tokenizer does, unless `add_special_tokens=False`.
+    """
+
+    vocab_files_names: ClassVar = {"vocab_file": "spiece.model"}
+    model_input_names: ClassVar = ["input_ids", "attention_mask"]
+
+    def __init__(self, vocab_file: str, do_lower_case: bool = False, **kwargs) -> None:
+        self.do_lower_case = do_lower_case
+        # T5's sentinel tokens <extra_id_N> are no part of a GPT-2 vocabulary.
+        kwargs.pop("extra_ids", None)
+        kwargs["split_special_tokens"] = True
+        kwargs["special_tokens_pattern"] = "eos"
+        kwargs["legacy"] = True
+        super().__init__(vocab_file=vocab_file, do_lower_case=do_lower_case, **kwargs)
+
+    def prepare_text(self, text: str) -> str:
+        """The text as SentencePiece gets it: in lower case where the model was trained so."""
+        return text.lower() if self.do_lower_case else text
+
+    def tokenize(self, text: str, **kwargs) -> list[str]:
+        """The pieces of a text. Unlike the base class, pieces of unknown characters read `<unk>`.
+
+        The base class would look the pieces' text up again, and unknown characters that happen to spell a
+        special token would turn into it.
+        """
+        return self.sp_model.id_to_piece(self.sp_model.encode(self.prepare_text(text)))
+
+    def _decode(
+        self, token_ids: int | list[int], skip_special_tokens: bool = False, **kwargs
+    ) -> str:
+        # transformers strips the ends of the text; sentencepiece itself loses nothing.
+        ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
+        special = set(self.all_special_ids)
+        if skip_special_tokens:
+            return self.sp_model.decode([i for i in ids if i not in special])
+        parts: list[str | list[int]] = [[]]
+        for i in ids:
+            if i in special:
+                parts += [self.convert_ids_to_tokens(i), []]
+            else:
+                parts[-1].append(i)
+        return "".join(p if isinstance(p, str) else self.sp_model.decode(p) for p in parts)
+
+
+def load_tokenizer(name_or_path: str | Path = BUNDLED_MODEL) -> SentencePieceTokenizer:
+    """Load the tokenizer of a model in rinna's layout (a `spiece.model` and its `tokenizer_config.json`).
+
+    Args:
+        name_or_path: "aozora-mini", a folder, or a hub id such as "rinna/japanese-gpt-1b".
+
+    Returns:
+        A transformers tokenizer whose ids equal those of the `sentencepiece` library on any text.
+
+    Raises:
+        ValueError: the name is none of these, or there is no `spiece.model`: the model is in another layout.
+        ModelUnavailable: an OSError; the files cannot be had.
+    """
+    folder = local_folder(name_or_path, weights=False)
+    if not (folder / "spiece.model").is_file():
+        raise ValueError(
+            say(
+                f"{name_or_path} に spiece.model がありません。"
+                "rinna/japanese-gpt-1b と同じ配置（SentencePiece）のモデルを指定してください。",
+                f"{name_or_path} has no spiece.model: "
+                "give a model in the layout of rinna/japanese-gpt-1b (SentencePiece).",
+            )
+        )
+    return SentencePieceTokenizer.from_pretrained(folder)
+
+
+class Piece(NamedTuple):
+    """One token of a text: the part of the text it covers (`▁` marks a space or the beginning), its piece and id."""
+
+    surface: str
+    piece: str
+    token_id: int
+
+
+def split_pieces(tokenizer: SentencePieceTokenizer, text: str) -> list[Piece]:
+    """The tokens of a text, each with the (normalised) characters it covers: those of `<unk>` stay readable."""
+    proto = tokenizer.sp_model.encode(tokenizer.prepare_text(text), out_type="immutable_proto")
+    return [Piece(p.piece, tokenizer.sp_model.id_to_piece(p.id), p.id) for p in proto.pieces]
+
+
+def normalize(tokenizer: SentencePieceTokenizer, text: str) -> str:
+    """The text after the tokenizer's own normalisation (`nmt_nfkc` in rinna's models), as the model sees it."""
+    return tokenizer.sp_model.normalize(tokenizer.prepare_text(text)).replace("▁", " ").strip(" ")
