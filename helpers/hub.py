@@ -33,7 +33,7 @@ def local_folder(name: str | Path, weights: bool = True) -> Path:
     """
     if str(name) == BUNDLED_MODEL:
         return BUNDLED_PATH
-    if Path(name).is_dir():
+    if str(name) and Path(name).is_dir():
         return Path(name)
     author, slash, model = str(name).partition("/")
     if not (author and slash and model) or "/" in model or author in (".", "..", "~"):
@@ -58,9 +58,7 @@ def _download(name: str, weights: bool) -> Path:
     try:
         info = HfApi().model_info(name, timeout=TIMEOUT)
         names = [file.rfilename for file in info.siblings or []]
-        return Path(
-            snapshot_download(name, revision=info.sha, allow_patterns=_wanted(names, weights))
-        )
+        return Path(snapshot_download(name, allow_patterns=_wanted(names, weights)))
     except (OSError, HTTPError, ValueError) as error:
         if folder := _cached(name, weights):
             return folder
@@ -77,16 +75,14 @@ def _wanted(names: list[str], weights: bool) -> list[str]:
 
 def _cached(name: str, weights: bool) -> Path | None:
     """The folder of an earlier download, if what is needed is whole."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub import try_to_load_from_cache
 
-    try:
-        folder = Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError):
+    file = try_to_load_from_cache(name, "spiece.model")
+    if not isinstance(file, str):
         return None
+    folder = Path(file).parent
     has_weights = any(folder.glob("model*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
-    whole = (folder / "spiece.model").exists() and (has_weights or not weights)
-    return folder if whole else None
+    return folder if has_weights or not weights else None
 
 
 def hub_problem(name: str) -> str | None:

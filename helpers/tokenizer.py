@@ -101,8 +101,10 @@ class Piece(NamedTuple):
 
 def split_pieces(tokenizer: SentencePieceTokenizer, text: str) -> list[Piece]:
     """The tokens of a text, each with the (normalised) characters it covers: those of `<unk>` stay readable."""
-    proto = tokenizer.sp_model.encode(tokenizer.prepare_text(text), out_type="immutable_proto")
-    return [Piece(p.piece, tokenizer.sp_model.id_to_piece(p.id), p.id) for p in proto.pieces]
+    text, sp = tokenizer.prepare_text(text), tokenizer.sp_model
+    # As strings, sentencepiece shows the characters themselves where the id is that of <unk>.
+    surfaces, ids = sp.encode(text, out_type=str), sp.encode(text, out_type=int)
+    return [Piece(*row) for row in zip(surfaces, sp.id_to_piece(ids), ids, strict=True)]
 
 
 def normalize(tokenizer: SentencePieceTokenizer, text: str) -> str:

@@ -1,0 +1,202 @@
+"""The catalogue, choosing and loading: `pytest tests/test_models.py`. The hub is one on 127.0.0.1."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from local_hub import serve
+from rinna_layout import make_model, raw
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+import helpers.models
+from helpers import BUNDLED_MODEL, BUNDLED_PATH
+from helpers.device import DeviceChoice
+from helpers.hub import ModelUnavailable
+from helpers.models import CATALOGUE, LARGE_MODEL, choose_model, count_parameters, load_model
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU = DeviceChoice(torch.device("cpu"), torch.float32, "")
+T4 = DeviceChoice(torch.device("cuda"), torch.float16, "")
+
+
+@pytest.mark.parametrize("inner", [None, 96])
+def test_parameters_counted_from_the_config_are_those_of_the_model(inner):
+    config = GPT2Config(
+        vocab_size=50, n_positions=16, n_embd=32, n_layer=3, n_head=2, n_inner=inner
+    )
+    assert count_parameters(config.to_dict()) == GPT2LMHeadModel(config).num_parameters()
+
+
+def test_the_catalogue_has_the_published_sizes():
+    millions = {name: info.parameters / 1e6 for name, info in CATALOGUE.items()}
+    assert millions["rinna/japanese-gpt2-xsmall"] == pytest.approx(37, abs=0.5)
+    assert millions["rinna/japanese-gpt2-small"] == pytest.approx(110, abs=0.5)
+    assert millions["rinna/japanese-gpt2-medium"] == pytest.approx(336, abs=0.5)
+    assert millions[LARGE_MODEL] == pytest.approx(1300, abs=50)
+    assert CATALOGUE[LARGE_MODEL].download_bytes == pytest.approx(2.6e9, rel=0.02)
+
+
+def test_reading_the_catalogue_loads_neither_torch_nor_transformers():
+    code = (
+        "import sys, helpers.models; print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_bundled_model_loads_as_the_article_would():
+    lm = load_model(BUNDLED_MODEL, device="cpu")
+    assert lm.dtype == torch.float32
+    assert {p.dtype for p in lm.model.parameters()} == {torch.float32}
+    assert not lm.model.training
+    plain = AutoModelForCausalLM.from_pretrained(BUNDLED_PATH, dtype=torch.float32)
+    ids = torch.tensor([lm.tokenizer.encode("雪国", add_special_tokens=False)])
+    with torch.no_grad():
+        assert torch.equal(lm.model(ids).logits, plain(ids).logits)
+    assert CATALOGUE[BUNDLED_MODEL].parameters == plain.num_parameters()
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
+@pytest.mark.parametrize("layout", ["gpt2", "gpt-1b"])
+def test_a_half_precision_folder_runs_in_float32_on_a_cpu(tmp_path, layout, safe):
+    folder = make_model(tmp_path / "模型 1", layout, dtype=torch.float16, safe=safe)
+    lm = load_model(folder, device="cpu")
+    assert {p.dtype for p in lm.model.parameters()} == {torch.float32}
+    assert lm.tokenizer.eos_token_id == raw(folder).eos_id()
+
+
+@pytest.fixture
+def no_hub(monkeypatch):
+    monkeypatch.setattr(helpers.models, "hub_problem", lambda name: "no hub")
+
+
+@pytest.fixture
+def free_memory(monkeypatch):
+    """Make torch report free GPU memory, in bytes."""
+    monkeypatch.delenv("HELPERS_MODEL", raising=False)
+
+    def pretend(free: float) -> None:
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(free), int(16e9)))
+
+    return pretend
+
+
+def test_auto_takes_the_large_model_where_a_gpu_holds_it_and_the_hub_answers(
+    free_memory, monkeypatch
+):
+    free_memory(15e9)
+    monkeypatch.setattr(helpers.models, "hub_problem", lambda name: None)
+    assert choose_model(T4)[0] == LARGE_MODEL
+
+
+def test_auto_takes_the_bundled_model_without_a_gpu(monkeypatch):
+    monkeypatch.delenv("HELPERS_MODEL", raising=False)
+    name, reason = choose_model(CPU)
+    assert name == BUNDLED_MODEL
+    assert "GPU" in reason
+
+
+def test_auto_takes_the_bundled_model_when_the_gpu_is_full(free_memory):
+    free_memory(1e9)
+    name, reason = choose_model(T4)
+    assert name == BUNDLED_MODEL
+    assert "1.0 GB" in reason
+
+
+def test_auto_takes_the_bundled_model_without_the_hub(free_memory, no_hub):
+    free_memory(15e9)
+    name, reason = choose_model(T4)
+    assert name == BUNDLED_MODEL
+    assert "no hub" in reason
+
+
+def test_a_classroom_decides_what_auto_is(monkeypatch, tmp_path, capsys):
+    folder = make_model(tmp_path / "class")
+    monkeypatch.setenv("HELPERS_MODEL", str(folder))
+    lm = load_model("auto", device="cpu")
+    assert lm.name == str(folder)
+    assert "HELPERS_MODEL" in lm.reason
+    said = capsys.readouterr().out
+    assert "HELPERS_MODEL" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["", "gpt-1b", "a/b/c", "../nowhere", "rinna/", "/no/such/folder"])
+def test_an_unknown_name_is_refused_with_what_is_allowed(name):
+    with pytest.raises(ValueError, match=BUNDLED_MODEL):
+        load_model(name)
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(ValueError, match="torch"):
+        load_model(BUNDLED_MODEL, engine="onnx")
+
+
+@pytest.mark.parametrize("broken", ["model.safetensors", "config.json"])
+def test_a_broken_folder_is_named(tmp_path, broken):
+    folder = make_model(tmp_path / "broken")
+    (folder / broken).write_bytes(b"{ not what it should be")
+    with pytest.raises(ModelUnavailable, match="broken") as caught:
+        load_model(folder)
+    assert caught.value.__cause__ is not None
+
+
+def test_a_folder_without_weights_is_named(tmp_path):
+    folder = make_model(tmp_path / "empty")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelUnavailable, match="empty"):
+        load_model(folder)
+
+
+def run_cli(home: Path, endpoint: str, *arguments: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str(home),
+        "HELPERS_LANG": "en",
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    environment.pop("HF_HUB_OFFLINE", None)
+    command = [sys.executable, "-m", "helpers.generate", "雪国", *arguments]
+    return subprocess.run(
+        command, capture_output=True, cwd=ROOT, env=environment, timeout=120, encoding="utf-8"
+    )
+
+
+NAME = "rinna/japanese-gpt2-xsmall"
+SHORT = ("--model", NAME, "--min-length", "0", "--max-length", "20", "--seed", "1", "--json")
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
+def test_a_model_comes_from_the_hub_and_then_from_the_cache(tmp_path, safe):
+    folder = make_model(tmp_path / "hub", do_lower_case=True, safe=safe)
+    home = tmp_path / "home"
+    with serve({NAME: folder}) as endpoint:
+        first = run_cli(home, endpoint, *SHORT)
+    assert first.returncode == 0, first.stderr
+    answer = json.loads(first.stdout)
+    assert answer["model"] == NAME
+    assert answer["sequences"][0]["token_ids"][:2] == raw(folder).encode("雪国")[:2]
+    # The hub is gone: the same address, nobody there.
+    second = run_cli(home, endpoint, *SHORT)
+    assert second.returncode == 0, second.stderr
+    assert json.loads(second.stdout)["sequences"] == answer["sequences"]
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+def test_a_hub_that_refuses_is_one_sentence(tmp_path, status):
+    with serve({}, status) as endpoint:
+        done = run_cli(tmp_path, endpoint, *SHORT)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert NAME in done.stderr and BUNDLED_MODEL in done.stderr and str(status) in done.stderr
+
+
+def test_no_hub_at_all_is_one_sentence(tmp_path):
+    done = run_cli(tmp_path, "http://127.0.0.1:9", *SHORT)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert NAME in done.stderr and BUNDLED_MODEL in done.stderr
