@@ -1,0 +1,34 @@
+"""What all test files share: the browser they start, and how long each lesson took."""
+
+from pathlib import Path
+
+import pytest
+
+from tools.browser import FLAGS, find_browser
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """pytest-playwright's launch arguments, with a browser that this machine has."""
+    browser = find_browser()
+    if browser is None:
+        pytest.fail("No Chromium or Chrome here: python -m tools.browser adds one.")
+    return {**browser_type_launch_args, "executable_path": str(browser), "args": FLAGS}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Close the run with the time that each executed lesson took."""
+    times = [
+        (report.duration, name)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for key, name in report.user_properties
+        if key == "lesson"
+    ]
+    if times:
+        terminalreporter.section("time of each lesson")
+        for seconds, name in sorted(times, key=lambda row: row[1]):
+            terminalreporter.write_line(f"{name:24} {seconds:6.1f} s")

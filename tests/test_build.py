@@ -1,0 +1,337 @@
+"""The builder and its checks, on small lessons made here: `pytest tests/test_build.py`.
+
+Every check is shown a notebook with the fault it looks for: a check that cannot fail is worth nothing.
+"""
+
+import base64
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from tools import build_lessons, check_notebooks
+from tools.execution import WIDGET, execute, tidy
+from tools.lessons import EDITIONS, build, title
+
+OFFLINE = Path(__file__).parent / "offline"
+
+FIRST = """\
+# %% [markdown] lang="ja"
+# # 第一課
+# {{badge}}
+
+# %% [markdown] lang="en"
+# # Lesson one
+# {{badge}}
+
+# %%
+LANG = "ja"
+# {{setup}}
+
+# %% tags=["varies"]
+import time
+
+time.time()
+
+# %% [markdown] lang="ja"
+# 終わりです。{{nav}}
+
+# %% [markdown] lang="en"
+# The end. {{nav}}
+"""
+SECOND = FIRST.replace("第一課", "第二課").replace("Lesson one", "Lesson two")
+SOUND = """\
+from IPython.display import HTML, display
+
+print("雪")
+display(HTML("<b>雪国</b>"))
+"""
+
+
+@pytest.fixture
+def lessons(tmp_path: Path) -> list[Path]:
+    """The sources of two lessons in a folder of their own."""
+    paths = [tmp_path / "01_first.py", tmp_path / "02_second.py"]
+    for path, text in zip(paths, (FIRST, SECOND), strict=True):
+        path.write_text(text, encoding="utf-8")
+    return paths
+
+
+def notebook_of(*sources: str, tags: list[str] | None = None) -> NotebookNode:
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    for place, cell in enumerate(cells):
+        cell["id"] = f"{place:012x}"
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def prose(text: str) -> NotebookNode:
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    notebook = notebook_of(SOUND)
+    execute(notebook, tmp_path_factory.mktemp("run"))
+    return notebook
+
+
+# Building
+
+
+def test_editions_share_code_and_ids(lessons: list[Path]):
+    japanese, english = (build(lessons[0], edition) for edition in EDITIONS)
+    assert [c.id for c in japanese.cells] == [c.id for c in english.cells]
+    assert japanese.cells[0].source.startswith("# 第一課")
+    assert english.cells[0].source.startswith("# Lesson one")
+    code = [n.cells[1].source.splitlines() for n in (japanese, english)]
+    assert [pair for pair in zip(*code, strict=True) if pair[0] != pair[1]] == [
+        ('LANG = "ja"', 'LANG = "en"')
+    ]
+    assert japanese.cells[2] == english.cells[2]
+    for notebook in (japanese, english):
+        nbformat.validate(notebook)
+        assert check_notebooks.metadata_problems(notebook) == []
+
+
+def test_ids_survive_a_new_cell_and_a_repeated_one(lessons: list[Path]):
+    before = {c.source: c.id for c in build(lessons[0], "ja").cells}
+    text = FIRST.replace("# %% tags", "# %%\nx = 1\n\n# %%\nx = 1\n\n# %% tags")
+    lessons[0].write_text(text, encoding="utf-8")
+    cells = build(lessons[0], "ja").cells
+    assert {c.source: c.id for c in cells if c.source in before} == before
+    assert len({c.id for c in cells}) == len(cells) == len(before) + 2
+
+
+def test_navigation_links_the_neighbours(lessons: list[Path]):
+    assert "[第二課](02_second.ipynb)" in build(lessons[0], "ja").cells[-1].source
+    last = build(lessons[1], "en").cells[-1].source
+    assert "[Lesson one](01_first.ipynb)" in last
+    assert "notebooks/en/01_first.ipynb" in last
+    assert title(lessons[1], "en") == "Lesson two"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('lang="en"', 'lang="fr"', 'lang="ja" and right after it'),
+        ("# The end. {{nav}}", "# {{navi}}", "unknown placeholder {{navi}}"),
+        ('LANG = "ja"', 'LANG = "en"', "0 lines read LANG"),
+        ("import time", 'LANG = "ja"', "2 lines read LANG"),
+        ("# # Lesson one", "# Lesson one", "must open with '# ' and the title"),
+    ],
+)
+def test_a_broken_convention_is_named(lessons: list[Path], old: str, new: str, sentence: str):
+    lessons[0].write_text(FIRST.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"01_first\.py") as raised:
+        for path in lessons:
+            build(path, "en")
+    assert sentence in str(raised.value)
+
+
+def test_an_unknown_lesson_is_refused(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        build_lessons.main(["99_nothing"])
+    assert "no lesson 99_nothing; there are" in capsys.readouterr().err
+
+
+def test_a_rebuild_changes_nothing(lessons: list[Path], tmp_path: Path):
+    """Not even the time that the varying cell prints; a lesson that fails is not written."""
+    built = tmp_path / "notebooks" / "01_first.ipynb"
+    assert build_lessons.build_and_write(lessons[0], "ja", tmp_path) == []
+    before = built.read_bytes()
+    assert build_lessons.build_and_write(lessons[0], "ja", tmp_path) == []
+    assert built.read_bytes() == before
+    for fault in ("import warnings; warnings.warn('old')", "1 / 0"):
+        lessons[0].write_text(FIRST.replace("time.time()", fault), encoding="utf-8")
+        assert len(build_lessons.build_and_write(lessons[0], "ja", tmp_path)) == 1
+        assert built.read_bytes() == before
+
+
+# Executing
+
+
+def test_execution_keeps_what_shows(executed: NotebookNode):
+    stream, shown = executed.cells[0].outputs
+    assert (stream.name, stream.text) == ("stdout", "雪\n")
+    assert shown.data["text/html"] == "<b>雪国</b>"
+    assert check_notebooks.output_problems(executed) == []
+    assert check_notebooks.metadata_problems(executed) == []
+
+
+def test_an_exception_ends_the_build(tmp_path: Path):
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        execute(notebook_of("1 / 0"), tmp_path)
+
+
+def test_an_error_inside_an_output_widget_is_found(tmp_path: Path):
+    source = "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n    1 / 0\nout"
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        execute(notebook_of(source), tmp_path)
+
+
+def test_widget_views_go_and_what_stands_beside_them_stays():
+    notebook = notebook_of("x")
+    view = {"text/plain": "IntSlider()", WIDGET: {"model_id": "1"}}
+    for data in (view, {WIDGET: {"model_id": "1"}}):
+        notebook.cells[0].outputs.append(nbformat.v4.new_output("display_data", data))
+    tidy(notebook)
+    assert [dict(output.data) for output in notebook.cells[0].outputs] == [
+        {"text/plain": "IntSlider()"}
+    ]
+
+
+def test_pieces_of_one_stream_are_joined():
+    notebook = notebook_of("x")
+    for name, text in [("stdout", "雪"), ("stdout", "国"), ("stderr", "!")]:
+        output = nbformat.v4.new_output("stream", name=name, text=text)
+        notebook.cells[0].outputs.append(output)
+    tidy(notebook)
+    assert [(o.name, o.text) for o in notebook.cells[0].outputs] == [
+        ("stdout", "雪国"),
+        ("stderr", "!"),
+    ]
+
+
+def test_the_cut_network_is_cut_and_tells(tmp_path: Path):
+    code = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname()).close()
+for call in (lambda: socket.getaddrinfo("example.org", 80),
+             lambda: socket.create_connection(("192.0.2.1", 80), timeout=1)):
+    try:
+        call()
+    except OSError as error:
+        print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(OFFLINE), "OFFLINE_LOG": str(tmp_path / "log")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("The network is cut") == 2
+    assert (tmp_path / "log").read_text("utf-8").split() == [
+        "socket.getaddrinfo",
+        "example.org",
+        "socket.getaddrinfo",
+        "192.0.2.1",
+    ]
+
+
+# Checking
+
+
+def test_output_checks_find_each_fault(executed: NotebookNode):
+    faults = {
+        "raised NameError": nbformat.v4.new_output(
+            "error", ename="NameError", evalue="x", traceback=[]
+        ),
+        "wrote to stderr": nbformat.v4.new_output("stream", name="stderr", text="Warning"),
+        "a picture lacks a character": nbformat.v4.new_output(
+            "stream", name="stdout", text="Glyph 12354 missing from font"
+        ),
+        "a memory address": nbformat.v4.new_output(
+            "execute_result", {"text/plain": "<object at 0x7f0123456789>"}, execution_count=1
+        ),
+        "a widget view": nbformat.v4.new_output("display_data", {WIDGET: {"model_id": "1"}}),
+    }
+    for sentence, output in faults.items():
+        notebook = copy.deepcopy(executed)
+        notebook.cells[0].outputs.append(output)
+        [problem] = check_notebooks.output_problems(notebook)
+        assert sentence in problem
+    notebook = copy.deepcopy(executed)
+    notebook.cells[0].execution_count = 3
+    assert "executed as number 3" in check_notebooks.output_problems(notebook)[0]
+
+
+def test_metadata_checks_find_each_fault(executed: NotebookNode):
+    def breaks(change) -> bool:
+        notebook = copy.deepcopy(executed)
+        change(notebook)
+        return len(check_notebooks.metadata_problems(notebook)) == 1
+
+    assert breaks(lambda n: n.metadata.update(widgets={}))
+    assert breaks(lambda n: n.metadata.kernelspec.update(name="venv"))
+    assert breaks(lambda n: n.cells[0].metadata.update(execution={}))
+    assert breaks(lambda n: n.cells[0].update(id="a b"))
+    assert breaks(lambda n: n.cells.append(n.cells[0]))
+    assert breaks(lambda n: n.update(nbformat_minor=4))
+
+
+def test_comments_are_found_but_not_in_strings():
+    assert check_notebooks.comment_problems(notebook_of('x = "# 雪"  # @param ["a"]')) == []
+    assert check_notebooks.comment_problems(notebook_of("%pip list\n!ls # x\nx = 1")) == []
+    assert "# adds" in check_notebooks.comment_problems(notebook_of("x = 1  # adds"))[0]
+
+
+@pytest.mark.parametrize(
+    ("edition", "text", "sound"),
+    [
+        ("ja", "モデルは次の語を選びます。", True),
+        ("ja", "The model chooses the next word.", False),
+        ("ja", "![](a.png)", True),
+        (
+            "en",
+            "The model continues 「国境の長いトンネルを抜けると雪国であった。」 as you see.",
+            True,
+        ),
+        ("en", "モデルは次の語を選びます。", False),
+        ("en", "The model: モデルは次の語を選びます。", False),
+    ],
+)
+def test_prose_is_held_to_its_language(edition: str, text: str, sound: bool):
+    assert (check_notebooks.prose_problems(prose(text), edition) == []) is sound
+
+
+def test_heading_levels_ignore_code():
+    assert check_notebooks.heading_levels("# a\n```\n# no\n```\n## b") == [1, 2]
+
+
+def test_changed_text_is_a_difference(executed: NotebookNode):
+    assert check_notebooks.differences(executed, executed) == []
+    for change in (
+        lambda c: c.outputs[0].update(text="雨\n"),
+        lambda c: c.outputs[1].data.update({"text/html": "<b>雨国</b>"}),
+        lambda c: c.outputs[1].data.pop("text/plain"),
+        lambda c: c.outputs.pop(),
+    ):
+        changed = copy.deepcopy(executed)
+        change(changed.cells[0])
+        assert len(check_notebooks.differences(executed, changed)) == 1
+
+
+def test_a_varying_cell_is_held_to_its_form(executed: NotebookNode):
+    varying = copy.deepcopy(executed)
+    varying.cells[0].metadata["tags"] = ["varies"]
+    other = copy.deepcopy(varying)
+    other.cells[0].outputs[0].text = "12.3 s\n"
+    other.cells[0].outputs[1].data["text/html"] = "<b>12.3</b>"
+    assert check_notebooks.differences(varying, other) == []
+    for change in (
+        lambda c: c.outputs[0].update(text="雨\n雨\n"),
+        lambda c: c.outputs[1].data.update({"text/html": "<i>雪国</i>"}),
+        lambda c: c.outputs.pop(),
+    ):
+        changed = copy.deepcopy(varying)
+        change(changed.cells[0])
+        assert len(check_notebooks.differences(varying, changed)) == 1
+
+
+def test_pictures_are_compared_by_size(executed: NotebookNode):
+    def picture(width: int, last: str) -> NotebookNode:
+        notebook = copy.deepcopy(executed)
+        header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4, "big") + b"\0\0\0\x08"
+        encoded = base64.b64encode(header + last.encode()).decode()
+        output = nbformat.v4.new_output("display_data", {"image/png": encoded})
+        notebook.cells[0].outputs.append(output)
+        return notebook
+
+    assert check_notebooks.differences(picture(8, "abc"), picture(8, "xyz")) == []
+    assert len(check_notebooks.differences(picture(8, "abc"), picture(9, "abc"))) == 1

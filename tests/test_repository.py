@@ -1,0 +1,166 @@
+"""The repository as a whole: `pytest tests/test_repository.py`."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+
+from tools.project import BRANCH, REPOSITORY, ROOT, colab_address, project_files
+
+OWNER_AND_NAME = "/".join(REPOSITORY.split("/")[-2:])
+NAME = OWNER_AND_NAME.split("/")[1]
+READMES = ("README.md", "README.ja.md")
+MEBIBYTE = 1024 * 1024
+
+
+FILES = project_files()
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+PROSE = [name for name in FILES if name.endswith((".md", ".ipynb"))]
+PYTHON = [name for name in FILES if name.endswith(".py")]
+
+
+def wrong_addresses(text: str) -> list[str]:
+    """Addresses on GitHub or Colab of a repository with our name that is not the one we name."""
+    found = re.findall(r"github(?:\.com)?[/:]([\w.-]+/[\w.-]+)", text)
+    found = [address.removesuffix(".git").rstrip(".") for address in found]
+    return [a for a in found if a.split("/")[1] == NAME and a != OWNER_AND_NAME]
+
+
+def markdown_of(name: str) -> str:
+    """A Markdown file's text, or a notebook's prose; without code, where no link is meant."""
+    text = text_of(name)
+    if name.endswith(".ipynb"):
+        cells = nbformat.reads(text, as_version=4).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(name: str) -> set[str]:
+    """The places in a file that a link can name, as GitHub derives them from headings."""
+    headings = re.findall(r"^#+ +(.+?) *$", markdown_of(name), flags=re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
+    named = re.findall(r"""(?:id|name)=["']([^"']+)["']""", markdown_of(name))
+    return {*kept, *named}
+
+
+def broken_links(markdown: str, name: str) -> list[str]:
+    """Links in a file's prose that lead to nothing in this repository."""
+    targets = re.findall(r"\]\(<?([^)\s>]+)", markdown)
+    targets += re.findall(r"""(?:href|src)=["']([^"']+)["']""", markdown)
+    targets += re.findall(r"^\[[^\]]+\]: *(\S+)", markdown, flags=re.MULTILINE)
+    return [target for target in targets if not _leads_somewhere(target, name)]
+
+
+def _leads_somewhere(target: str, name: str) -> bool:
+    for start in (
+        f"{REPOSITORY}/blob/{BRANCH}/",
+        f"{REPOSITORY}/tree/{BRANCH}/",
+        colab_address(""),
+    ):
+        if target.startswith(start):
+            return (ROOT / target.removeprefix(start).split("#")[0]).exists()
+    if re.match(r"[a-z]+:", target):
+        return True
+    path, _, anchor = unquote(target).partition("#")
+    file = (ROOT / name).parent / path if path else ROOT / name
+    if not file.exists() or not file.resolve().is_relative_to(ROOT):
+        return False
+    if anchor and file.suffix == ".md":
+        return anchor in anchors(file.resolve().relative_to(ROOT).as_posix())
+    return True
+
+
+def test_a_wrong_address_is_found():
+    wrong = f"https://github.com/somebody/{NAME}"
+    assert wrong_addresses(f"see {REPOSITORY}, {REPOSITORY}.git and {colab_address('a')}") == []
+    assert wrong_addresses(f"see {wrong}/issues") == [f"somebody/{NAME}"]
+    assert wrong_addresses(colab_address("a").replace(OWNER_AND_NAME, f"somebody/{NAME}"))
+
+
+def test_a_broken_link_is_found():
+    good = f"[a](CONTRIBUTING.md#日本語) <img src='LICENSE'> [b]({REPOSITORY}/blob/{BRANCH}/LICENSE) [c](http://x)"
+    assert broken_links(good, "CONTRIBUTING.md") == []
+    bad = ["nowhere.md", "../outside.md", f"{REPOSITORY}/blob/{BRANCH}/nowhere", "#no-such-heading"]
+    assert broken_links(" ".join(f"[a]({target})" for target in bad), "CONTRIBUTING.md") == bad
+
+
+def test_the_address_stands_in_one_source_file():
+    """READMEs and notebooks show it, and are held to it; sources take it from pyproject.toml."""
+    sources = [name for name in FILES if name not in PROSE and not _is_binary(name)]
+    assert [name for name in sources if OWNER_AND_NAME in text_of(name)] == ["pyproject.toml"]
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_addresses_and_links_are_right(name: str):
+    assert wrong_addresses(text_of(name)) == []
+    assert broken_links(markdown_of(name), name) == []
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_readme_shows_both_commands(readme: str):
+    commands = re.findall(r"^```.*?^```", text_of(readme), flags=re.DOTALL | re.MULTILINE)
+    lines = {line.strip() for block in commands for line in block.splitlines()}
+    assert {"make run", "make test"} <= lines, f"{readme} must show each command on its own line"
+    assert any(REPOSITORY in line and line.startswith("git clone") for line in lines)
+
+
+def test_ci_runs_the_test_command():
+    lines = text_of(".ci/run").splitlines()
+    assert lines[0].startswith("#!") and "set -euo pipefail" in lines and "make test" in lines
+    assert ".ci/run" in text_of(".github/workflows/test.yml")
+
+
+def test_large_files_are_the_bundled_model_only():
+    large = [name for name in FILES if (ROOT / name).stat().st_size > MEBIBYTE]
+    assert [name for name in large if not name.startswith("helpers/aozora_mini/")] == []
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_python_file_compiles(name: str):
+    compile(text_of(name), name, "exec", dont_inherit=True)
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["lint", "format"])
+def test_ruff_is_content(command: list[str]):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"make format\n{done.stdout}{done.stderr}"
+
+
+def test_helpers_import_nothing_that_is_not_shipped():
+    """Readers on Colab get `helpers`; what builds and measures stays out of it."""
+    imports = re.compile(r"^\s*(?:from|import) (tools|training|benchmarks|tests)\b", re.MULTILINE)
+    helpers = [name for name in PYTHON if name.startswith("helpers/")]
+    assert [name for name in helpers if imports.search(text_of(name))] == []
+
+
+def _is_binary(name: str) -> bool:
+    with open(ROOT / name, "rb") as file:
+        return b"\0" in file.read(8192)
+
+
+def test_gitignore_covers_what_make_leaves():
+    made = [".venv/installed", "helpers/__pycache__/x.pyc", "training/work/corpus.txt"]
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", *made], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == made
+
+
+@pytest.mark.parametrize("target", ["run", "test", "lab", "lessons", "lint", "format"])
+def test_make_knows_its_targets(target: str, tmp_path: Path):
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+        (tmp_path / name).write_text(text_of(name), encoding="utf-8")
+    done = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "-m venv .venv" in done.stdout and "-c constraints.txt" in done.stdout
