@@ -1,0 +1,204 @@
+"""The settings of a generation, and what is checked before any work: one clear sentence for each mistake."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import asdict, dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from helpers.language import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from helpers.models import LanguageModel
+
+MAX_SEED = 2**63 - 1
+
+
+class SettingsError(ValueError):
+    """A setting or a prompt that cannot be used. `field` names it; the message says what is allowed."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How to generate. The defaults are the article's; `validate` of the fields happens on creation.
+
+    Lengths are in tokens and count the prompt. Ranges: `0 <= min_length <= max_length`, `top_k >= 0` (0 is off),
+    `0 < top_p <= 1` (1 is off), `temperature > 0`, `repetition_penalty > 0` (1 is off),
+    `num_return_sequences >= 1`. `seed` None draws one and notes it in the result. With `do_sample=False` the most
+    probable token is always taken, and top_k, top_p, temperature and seed play no part.
+
+    Raises:
+        SettingsError: a ValueError with the name of the field.
+    """
+
+    min_length: int = 50
+    max_length: int = 100
+    do_sample: bool = True
+    top_k: int = 500
+    top_p: float = 0.95
+    temperature: float = 1.0
+    repetition_penalty: float = 1.0
+    num_return_sequences: int = 3
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.do_sample, bool):
+            raise _bad("do_sample", self.do_sample, "True / False", "True or False")
+        for field, low, ja, en in (
+            ("min_length", 0, "0 以上の整数", "an integer of 0 or more"),
+            ("max_length", 1, "1 以上の整数", "an integer of 1 or more"),
+            ("top_k", 0, "0 以上の整数（0 は制限なし）", "an integer of 0 or more (0 is off)"),
+            ("num_return_sequences", 1, "1 以上の整数", "an integer of 1 or more"),
+        ):
+            self._set_integer(field, low, ja, en)
+        if self.seed is not None:
+            self._set_integer("seed", 0, "0 以上の整数か None", "an integer of 0 or more, or None")
+            if self.seed > MAX_SEED:
+                raise _bad("seed", self.seed, f"{MAX_SEED} 以下", f"at most {MAX_SEED}")
+        positive = ("0 より大きい数", "a number greater than 0")
+        self._set_number("temperature", math.inf, *positive)
+        self._set_number("repetition_penalty", math.inf, *positive)
+        self._set_number(
+            "top_p",
+            1.0,
+            "0 より大きく 1 以下の数（1 は制限なし）",
+            "a number greater than 0, at most 1 (1 is off)",
+        )
+        if self.min_length > self.max_length:
+            raise SettingsError(
+                "min_length",
+                say(
+                    f"min_length = {self.min_length} が max_length = {self.max_length} より大きくなっています。"
+                    "min_length を max_length 以下にしてください。",
+                    f"min_length = {self.min_length} is greater than max_length = {self.max_length}: "
+                    "make min_length at most max_length.",
+                ),
+            )
+
+    def _set_integer(self, field: str, low: int, ja: str, en: str) -> None:
+        value = getattr(self, field)
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise _bad(field, value, ja, en) from None
+        if isinstance(value, bool) or number < low:
+            raise _bad(field, value, ja, en)
+        object.__setattr__(self, field, number)
+
+    def _set_number(self, field: str, high: float, ja: str, en: str) -> None:
+        value = getattr(self, field)
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise _bad(field, value, ja, en)
+        number = float(value)
+        if not (0 < number <= high and math.isfinite(number)):
+            raise _bad(field, value, ja, en)
+        object.__setattr__(self, field, number)
+
+
+def _bad(field: str, value: object, ja: str, en: str) -> SettingsError:
+    shown = repr(value) if len(repr(value)) <= 40 else repr(value)[:40] + "…"
+    return SettingsError(
+        field,
+        say(
+            f"{field} = {shown} は使えません。{ja}を指定してください。",
+            f"{field} = {shown} cannot be used: give {en}.",
+        ),
+    )
+
+
+def encode_prompt(
+    language_model: LanguageModel, prompt: str, settings: SamplingSettings | None = None
+) -> torch.Tensor:
+    """The prompt's ids, checked against the model and the settings before any work.
+
+    Returns:
+        input_ids, int64 of shape (1, number of tokens), on the model's device, without special tokens.
+
+    Raises:
+        SettingsError: the prompt is no text, empty or longer than the model can take, or `max_length` leaves no
+            room for a new token or is beyond the model's positions.
+    """
+    if not isinstance(prompt, str):
+        raise _bad("prompt", prompt, "文字列", "a string")
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            "prompt",
+            say(
+                f"prompt の {error.start + 1} 文字目は、文字として正しくありません。その文字を消してください。",
+                f"character {error.start + 1} of the prompt is half of a character pair, not text: remove it.",
+            ),
+        ) from error
+    ids = language_model.tokenizer.encode(prompt, add_special_tokens=False)
+    if not ids:
+        raise SettingsError(
+            "prompt",
+            say(
+                "prompt が空です。続きを書かせたい文章を 1 文字以上入れてください。",
+                "the prompt is empty: give at least one character to be continued.",
+            ),
+        )
+    limit = language_model.n_positions
+    if len(ids) >= limit:
+        raise SettingsError(
+            "prompt",
+            say(
+                f"prompt は {len(ids)} トークンで、このモデルが扱える {limit} トークンの中に続きを書く余地がありません。"
+                f"{len(ids) - limit + 1} トークン以上短くしてください。",
+                f"the prompt has {len(ids)} tokens; this model takes {limit} with the continuation: "
+                f"shorten it by at least {len(ids) - limit + 1} tokens.",
+            ),
+        )
+    if settings is not None:
+        if settings.max_length > limit:
+            raise SettingsError(
+                "max_length",
+                say(
+                    f"max_length = {settings.max_length} は、このモデルが扱える {limit} トークンを "
+                    f"{settings.max_length - limit} 超えています。{limit} 以下にしてください。",
+                    f"max_length = {settings.max_length} is {settings.max_length - limit} over the {limit} tokens "
+                    f"this model takes: give at most {limit}.",
+                ),
+            )
+        if settings.max_length <= len(ids):
+            raise SettingsError(
+                "max_length",
+                say(
+                    f"prompt だけで {len(ids)} トークンあり、max_length = {settings.max_length} では続きを書けません。"
+                    f"max_length は prompt も数えます。{len(ids) + 1} 以上にしてください。",
+                    f"the prompt alone has {len(ids)} tokens, so max_length = {settings.max_length} leaves no room: "
+                    f"max_length counts the prompt too; give at least {len(ids) + 1}.",
+                ),
+            )
+    import torch
+
+    return torch.tensor([ids], device=language_model.device)
+
+
+def generate_arguments(language_model: LanguageModel, settings: SamplingSettings) -> dict[str, Any]:
+    """The settings as the keyword arguments of `model.generate`, as the article writes them."""
+    arguments = asdict(settings)
+    del arguments["seed"]
+    if not settings.do_sample:
+        # transformers warns about settings that greedy search does not use.
+        for name in ("top_k", "top_p", "temperature"):
+            del arguments[name]
+        # Greedy search has one answer; transformers refuses to return it several times.
+        del arguments["num_return_sequences"]
+    tokenizer = language_model.tokenizer
+    return arguments | {
+        "pad_token_id": tokenizer.eos_token_id
+        if tokenizer.pad_token_id is None
+        else tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
