@@ -1,11 +1,11 @@
 """What must hold for a notebook: each check returns its findings as sentences, none if all is well."""
 
 import io
-import os
 import re
 import struct
 import tokenize
 from base64 import b64decode
+from itertools import zip_longest
 
 from nbformat import NotebookNode
 
@@ -122,8 +122,10 @@ def difference(committed: NotebookNode, fresh: NotebookNode) -> str | None:
     if len(before) != len(after):
         return f"cell {fresh.id}: {len(before)} outputs in git, {len(after)} now"
     old, new = next((str(b), str(a)) for b, a in zip(before, after, strict=True) if b != a)
-    start = max(0, len(os.path.commonprefix([old, new])) - 40)
-    return f"cell {fresh.id}:\n  in git: …{old[start : start + 200]}\n  now:    …{new[start : start + 200]}"
+    unequal = (place for place, (b, a) in enumerate(zip_longest(old, new)) if b != a)
+    start = max(0, next(unequal) - 40)
+    window = slice(start, start + 200)
+    return f"cell {fresh.id}:\n  in git: …{old[window]}\n  now:    …{new[window]}"
 
 
 def varies(cell: NotebookNode) -> bool:
