@@ -167,12 +167,12 @@ def choose_model(choice: DeviceChoice) -> tuple[str, str]:
     if name := os.environ.get("HELPERS_MODEL"):
         return name, say(
             f"環境変数 HELPERS_MODEL が {name} を指定しています。",
-            f"the environment variable HELPERS_MODEL says {name}.",
+            f"the environment variable HELPERS_MODEL says {name}",
         )
     if choice.device.type != "cuda":
         return BUNDLED_MODEL, say(
             "CUDA の GPU がないので、同梱の小さいモデルを使います。",
-            "there is no CUDA GPU, so the small bundled model is used.",
+            "there is no CUDA GPU, so the small bundled model is used",
         )
     import torch
 
@@ -183,7 +183,7 @@ def choose_model(choice: DeviceChoice) -> tuple[str, str]:
             f"{LARGE_MODEL} には GPU メモリが約 {needed / 1e9:.1f} GB 必要ですが、空きは {free / 1e9:.1f} GB です。"
             "同梱の小さいモデルを使います。",
             f"{LARGE_MODEL} needs about {needed / 1e9:.1f} GB of GPU memory and {free / 1e9:.1f} GB are free, "
-            "so the small bundled model is used.",
+            "so the small bundled model is used",
         )
     if problem := hub_problem(LARGE_MODEL):
         return BUNDLED_MODEL, say(
@@ -192,7 +192,7 @@ def choose_model(choice: DeviceChoice) -> tuple[str, str]:
         )
     return LARGE_MODEL, say(
         f"GPU に {LARGE_MODEL} が載ります（約 {needed / 1e9:.1f} GB）。",
-        f"the GPU holds {LARGE_MODEL} (about {needed / 1e9:.1f} GB).",
+        f"the GPU holds {LARGE_MODEL} (about {needed / 1e9:.1f} GB)",
     )
 
 
@@ -227,7 +227,7 @@ def load_model(
     name = str(name)
     if name == "auto":
         name, why = choose_model(choice)
-        reason = f"{why} {reason}"
+        reason = say(f"{why}{reason}", f"{why}; {reason}")
         print(
             say(
                 f"モデル: {name}（{choice.device}）。{reason}",

@@ -408,7 +408,8 @@ def next_token_distribution(
         SettingsError: see `SamplingSettings` and `encode_prompt`.
     """
     settings = settings or SamplingSettings()
-    input_ids = encode_prompt(language_model, prompt, settings)
+    # One token needs no room for a whole text: the lengths are not held against the model's positions.
+    input_ids = encode_prompt(language_model, prompt)
     return distribution_from_logits(
         language_model, input_ids, next_token_logits(language_model, input_ids), settings
     )
@@ -433,7 +434,8 @@ def distribution_from_logits(
     ) -> Any:
         return logits_processor
 
-    one = replace(settings, num_return_sequences=1)
+    length = input_ids.shape[1] + 1
+    one = replace(settings, num_return_sequences=1, max_length=max(settings.max_length, length))
     scores = logits
     cut: dict[str, torch.Tensor] = {}
     for processor in _prepared(language_model, one, input_ids, processors):

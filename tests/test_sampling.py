@@ -437,26 +437,39 @@ def never_runs(monkeypatch, tiny):
     return tiny
 
 
+BAD_PROMPTS = [
+    ("", "prompt"),
+    ("  \n　", "prompt"),
+    (None, "prompt"),
+    (b"abc", "prompt"),
+    (["雪国"], "prompt"),
+    ("雪\ud842国", "prompt"),
+    ("雪国" * 100, r"\d+ tokens|\d+ トークン"),
+]
+BAD_LENGTHS = [(5, "max_length"), (65, "max_length = 65 .*1 .*64")]
+
+
 @pytest.mark.parametrize("function", [generate, stream, next_token_distribution])
-@pytest.mark.parametrize(
-    ("prompt", "changes", "message"),
-    [
-        ("", {}, "prompt"),
-        ("  \n　", {}, "prompt"),
-        (None, {}, "prompt"),
-        (b"abc", {}, "prompt"),
-        (["雪国"], {}, "prompt"),
-        ("雪\ud842国", {}, "prompt"),
-        ("雪国" * 100, {}, r"\d+ tokens|\d+ トークン"),
-        (PROMPT, {"max_length": 5}, "max_length"),
-        (PROMPT, {"max_length": 65}, "max_length = 65 .*1 .*64"),
-    ],
-)
-def test_a_bad_prompt_or_length_is_refused_before_any_work(
-    never_runs, function, prompt, changes, message
+@pytest.mark.parametrize(("prompt", "message"), BAD_PROMPTS)
+def test_a_bad_prompt_is_refused_before_any_work(never_runs, function, prompt, message):
+    with pytest.raises(SettingsError, match=message):
+        function(never_runs, prompt, SHORT)
+
+
+@pytest.mark.parametrize("function", [generate, stream])
+@pytest.mark.parametrize(("max_length", "message"), BAD_LENGTHS)
+def test_a_length_without_room_is_refused_before_any_work(
+    never_runs, function, max_length, message
 ):
     with pytest.raises(SettingsError, match=message):
-        function(never_runs, prompt, replace(SHORT, **changes))
+        function(never_runs, PROMPT, replace(SHORT, max_length=max_length))
+
+
+def test_the_next_token_can_be_shown_whatever_the_lengths(tiny):
+    expected = next_token_distribution(tiny, PROMPT, SHORT).head(5)
+    for max_length in (1, 1000):
+        settings = replace(SHORT, max_length=max_length)
+        assert next_token_distribution(tiny, PROMPT, settings).head(5) == expected
 
 
 def test_too_long_a_prompt_says_how_many_tokens_over(tiny):

@@ -137,7 +137,7 @@ def _text_of(output: NotebookNode) -> str:
     if output.output_type == "stream":
         return output.text
     data = output.get("data", {})
-    return "\n".join(data[kind] for kind in data if kind.startswith(("text/", "image/svg")))
+    return "\n".join(data[kind] for kind in sorted(data) if kind.startswith(("text/", "image/svg")))
 
 
 def _content_of(output: NotebookNode) -> object:
@@ -153,7 +153,7 @@ def _content_of(output: NotebookNode) -> object:
 
 def _form_of(output: NotebookNode) -> object:
     text = _text_of(output)
-    elements = re.findall(r"<(\w+)", text)
+    elements = re.findall(r"<([a-z]\w*)", text)
     lines = len(text.strip().splitlines())
     kinds = sorted(output.get("data", {})) or output.get("name") or output.output_type
     return kinds, elements if elements else lines
