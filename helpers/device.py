@@ -91,9 +91,12 @@ def _unknown_device(device: object) -> str:
 
 
 def _missing_device(device: object, kind: str) -> str:
+    colab = say(
+        "Colab では「ランタイム」→「ランタイムのタイプを変更」で GPU を選べます。",
+        " On Colab a GPU is picked under Runtime > Change runtime type.",
+    )
     return say(
         f'device = "{device}" はこのマシンにありません（{kind} を確認しました）。'
-        "device=None にすると、使えるものを選びます。Colab では「ランタイム」→「ランタイムのタイプを変更」で GPU を選べます。",
-        f'device = "{device}" is not on this machine (looked for {kind}): device=None chooses what is there; '
-        "on Colab a GPU is picked under Runtime > Change runtime type.",
-    )
+        "device=None にすると、使えるものを選びます。",
+        f'device = "{device}" is not on this machine (looked for {kind}): device=None chooses what is there.',
+    ) + (colab if kind != "mps" else "")
