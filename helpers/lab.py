@@ -1,0 +1,867 @@
+"""The sampling lab: widgets that wire settings and buttons to session, sampling and charts.
+
+Only what ipywidgets 7.7.1 (Google Colab) and 8 share is used. Generation is one coroutine on the kernel's loop,
+which gives the loop a turn after each token: so texts appear while they are written, and the stop button is
+heard. Where no loop runs, the same coroutine runs to its end before the call returns, for a minute at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import ipywidgets as widgets
+
+from helpers import charts
+from helpers.language import say
+from helpers.sampling import Distribution, Generation, SamplingSettings
+from helpers.session import (
+    Draft,
+    NextToken,
+    as_code,
+    as_text,
+    draft_before,
+    draw,
+    encode_draft,
+    from_json,
+    nearest,
+    presets,
+    script_shares,
+    stream_draft,
+    to_json,
+    top_k_scale,
+)
+from helpers.tokenizer import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from helpers.charts import Html
+    from helpers.models import LanguageModel
+
+OPENING = "国境の長いトンネルを抜けると雪国であった。"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# How long generation may hold the kernel where it cannot be stopped by a button, in seconds.
+BLOCKING_TIME = 60.0
+# A drag sends many values: the picture follows at this pace, in seconds. Typing waits a little longer.
+REDRAW_AFTER = 0.02
+TYPING_PAUSE = 0.3
+# What the loop gets after each step to hear the stop button and to send the text.
+LOOP_TURN = 0.01
+# JavaScript's numbers are exact to 2**53; a seed of 32 bits is enough to tell runs apart.
+LARGEST_SEED = 2**32 - 1
+MOST_SEQUENCES = 8
+CHIPS_SHOWN = 200
+DRAWS = 100
+ALTERNATIVES = 10
+
+_WRAP = widgets.Layout(width="auto", flex_flow="row wrap", align_items="center")
+_COLUMNS = widgets.Layout(width="auto", flex_flow="row wrap", align_items="flex-start")
+_BUTTON = widgets.Layout(width="auto")
+_BOX = widgets.Layout(width="250px", flex="0 0 auto")
+_SMALL_BOX = widgets.Layout(width="170px")
+_SLIDER = widgets.Layout(flex="1 1 100px", min_width="80px", width="auto")
+_LABEL_STYLE = {"description_width": "170px"}
+
+_labs: WeakSet[SamplingLab] = WeakSet()
+
+
+class SamplingLab:
+    """Steer `model.generate` by hand: settings, the next token's distribution, texts as they are written.
+
+    The last line of a cell shows it. Without a kernel the notebook shows a picture of its start in its place.
+
+    Args:
+        language_model: from `load_model`.
+        prompt: the text to be continued.
+        settings: where the controls start; the article's settings without it. A seed of None becomes 0.
+
+    Attributes:
+        error: the exception that the last callback ended with, None if all went well. The reader is shown it too.
+        generation: what the generate button wrote last, or None.
+        history: all that was written, the oldest first.
+    """
+
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        prompt: str = OPENING,
+        settings: SamplingSettings | None = None,
+    ) -> None:
+        self.language_model = language_model
+        self.error: Exception | None = None
+        self.generation: Generation | None = None
+        self.history: list[Generation] = []
+        self._next_token = NextToken(language_model)
+        self._chosen: tuple[int, ...] = ()
+        self._before: list[Draft] = []
+        self._draws = 0
+        self.stopping = False
+        self._deadline = math.inf
+        self._running = False
+        self._changing = False
+        self._redraw_soon = _Soon(self.redraw)
+        self._task: asyncio.Task[None] | None = None
+
+        # Running a cell again leaves the lab of its last run behind: it need not write on unseen.
+        for lab in _labs:
+            lab.stop()
+        _labs.add(self)
+
+        self._build(prompt)
+        self.set_settings(settings or SamplingSettings())
+
+    # What the reader sees
+
+    def _build(self, prompt: str) -> None:
+        wide = widgets.Layout(width="auto")
+        self.prompt_box = widgets.Textarea(
+            value=prompt,
+            description="prompt",
+            rows=2,
+            layout=wide,
+            style={"description_width": "initial"},
+        )
+        self.prompt_box.observe(self._prompt_changed, names="value")
+        self.chips = widgets.HTML(layout=wide)
+        self.boxes, self.sliders = self._number_controls()
+        self.do_sample_box = widgets.Checkbox(value=True, description="do_sample", indent=False)
+        self.do_sample_box.observe(self._setting_changed, names="value")
+
+        self.preset_buttons = []
+        for preset in presets():
+            self.preset_buttons.append(_button(preset.name, partial(self._preset_clicked, preset)))
+        self.preset_note = widgets.HTML(value=_note(presets()[0].why))
+        self.chart = widgets.HTML(layout=wide)
+        self.step_button = _button(say("1 トークン進める", "One token"), self._step_clicked)
+        self.back_button = _button(say("戻る", "Back"), self._back_clicked)
+        self.back_button.disabled = True
+        self.guess_box = widgets.BoundedIntText(
+            0,
+            min=0,
+            max=DRAWS,
+            description=say("予想: 1 位は何回？", "guess: how often the first?"),
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width="230px"),
+        )
+        self.draw_button = _button(say(f"{DRAWS} 回引く", f"Draw {DRAWS}"), self._draw_clicked)
+        self.draw_note = widgets.HTML()
+        self.problem = widgets.HTML(layout=wide)
+
+        self.generate_button = _button(say("生成", "Generate"), self._generate_clicked)
+        self.generate_button.button_style = "primary"
+        self.stop_button = _button(say("停止", "Stop"), self._stop_clicked)
+        self.stop_button.disabled = True
+        self.progress = widgets.HTML()
+        self.result = widgets.HTML(layout=wide)
+
+        self.token_pane = _TokenPane(self)
+        self.japanese_pane = _JapanesePane(self)
+        self.history_pane = _HistoryPane(self)
+        self.panes = [
+            self.token_pane,
+            _ComparePane(self),
+            self.japanese_pane,
+            self.history_pane,
+        ]
+        self.pane_buttons = widgets.ToggleButtons(
+            options=[(pane.title, pane) for pane in self.panes],
+            style={"button_width": "auto"},
+        )
+        self.pane_buttons.observe(self._pane_chosen, names="value")
+        self.pane_box = widgets.VBox([self.panes[0].view], layout=wide)
+
+        pairs = [
+            widgets.HBox([self.boxes[name], self.sliders[name]], layout=wide) for name in self.boxes
+        ]
+        controls = widgets.VBox(
+            [
+                widgets.HBox(self.preset_buttons, layout=_WRAP),
+                self.preset_note,
+                self.do_sample_box,
+                *pairs,
+                widgets.HBox([self.generate_button, self.stop_button], layout=_WRAP),
+                self.progress,
+                self.problem,
+            ],
+            layout=widgets.Layout(flex="1 1 300px", min_width="0"),
+        )
+        steering = [self.step_button, self.back_button, self.guess_box, self.draw_button]
+        picture = widgets.VBox(
+            [self.chart, widgets.HBox(steering, layout=_WRAP), self.draw_note],
+            layout=widgets.Layout(flex="2 1 380px", min_width="0"),
+        )
+        self.view = widgets.VBox(
+            [
+                self.prompt_box,
+                self.chips,
+                widgets.HBox([controls, picture], layout=_COLUMNS),
+                self.result,
+                self.pane_buttons,
+                self.pane_box,
+            ],
+            layout=widgets.Layout(width="100%"),
+        )
+
+    def _pane_chosen(self, change: dict[str, Any]) -> None:
+        self.pane_box.children = [change["new"].view]
+
+    def _number_controls(
+        self,
+    ) -> tuple[dict[str, widgets.Widget], dict[str, widgets.IntSlider]]:
+        """A number box and a slider for each setting, by name. The box holds the value.
+
+        A slider goes over the steps of a scale, so top_k is as easy to move at 5 as at 5,000; a value typed
+        between two steps stays, and the slider stands at the nearest.
+        """
+        longest = self.language_model.n_positions
+        vocabulary = self.language_model.model.config.vocab_size
+        hundredths = [i / 100 for i in range(1, 101)]
+        twentieths = [i / 20 for i in range(1, 41)]
+        scales = {
+            "top_k": (top_k_scale(vocabulary), 0, vocabulary, None),
+            "top_p": (hundredths, 0.001, 1.0, 0.01),
+            "temperature": ([*twentieths, 2.5, 3.0, 4.0, 5.0], 0.01, 100.0, 0.05),
+            "repetition_penalty": ([1 + i / 20 for i in range(21)], 0.01, 10.0, 0.05),
+            "min_length": (range(longest + 1), 0, longest, None),
+            "max_length": (range(1, longest + 1), 1, longest, None),
+            "num_return_sequences": (range(1, MOST_SEQUENCES + 1), 1, MOST_SEQUENCES, None),
+            "seed": (range(101), 0, LARGEST_SEED, None),
+        }
+        boxes: dict[str, widgets.Widget] = {}
+        sliders: dict[str, widgets.IntSlider] = {}
+        for name, (scale, low, high, step) in scales.items():
+            look = {"description": name, "style": _LABEL_STYLE, "layout": _BOX}
+            boxes[name] = box = (
+                widgets.BoundedIntText(low, min=low, max=high, **look)
+                if step is None
+                else widgets.BoundedFloatText(low, min=low, max=high, step=step, **look)
+            )
+            sliders[name] = slider = widgets.IntSlider(
+                0, min=0, max=len(scale) - 1, readout=False, layout=_SLIDER
+            )
+            slider.observe(partial(self._slider_moved, box, scale), names="value")
+            box.observe(partial(self._box_changed, slider, scale), names="value")
+        return boxes, sliders
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        # A page with a kernel shows the widgets, one without it the picture: both read the same output.
+        still = self.still()
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
+        return {"text/plain": repr(still), "text/html": str(still), WIDGET_VIEW: view}
+
+    def still(self) -> Html:
+        """What the lab shows now, as a picture that needs no kernel."""
+        values = asdict(self.settings)
+        pictures = [
+            charts.token_chips(self.language_model.tokenizer, self.prompt_box.value, CHIPS_SHOWN),
+            charts.table([values.values()], values),
+            charts.Html(self.chart.value or self.problem.value, ""),
+        ]
+        note = say(
+            "サンプリング実験室（ここは静止画です。セルを実行すると、動かせます）",
+            "Sampling lab (a still picture: run the cell to operate it)",
+        )
+        parts = "".join(f"<div>{picture}</div>" for picture in pictures)
+        return charts.Html(
+            f"<div><b>{escape(note)}</b></div>{parts}",
+            f"SamplingLab({self.language_model.name}): {self.prompt_box.value[:40]}",
+        )
+
+    # Settings
+
+    @property
+    def settings(self) -> SamplingSettings:
+        """What the controls say.
+
+        Raises:
+            SettingsError: they contradict each other, as min_length above max_length does.
+        """
+        numbers = {name: box.value for name, box in self.boxes.items()}
+        return SamplingSettings(do_sample=self.do_sample_box.value, **numbers)
+
+    def set_settings(self, settings: SamplingSettings) -> None:
+        """Move all controls at once, and redraw once."""
+        values = asdict(settings)
+        values["seed"] = values["seed"] or 0
+        self._changing = True
+        try:
+            self.do_sample_box.value = values["do_sample"]
+            for name, box in self.boxes.items():
+                box.value = values[name]
+        finally:
+            self._changing = False
+        self.redraw()
+
+    def _slider_moved(self, box: widgets.Widget, scale: Any, change: dict[str, Any]) -> None:
+        # A typed value between two steps moves the slider to the nearest: that must not move the value.
+        if nearest(scale, box.value) != change["new"]:
+            box.value = scale[change["new"]]
+
+    def _box_changed(self, slider: widgets.IntSlider, scale: Any, change: dict[str, Any]) -> None:
+        slider.value = nearest(scale, change["new"])
+        self._setting_changed(change)
+
+    def _setting_changed(self, change: dict[str, Any]) -> None:
+        if not self._changing:
+            self._redraw_soon(REDRAW_AFTER)
+
+    def _prompt_changed(self, change: dict[str, Any]) -> None:
+        if not self._changing:
+            self._chosen = ()
+            self._redraw_soon(TYPING_PAUSE, restart=True)
+
+    def _preset_clicked(self, preset: Any, button: widgets.Button) -> None:
+        with self.shown_errors():
+            seed = self.boxes["seed"].value
+            self.set_settings(replace(preset.settings, seed=seed))
+            self.preset_note.value = _note(preset.why)
+
+    def redraw(self) -> None:
+        """Draw the prompt's tokens and the next token's distribution as the controls stand."""
+        with self.shown_errors():
+            tokenizer = self.language_model.tokenizer
+            prompt = self.draft.prompt
+            chips = charts.token_chips(tokenizer, prompt, CHIPS_SHOWN)
+            if len(prompt) <= CHIPS_SHOWN:
+                chips += charts.normalization(prompt, normalize(tokenizer, prompt))
+            if self._chosen:
+                chips += charts.chosen_chips(tokenizer, self._chosen)
+            self.chips.value = chips
+            self._draws = 0
+            self.draw_note.value = ""
+            self.chart.value = charts.distribution_chart(self._distribution())
+
+    def _distribution(self) -> Distribution:
+        return self._next_token.distribution(self.draft, self.settings)
+
+    # One token at a time
+
+    @property
+    def draft(self) -> Draft:
+        """The text that is to be continued: the typed prompt and the tokens chosen after it."""
+        return Draft(self.prompt_box.value, self._chosen)
+
+    def set_draft(self, draft: Draft) -> None:
+        """Go to another text; the back button returns to this one."""
+        self._before.append(self.draft)
+        self._show_draft(draft)
+
+    def _show_draft(self, draft: Draft) -> None:
+        self._changing = True
+        try:
+            self.prompt_box.value = draft.prompt
+        finally:
+            self._changing = False
+        self._chosen = draft.chosen
+        self.back_button.disabled = not self._before
+        self.redraw()
+
+    def _step_clicked(self, button: widgets.Button) -> None:
+        with self.shown_errors():
+            # The place in the text takes part in the seed: else each step would throw the same dice.
+            seed = self.settings.seed + len(self._chosen)
+            (token_id,) = draw(self._distribution(), 1, seed)
+            if token_id == self.language_model.tokenizer.eos_token_id:
+                self.draw_note.value = _note(
+                    say(
+                        "</s> が引かれました。文章はここで終わりです。",
+                        "</s> was drawn: the text ends here.",
+                    )
+                )
+                return
+            self.set_draft(self.draft.then(token_id))
+
+    def _back_clicked(self, button: widgets.Button) -> None:
+        if self._before:
+            self._show_draft(self._before.pop())
+
+    def _draw_clicked(self, button: widgets.Button) -> None:
+        with self.shown_errors():
+            distribution = self._distribution()
+            counts = Counter(draw(distribution, DRAWS, self.settings.seed + self._draws))
+            self._draws += 1
+            self.chart.value = charts.distribution_chart(distribution, counts=counts)
+            first = distribution.head(1)[0]
+            guess, seen = self.guess_box.value, counts[first.token_id]
+            expected = charts.number(first.final * DRAWS)
+            self.draw_note.value = _note(
+                say(
+                    f"1 位「{first.piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
+                    f"First, “{first.piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
+                )
+            )
+
+    # Generation
+
+    def _generate_clicked(self, button: widgets.Button) -> None:
+        self.generate()
+
+    def generate(self) -> None:
+        """Continue the text, as the button does. While a generation runs, another one is not begun."""
+        with self.shown_errors():
+            draft, settings = self.draft, self.settings
+            # Checked here and now, so that nothing is begun that cannot be done.
+            encode_draft(self.language_model, draft, settings)
+            self.start(lambda: self._generate(draft, settings))
+
+    def stop(self) -> None:
+        """Let a running generation end with the token it is at; what was written stays."""
+        self.stopping = True
+
+    def _stop_clicked(self, button: widgets.Button) -> None:
+        self.stop()
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin work that writes, unless some is being done."""
+        if self._running:
+            return
+        self._running, self.stopping = True, False
+        self.generate_button.disabled, self.stop_button.disabled = True, False
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._deadline = time.monotonic() + BLOCKING_TIME
+            asyncio.run(self._finished(work))
+        else:
+            self._deadline = math.inf
+            self._task = loop.create_task(self._finished(work))
+
+    async def _finished(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do the work; whatever comes of it, the buttons are as before."""
+        try:
+            with self.shown_errors():
+                await work()
+        finally:
+            self._running = False
+            self.generate_button.disabled, self.stop_button.disabled = False, True
+
+    async def _generate(self, draft: Draft, settings: SamplingSettings) -> None:
+        start = charts.pieces_text(self.language_model.tokenizer, draft.chosen)
+
+        def show(texts: list[str]) -> None:
+            views = [charts.plain_text(draft.prompt, start + text) for text in texts]
+            self.result.value = charts.cards(views, [str(i + 1) for i in range(len(texts))])
+
+        self.generation = await self.write(draft, settings, show)
+        self.result.value = charts.generation_cards(self.generation, self.language_model.tokenizer)
+        self.token_pane.show(self.generation)
+        self.japanese_pane.show(self.generation)
+
+    async def write(
+        self, draft: Draft, settings: SamplingSettings, show: Callable[[list[str]], None]
+    ) -> Generation:
+        """Stream a generation; `show` gets the continuations after each step, and the loop gets a turn.
+
+        What comes of it is the last entry of `history` too.
+        """
+        texts = [""] * (settings.num_return_sequences if settings.do_sample else 1)
+        room = settings.max_length - encode_draft(self.language_model, draft, settings).shape[1]
+        events = stream_draft(self.language_model, draft, settings, self._should_stop)
+        started, tokens, steps = time.monotonic(), 0, 0
+        last = len(texts)
+
+        def tell() -> None:
+            show(texts)
+            speed = _speed(tokens, time.monotonic() - started)
+            self.progress.value = charts.progress_bar(steps, room, speed)
+
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                tell()
+                self.history.append(end.value)
+                self.history_pane.refresh()
+                return end.value
+            if event.sequence <= last:
+                tell()
+                await asyncio.sleep(LOOP_TURN)
+                steps += 1
+            last = event.sequence
+            tokens += 1
+            texts[event.sequence] += event.text
+
+    def _should_stop(self) -> bool:
+        return self.stopping or time.monotonic() > self._deadline
+
+    # Errors
+
+    @contextmanager
+    def shown_errors(self) -> Iterator[None]:
+        """Show what a callback raises to the reader, and keep it in `error`: nothing else would report it."""
+        self.error = None
+        try:
+            yield
+        except Exception as error:
+            self.error = error
+        self.problem.value = charts.problem(_sentence(self.error)) if self.error else ""
+
+
+class _TokenPane:
+    """Any new token of a text by its position: what else could have stood there, and how to go on from it."""
+
+    def __init__(self, lab: SamplingLab) -> None:
+        self.lab = lab
+        self.title = say("トークンを選ぶ", "Pick a token")
+        self.generation: Generation | None = None
+        self._next_token = NextToken(lab.language_model)
+        self._redraw_soon = _Soon(self.redraw)
+        self._changing = False
+        self.sequence_box = widgets.Dropdown(
+            options=[("1", 0)], description=say("文", "text"), layout=widgets.Layout(width="150px")
+        )
+        self.position_box = widgets.BoundedIntText(
+            1, min=1, max=1, description=say("何番目", "position"), layout=_SMALL_BOX
+        )
+        self.position_slider = widgets.IntSlider(1, min=1, max=1, readout=False, layout=_SLIDER)
+        self.alternative_box = widgets.Dropdown(
+            options=[], description=say("候補", "instead"), layout=widgets.Layout(width="260px")
+        )
+        self.continue_button = _button(
+            say("このトークンで続ける", "Continue with this token"), self._continue_clicked
+        )
+        self.continue_button.disabled = True
+        self.sequence_box.observe(self._sequence_chosen, names="value")
+        self.position_box.observe(self._position_changed, names="value")
+        self.position_slider.observe(self._slider_moved, names="value")
+        self.text = widgets.HTML(
+            value=_note(say("まず「生成」を押してください。", "Press Generate first."))
+        )
+        self.chart = widgets.HTML()
+        self.view = widgets.VBox(
+            [
+                widgets.HBox(
+                    [self.sequence_box, self.position_box, self.position_slider], layout=_WRAP
+                ),
+                self.text,
+                widgets.HBox([self.alternative_box, self.continue_button], layout=_WRAP),
+                self.chart,
+            ]
+        )
+
+    def show(self, generation: Generation) -> None:
+        """Take up a new generation, at the first new token of its first text."""
+        self.generation = generation
+        self._changing = True
+        try:
+            self.sequence_box.options = [(str(i + 1), i) for i in range(len(generation.sequences))]
+            self.sequence_box.value = 0
+            self.position_box.value = 1
+        finally:
+            self._changing = False
+        self._sequence_chosen()
+
+    def _sequence_chosen(self, change: dict[str, Any] | None = None) -> None:
+        if self._changing or self.generation is None:
+            return
+        steps = len(self.generation.sequences[self.sequence_box.value].steps)
+        self.position_box.max = self.position_slider.max = max(steps, 1)
+        self._redraw_soon(REDRAW_AFTER)
+
+    def _slider_moved(self, change: dict[str, Any]) -> None:
+        self.position_box.value = change["new"]
+
+    def _position_changed(self, change: dict[str, Any]) -> None:
+        self.position_slider.value = change["new"]
+        if not self._changing:
+            self._redraw_soon(REDRAW_AFTER)
+
+    def redraw(self) -> None:
+        """Draw the text with the token marked, and what the model could have drawn there."""
+        with self.lab.shown_errors():
+            if self.generation is None:
+                return
+            tokenizer = self.lab.language_model.tokenizer
+            sequence = self.generation.sequences[self.sequence_box.value]
+            step = self.position_box.value - 1
+            self.text.value = charts.probability_text(sequence, tokenizer, mark=step)
+            distribution = self._next_token.distribution(self._draft(), self.generation.settings)
+            self.chart.value = charts.distribution_chart(
+                distribution, ALTERNATIVES, title=say(f"{step + 1} 番目", f"position {step + 1}")
+            )
+            candidates = distribution.head(ALTERNATIVES)
+            self.alternative_box.options = [
+                (f"{c.piece}  {charts.percent(c.raw)}", c.token_id) for c in candidates
+            ]
+            # ipywidgets 8 leaves a list that was empty without a choice.
+            self.alternative_box.index = 0
+            self.continue_button.disabled = False
+
+    def _draft(self) -> Draft:
+        step = self.position_box.value - 1
+        model, sequence = self.lab.language_model, self.sequence_box.value
+        return draft_before(model, self.generation, sequence, step)
+
+    def _continue_clicked(self, button: widgets.Button) -> None:
+        with self.lab.shown_errors():
+            self.lab.set_draft(self._draft().then(self.alternative_box.value))
+            self.lab.generate()
+
+
+class _ComparePane:
+    """Two settings with the same text and the same seed, side by side."""
+
+    def __init__(self, lab: SamplingLab) -> None:
+        self.lab = lab
+        self.title = say("2 つの設定を比べる", "Compare two settings")
+        article, _, tame, *_ = presets()
+        self.settings = {"A": article.settings, "B": tame.settings}
+        self.take_buttons = [
+            _button(
+                say(f"今の設定を {name} にする", f"Use the settings as {name}"),
+                partial(self._take_clicked, name),
+            )
+            for name in self.settings
+        ]
+        self.compare_button = _button(say("比べる", "Compare"), self._compare_clicked)
+        self.table = widgets.HTML()
+        self.result = widgets.HTML()
+        self.view = widgets.VBox(
+            [
+                widgets.HBox([*self.take_buttons, self.compare_button], layout=_WRAP),
+                self.table,
+                self.result,
+            ]
+        )
+        self._show_settings()
+
+    def _show_settings(self) -> None:
+        values = {name: asdict(settings) for name, settings in self.settings.items()}
+        # Both write one text with the seed of the controls.
+        fields = [f for f in values["A"] if f not in ("num_return_sequences", "seed")]
+        rows = [[name, *(values[name][field] for field in fields)] for name in values]
+        self.table.value = charts.table(rows, [say("設定", "settings"), *fields])
+
+    def _take_clicked(self, name: str, button: widgets.Button) -> None:
+        with self.lab.shown_errors():
+            self.settings[name] = self.lab.settings
+            self._show_settings()
+
+    def _compare_clicked(self, button: widgets.Button) -> None:
+        with self.lab.shown_errors():
+            draft, seed = self.lab.draft, self.lab.settings.seed
+            both = [
+                replace(settings, num_return_sequences=1, seed=seed)
+                for settings in self.settings.values()
+            ]
+            for settings in both:
+                encode_draft(self.lab.language_model, draft, settings)
+            self.lab.start(lambda: self._compare(draft, both))
+
+    async def _compare(self, draft: Draft, both: list[SamplingSettings]) -> None:
+        tokenizer = self.lab.language_model.tokenizer
+        start = charts.pieces_text(tokenizer, draft.chosen)
+        texts = ["", ""]
+        written = []
+        for i, settings in enumerate(both):
+
+            def show(sequences: list[str], i: int = i) -> None:
+                texts[i] = start + sequences[0]
+                views = [charts.plain_text(draft.prompt, text) for text in texts]
+                self.result.value = charts.cards(views, list(self.settings))
+
+            generation = await self.lab.write(draft, settings, show)
+            written.append(generation.sequences[0])
+            if self.lab.stopping:
+                return
+        self.result.value = charts.comparison(*written, tokenizer)
+
+
+class _JapanesePane:
+    """The texts as Japanese: in vertical writing, characters against tokens, the share of each script."""
+
+    def __init__(self, lab: SamplingLab) -> None:
+        self.tokenizer = lab.language_model.tokenizer
+        self.title = say("縦書きと文字", "Vertical, and scripts")
+        self.table = widgets.HTML(
+            value=_note(say("まず「生成」を押してください。", "Press Generate first."))
+        )
+        self.texts = widgets.HTML()
+        self.view = widgets.VBox([self.table, self.texts])
+
+    def show(self, generation: Generation) -> None:
+        """Take up a new generation."""
+        header = [
+            say("文", "text"),
+            say("文字", "characters"),
+            say("トークン", "tokens"),
+            say("1 トークンの文字数", "characters a token"),
+            say("漢字", "kanji"),
+            say("ひらがな", "hiragana"),
+            say("カタカナ", "katakana"),
+            say("その他", "other"),
+        ]
+        rows = []
+        for i, sequence in enumerate(generation.sequences, start=1):
+            text, tokens = sequence.text, len(sequence.token_ids)
+            shares = [charts.percent(share) for share in script_shares(text).values()]
+            rows.append([i, len(text), tokens, charts.number(len(text) / tokens), *shares])
+        self.table.value = charts.table(rows, header, align=["right"] * len(header))
+        views = [charts.vertical_text(sequence.text) for sequence in generation.sequences]
+        self.texts.value = charts.cards(views, [str(i + 1) for i in range(len(views))])
+
+
+class _HistoryPane:
+    """All runs with their settings: to read, to copy, to repeat, to save and to load."""
+
+    def __init__(self, lab: SamplingLab) -> None:
+        self.lab = lab
+        self.title = say("記録", "History")
+        self.run_box = widgets.Dropdown(
+            options=[], description=say("記録", "run"), layout=widgets.Layout(width="auto")
+        )
+        self.form_box = widgets.Dropdown(
+            options=[(say("文章", "text"), as_text), ("model.generate(...)", self._code)],
+            description=say("形", "as"),
+            layout=widgets.Layout(width="260px"),
+        )
+        self.back_button = _button(
+            say("この設定に戻す", "Return to these settings"), self._back_clicked
+        )
+        self.copy_box = widgets.Textarea(
+            description=say("コピー用", "to copy"), rows=8, layout=widgets.Layout(width="auto")
+        )
+        self.file_box = widgets.Text(
+            "sampling-lab.json",
+            description=say("ファイル", "file"),
+            layout=widgets.Layout(width="260px"),
+        )
+        self.save_button = _button(say("保存", "Save"), self._save_clicked)
+        self.load_button = _button(say("読み込む", "Load"), self._load_clicked)
+        self.note = widgets.HTML()
+        for box in (self.run_box, self.form_box):
+            box.observe(self._chosen, names="value")
+        self.view = widgets.VBox(
+            [
+                self.run_box,
+                widgets.HBox([self.form_box, self.back_button], layout=_WRAP),
+                self.copy_box,
+                widgets.HBox([self.file_box, self.save_button, self.load_button], layout=_WRAP),
+                self.note,
+            ]
+        )
+
+    def refresh(self) -> None:
+        """Take up the lab's history, the latest run first."""
+        self.run_box.options = [
+            (_run_label(i + 1, run), i) for i, run in reversed([*enumerate(self.lab.history)])
+        ]
+        # ipywidgets 8 leaves a list that was empty without a choice.
+        self.run_box.index = 0 if self.lab.history else None
+
+    def _code(self, run: Generation) -> str:
+        return as_code(self.lab.language_model, run)
+
+    def _chosen(self, change: dict[str, Any]) -> None:
+        with self.lab.shown_errors():
+            if self.run_box.value is not None:
+                self.copy_box.value = self.form_box.value(self.lab.history[self.run_box.value])
+
+    def _back_clicked(self, button: widgets.Button) -> None:
+        with self.lab.shown_errors():
+            if self.run_box.value is not None:
+                run = self.lab.history[self.run_box.value]
+                self.lab.set_draft(Draft(run.prompt))
+                self.lab.set_settings(run.settings)
+
+    def _save_clicked(self, button: widgets.Button) -> None:
+        with self.lab.shown_errors():
+            path = Path(self.file_box.value).expanduser()
+            path.write_text(to_json(self.lab.history), encoding="utf-8")
+            runs = len(self.lab.history)
+            self.note.value = _note(
+                say(f"{runs} 件を {path} に保存しました。", f"{runs} runs saved in {path}.")
+            )
+
+    def _load_clicked(self, button: widgets.Button) -> None:
+        with self.lab.shown_errors():
+            path = Path(self.file_box.value).expanduser()
+            loaded = from_json(path.read_text(encoding="utf-8"))
+            new = [run for run in loaded if run not in self.lab.history]
+            self.lab.history += new
+            self.refresh()
+            self.note.value = _note(
+                say(
+                    f"{path} から {len(loaded)} 件を読み込みました（新しいもの {len(new)} 件）。",
+                    f"{len(loaded)} runs loaded from {path}, {len(new)} of them new.",
+                )
+            )
+
+
+def _run_label(place: int, run: Generation) -> str:
+    s, text = run.settings, run.sequences[0].text[-20:]
+    how = (
+        f"top_k={s.top_k} top_p={s.top_p:g} T={s.temperature:g} seed={s.seed}"
+        if s.do_sample
+        else say("貪欲", "greedy")
+    )
+    return f"#{place} {how} …{text}"
+
+
+class _Soon:
+    """Calls a function once, a little later, however often it is asked to; at once where no loop runs."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+        self._handle: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __call__(self, delay: float, restart: bool = False) -> None:
+        """Ask for a call in `delay` seconds; with `restart` the time begins anew with each asking."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.function()
+            return
+        if self._handle is not None and self._loop is loop:
+            if not restart:
+                return
+            self._handle.cancel()
+        self._loop = loop
+        self._handle = loop.call_later(delay, self._call)
+
+    def _call(self) -> None:
+        self._handle = None
+        self.function()
+
+
+def _button(label: str, clicked: Callable[[widgets.Button], None]) -> widgets.Button:
+    button = widgets.Button(description=label, layout=_BUTTON)
+    button.on_click(clicked)
+    return button
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ValueError | FloatingPointError):
+        return str(error)
+    if isinstance(error, OSError):
+        return say(
+            f"ファイル {error.filename} を開けません（{error.strerror}）。ファイル名を確かめてください。",
+            f"the file {error.filename} cannot be opened ({error.strerror}): check its name.",
+        )
+    return say(
+        f"予期しない問題が起きました（{type(error).__name__}: {error}）。セルをもう一度実行してください。",
+        f"something unexpected happened ({type(error).__name__}: {error}): run the cell again.",
+    )
+
+
+def _note(text: str) -> str:
+    return f"<small>{escape(text)}</small>"
+
+
+def _speed(tokens: int, seconds: float) -> str:
+    return say(
+        f"{tokens} トークン（毎秒 {charts.number(tokens / seconds)}）",
+        f"{tokens} tokens ({charts.number(tokens / seconds)} a second)",
+    )

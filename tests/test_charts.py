@@ -1,0 +1,286 @@
+"""The pictures against numbers worked out by hand: `python -m pytest tests/test_charts.py`."""
+
+import subprocess
+import sys
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+from lab_oracle import distribution_by_hand, table_rows, tags_of, text_of
+from rinna_layout import make_model, raw
+
+from helpers import charts
+from helpers.language import set_language
+from helpers.models import load_model
+from helpers.sampling import (
+    Generation,
+    SamplingSettings,
+    Sequence,
+    Step,
+    generate,
+    next_token_distribution,
+)
+
+PROMPT = "雪の降る夜には"
+ATTACK = "<script>alert(1)</script>&\"'"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def lm(folder):
+    return load_model(folder, device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def japanese():
+    set_language("ja")
+
+
+def logits_of(lm, prompt):
+    ids = lm.tokenizer.encode(prompt, add_special_tokens=False, return_tensors="pt")
+    return lm.model(ids).logits[0, -1].detach().numpy()
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "temperature"), [(0, 1.0, 1.0), (30, 0.8, 1.0), (9, 1.0, 0.5), (0, 0.6, 1.7)]
+)
+def test_distribution_chart_shows_what_softmax_top_k_and_top_p_give(lm, top_k, top_p, temperature):
+    settings = SamplingSettings(
+        min_length=0, max_length=60, top_k=top_k, top_p=top_p, temperature=temperature
+    )
+    chart = charts.distribution_chart(next_token_distribution(lm, PROMPT, settings), top=12)
+    expected = distribution_by_hand(logits_of(lm, PROMPT), temperature, top_k, top_p)
+    rows = table_rows(chart)[1:]
+    order = np.argsort(-expected.raw)
+    zones = {None: "残る", "top_k": "✂ top_k", "top_p": "✂ top_p"}
+    for row, token_id in zip(rows, order[:12].tolist(), strict=False):
+        piece = lm.tokenizer.convert_ids_to_tokens(token_id)
+        assert row[0] == piece
+        assert row[2:] == [
+            charts.percent(expected.raw[token_id]),
+            charts.percent(expected.final[token_id]),
+            zones[expected.cut_by[token_id]],
+            str(token_id),
+        ]
+    # The rest is summed up, not hidden.
+    tail = Counter(zones[expected.cut_by[i]] for i in order[12:].tolist())
+    assert {row[4]: row[0] for row in rows[12:]} == {
+        zone: f"ほか {n:,} 個の合計" for zone, n in tail.items()
+    }
+    for row in rows[12:]:
+        ids = [i for i in order[12:].tolist() if zones[expected.cut_by[i]] == row[4]]
+        assert row[2] == charts.percent(expected.raw[ids].sum())
+        assert row[3] == charts.percent(expected.final[ids].sum())
+    text = text_of(chart)
+    cut = Counter(expected.cut_by)
+    assert f"top_k が {cut['top_k']} 個、top_p が {cut['top_p']} 個を除外" in text
+    assert f"残り {cut[None]} 個" in text
+    p = expected.final[expected.final > 0]
+    bits = -(p * np.log2(p)).sum()
+    assert f"エントロピー {charts.number(bits)} bit" in text
+    assert f"実質 {charts.number(2**bits)} 択" in text
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "sentence"),
+    [
+        (0, 1.0, "top_k も top_p も効いていない"),
+        (5, 1.0, "効いているのは top_k"),
+        (0, 0.5, "効いているのは top_p（top_k は何も除外していない）"),
+        (60, 0.5, "両方が効いている（top_k がモデルの確率の"),
+        (1, 0.99, "効いているのは top_k（top_p は何も除外していない）"),
+    ],
+)
+def test_distribution_chart_says_which_setting_decides(lm, top_k, top_p, sentence):
+    settings = SamplingSettings(min_length=0, max_length=60, top_k=top_k, top_p=top_p)
+    assert sentence in text_of(
+        charts.distribution_chart(next_token_distribution(lm, PROMPT, settings))
+    )
+
+
+def test_min_length_is_named_as_what_removes_the_end_token(lm):
+    settings = SamplingSettings(min_length=30, max_length=60, top_k=0, top_p=1.0)
+    chart = charts.distribution_chart(next_token_distribution(lm, PROMPT, settings), top=200)
+    (end,) = [row for row in table_rows(chart) if row[0] == "</s>"]
+    assert end[3:5] == ["0%", "✂ min_length"]
+    assert "min_length により </s> も除外" in text_of(chart)
+
+
+def test_observed_counts_stand_beside_the_expected_ones(lm):
+    settings = SamplingSettings(min_length=0, max_length=60, top_k=0, top_p=1.0)
+    distribution = next_token_distribution(lm, PROMPT, settings)
+    expected = distribution_by_hand(logits_of(lm, PROMPT))
+    first, second, *_, last = np.argsort(-expected.raw).tolist()
+    rows = table_rows(charts.distribution_chart(distribution, top=2, counts={first: 30, last: 70}))
+    assert rows[1][4] == f"{charts.number(100 * expected.final[first])} → 30"
+    assert rows[2][4] == f"{charts.number(100 * expected.final[second])} → 0"
+    rest = 1 - expected.final[first] - expected.final[second]
+    assert rows[3][4] == f"{charts.number(100 * rest)} → 70"
+
+
+def test_bars_are_as_long_as_their_probabilities(lm):
+    settings = SamplingSettings(min_length=0, max_length=60, top_k=0, top_p=1.0)
+    distribution = next_token_distribution(lm, PROMPT, settings)
+    expected = np.sort(distribution_by_hand(logits_of(lm, PROMPT)).raw)[::-1]
+    chart = str(charts.distribution_chart(distribution, top=6))
+    widths = [part.split("%")[0] for part in chart.split('<div style="width:')[1:]]
+    # Two bars a row; the first bars belong to the strip of the whole vocabulary.
+    thin = widths[-14::2][:6]
+    assert thin == [f"{100 * p / expected[0]:.1f}" for p in expected[:6]]
+
+
+def test_token_chips_carry_sentencepieces_ids_and_name_the_unknown(lm, folder):
+    text = "雪国𠮷の①"
+    chips = charts.token_chips(lm.tokenizer, text)
+    sp = raw(folder)
+    words = text_of(chips).split()
+    for piece, token_id in zip(sp.encode(text, out_type=str), sp.encode(text), strict=True):
+        assert piece in words
+        assert str(token_id) in words
+    assert text_of(chips).count("未知") == sp.encode(text).count(sp.unk_id()) == 1
+    assert str(chips).count("dashed") == 1
+    assert repr(chips).startswith(f"{len(sp.encode(text))} トークン: ▁(")
+
+
+def test_token_chips_show_the_first_of_many_and_count_all(lm):
+    chips = charts.token_chips(lm.tokenizer, "雪の夜" * 1000, limit=5)
+    assert text_of(chips).count("雪") <= 5
+    assert f"{len(lm.tokenizer.encode('雪の夜' * 1000)) - 1:,} トークン" in text_of(chips)
+
+
+def test_probability_text_marks_each_new_token(lm):
+    ids = lm.tokenizer.encode("雪の夜", add_special_tokens=False)
+    new = lm.tokenizer.convert_tokens_to_ids(["山", "の", "国"])
+    steps = [Step(new[0], 0.6, 1.0), Step(new[1], 0.07, 0.08), Step(new[2], 0.001, 0.002)]
+    html = charts.probability_text(Sequence("", ids + new, "user", steps), lm.tokenizer)
+    text = str(html)
+    assert "山 (id" in text and "モデル 60%、設定後 100%" in text
+    assert "モデル 7%、設定後 8%" in text and "モデル 0.1%、設定後 0.2%" in text
+    # Without colour the underline tells: none for the likely, wavy for the surprising.
+    spans = {part[-1]: part for part in text.split("</span>")[:3]}
+    assert "underline" not in spans["山"]
+    assert "dotted" in spans["の"] and "wavy" in spans["国"]
+    assert text_of(html).startswith("雪の夜山の国")
+    assert repr(html) == "雪の夜山の国"
+
+
+def test_nothing_shown_becomes_markup(lm):
+    tokenizer = lm.tokenizer
+    sequence = generate(lm, PROMPT, SamplingSettings(max_length=20, min_length=0, seed=1)).sequences
+    generation = Generation(ATTACK, SamplingSettings(), sequence)
+    pictures = [
+        charts.token_chips(tokenizer, ATTACK),
+        charts.table([[ATTACK]], [ATTACK], caption=ATTACK),
+        charts.bar_chart([ATTACK], [1.0], title=ATTACK, unit=ATTACK),
+        charts.plain_text(ATTACK, ATTACK),
+        charts.cards([charts.plain_text(ATTACK, ATTACK)], [ATTACK]),
+        charts.progress_bar(1, 2, ATTACK),
+        charts.problem(ATTACK),
+        charts.generation_cards(generation, tokenizer),
+    ]
+    for picture in pictures:
+        assert "script" not in tags_of(picture)
+        assert "<script" not in picture
+
+
+def test_table_keeps_pictures_in_cells_and_aligns_columns(lm):
+    chips = charts.token_chips(lm.tokenizer, "雪")
+    html = charts.table(
+        [["雪", 1], [chips, 2]], ["文", "数"], caption="表", align=["left", "right"]
+    )
+    assert table_rows(html)[:2] == [["文", "数"], ["雪", "1"]]
+    assert str(chips) in html
+    assert html.count("text-align:right") == 3
+    assert repr(html) == f"表\n文 | 数\n雪 | 1\n{chips!r} | 2"
+    with pytest.raises(ValueError, match="zip"):
+        charts.table([["a"]], ["a", "b"])
+
+
+def test_bar_chart_draws_from_zero_and_marks_one_bar():
+    html = charts.bar_chart(["雪", "山"], [0.75, 0.25], "次の語", "%", highlight=1)
+    assert table_rows(html) == [["雪", "75%", ""], ["▶ 山", "25%", ""]]
+    assert "width:100.0%" in html and "width:33.3%" in html
+    assert table_rows(charts.bar_chart(["a"], [1234.5], unit="tokens/s")) == [
+        ["a", "1,230 tokens/s", ""]
+    ]
+    assert "NaN" not in charts.bar_chart(["a", "b"], [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0%"),
+        (1, "100%"),
+        (0.12345, "12.3%"),
+        (0.5, "50%"),
+        (1e-9, "<0.001%"),
+        (0.00012, "0.012%"),
+    ],
+)
+def test_percent(value, shown):
+    assert charts.percent(value) == shown
+
+
+def test_html_is_one_line_of_text_where_there_is_no_html(lm):
+    html = charts.token_chips(lm.tokenizer, "雪")
+    assert html._repr_html_() == str(html)
+    assert "<" not in repr(html) and "\n" not in repr(html)
+
+
+def test_pictures_speak_the_language_in_use(lm):
+    settings = SamplingSettings(min_length=0, max_length=60)
+    distribution = next_token_distribution(lm, PROMPT, settings)
+    set_language("en")
+    text = text_of(charts.distribution_chart(distribution, top=0))
+    assert not [c for c in text if "ぁ" <= c <= "ヺ"]
+    assert "Probability of the next token" in text
+
+
+def test_matplotlib_writes_japanese_without_a_missing_glyph(tmp_path):
+    charts.use_japanese_font()
+    from matplotlib.figure import Figure
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = Figure()
+        figure.text(0.1, 0.5, "国境の長い ▁ トンネル")
+        figure.savefig(tmp_path / "figure.png")
+
+
+def test_charts_load_neither_matplotlib_nor_torch():
+    program = "import helpers.charts, sys; print({'matplotlib', 'torch'} & set(sys.modules))"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert output.stdout.strip() == "set()", output.stderr
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "place"),
+    [([1, 2, 3], [1, 2, 3], None), ([1, 2], [1, 3], 1), ([1, 2], [1, 2, 3], 2), ([], [], None)],
+)
+def test_first_difference(a, b, place):
+    assert charts.first_difference(a, b) == place
+
+
+def test_comparison_frames_the_first_token_that_differs(lm):
+    start = lm.tokenizer.encode("雪の夜", add_special_tokens=False)
+    ids = [lm.tokenizer.convert_tokens_to_ids(list(text)) for text in ("山の国", "山は国")]
+    a, b = (Sequence("", start + new, "user", [Step(i, 0.5, 0.5) for i in new]) for new in ids)
+    html = charts.comparison(a, b, lm.tokenizer)
+    text = text_of(html)
+    assert "最初の違い: 新しい 2 番目のトークン。A は「の」、B は「は」。" in text
+    assert "雪の夜山【の】国" in text and "雪の夜山【は】国" in text
+    assert "2 つの文章は同じです。" in text_of(charts.comparison(a, a, lm.tokenizer))
+    shorter = Sequence("", a.token_ids[:-1], "user", a.steps[:-1])
+    assert "B は「（終わり）」" in text_of(charts.comparison(a, shorter, lm.tokenizer))
+
+
+def test_vertical_text_and_normalization_keep_the_text():
+    html = charts.vertical_text("雪<国")
+    assert text_of(html) == "雪<国" and "vertical-rl" in html
+    assert charts.normalization("雪", "雪") == ""
+    assert "1" in text_of(charts.normalization("①", "1"))

@@ -1,0 +1,570 @@
+"""The lab's widgets, operated from Python: `python -m pytest tests/test_lab.py`."""
+
+import asyncio
+from dataclasses import replace
+from html import unescape
+
+import ipywidgets as widgets
+import pytest
+import torch
+from lab_oracle import distribution_by_hand, table_rows, tags_of, text_of
+from rinna_layout import make_model
+
+from helpers import charts, lab
+from helpers.lab import SamplingLab
+from helpers.language import set_language
+from helpers.models import load_model
+from helpers.sampling import SamplingSettings, SettingsError, generate
+from helpers.session import Draft, as_code, as_text, presets, script_shares
+
+PROMPT = "雪の降る夜には"
+SHORT = SamplingSettings(min_length=0, max_length=30, top_k=40, top_p=0.9, seed=3)
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory):
+    return load_model(make_model(tmp_path_factory.mktemp("model")), device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def japanese():
+    set_language("ja")
+
+
+@pytest.fixture
+def sampling_lab(lm):
+    return SamplingLab(lm, PROMPT, SHORT)
+
+
+@pytest.fixture
+def model_calls(lm):
+    calls = []
+    handle = lm.model.register_forward_hook(lambda *_: calls.append(1))
+    yield calls
+    handle.remove()
+
+
+async def idle(sampling_lab):
+    """Until the lab has generated what it was asked for."""
+    while not sampling_lab.stop_button.disabled:
+        await asyncio.sleep(0.005)
+
+
+def test_controls_start_at_the_articles_values(lm):
+    values = SamplingLab(lm).settings
+    # This model has 64 positions: the article's max_length of 100 ends there, top_k at the vocabulary.
+    vocabulary = lm.model.config.vocab_size
+    assert values == SamplingSettings(max_length=64, top_k=vocabulary, seed=0)
+
+
+def test_a_slider_moves_its_number_and_a_number_its_slider(sampling_lab):
+    for name, slider in sampling_lab.sliders.items():
+        box = sampling_lab.boxes[name]
+        for place in {slider.min, (slider.min + slider.max) // 2, slider.max}:
+            if name == "max_length" and place == slider.min:
+                continue
+            slider.value = place
+            value = box.value
+            slider.value = slider.max - place
+            box.value = value
+            assert slider.value == place, name
+
+
+def test_a_number_between_two_steps_stays(sampling_lab):
+    sampling_lab.boxes["top_k"].value = 37
+    assert sampling_lab.boxes["top_k"].value == 37
+    sampling_lab.boxes["temperature"].value = 0.333
+    assert sampling_lab.settings.temperature == 0.333
+    assert sampling_lab.settings.top_k == 37
+    assert sampling_lab.error is None
+
+
+def test_sliders_reach_from_off_to_everything(sampling_lab, lm):
+    for place, value in ((0, 0), (sampling_lab.sliders["top_k"].max, lm.model.config.vocab_size)):
+        sampling_lab.sliders["top_k"].value = place
+        assert sampling_lab.settings.top_k == value
+    sampling_lab.sliders["top_p"].value = sampling_lab.sliders["top_p"].max
+    assert sampling_lab.settings.top_p == 1.0
+    sampling_lab.sliders["temperature"].value = 0
+    assert sampling_lab.settings.temperature == 0.05
+
+
+def test_the_picture_follows_the_settings_without_running_the_model(sampling_lab, lm, model_calls):
+    ids = lm.tokenizer.encode(PROMPT, add_special_tokens=False, return_tensors="pt")
+    logits = lm.model(ids).logits[0, -1].detach().numpy()
+    model_calls.clear()
+    for top_k, top_p, temperature in ((7, 1.0, 1.0), (50, 0.6, 1.0), (0, 0.8, 2.0)):
+        sampling_lab.boxes["top_k"].value = top_k
+        sampling_lab.boxes["top_p"].value = top_p
+        sampling_lab.boxes["temperature"].value = temperature
+        expected = distribution_by_hand(logits, temperature, top_k, top_p)
+        shown = [row for row in table_rows(sampling_lab.chart.value)[1:] if row[5]]
+        assert len(shown) == 20
+        for row in shown:
+            token_id = int(row[5])
+            assert row[2] == charts.percent(expected.raw[token_id])
+            assert row[3] == charts.percent(expected.final[token_id])
+            assert (row[4] == "残る") == (expected.cut_by[token_id] is None)
+    assert not model_calls
+
+
+def test_typing_shows_the_tokens_and_the_distribution_of_the_new_text(sampling_lab, lm):
+    sampling_lab.prompt_box.value = "山の中の𠮷"
+    ids = lm.tokenizer.encode("山の中の𠮷", add_special_tokens=False)
+    assert f"{len(ids)} トークン" in sampling_lab.chips.value
+    assert "未知" in sampling_lab.chips.value
+    fresh = SamplingLab(lm, "山の中の𠮷", SHORT)
+    assert sampling_lab.chart.value == fresh.chart.value
+
+
+def test_presets_set_everything_but_the_seed(sampling_lab):
+    for button, preset in zip(sampling_lab.preset_buttons, presets(), strict=True):
+        button.click()
+        expected = replace(preset.settings, seed=3)
+        got = sampling_lab.settings
+        assert replace(got, max_length=100, top_k=expected.top_k) == expected
+        assert preset.why in unescape(sampling_lab.preset_note.value)
+
+
+def test_generate_writes_what_generate_gives(sampling_lab, lm):
+    sampling_lab.generate_button.click()
+    assert sampling_lab.error is None
+    oracle = generate(lm, PROMPT, SHORT)
+    assert sampling_lab.generation.settings == SHORT
+    for written, expected in zip(sampling_lab.generation.sequences, oracle.sequences, strict=True):
+        assert written.token_ids == expected.token_ids
+        pieces = lm.tokenizer.convert_ids_to_tokens(written.token_ids)
+        assert "".join(pieces).replace("▁", " ").strip() in text_of(sampling_lab.result.value)
+    assert not sampling_lab.generate_button.disabled and sampling_lab.stop_button.disabled
+
+
+def test_greedy_generation_has_one_result(sampling_lab, lm):
+    sampling_lab.preset_buttons[1].click()
+    sampling_lab.boxes["min_length"].value = 0
+    sampling_lab.generate_button.click()
+    settings = SamplingSettings(do_sample=False, min_length=0, max_length=64, seed=3)
+    (sequence,) = sampling_lab.generation.sequences
+    assert sequence.token_ids == generate(lm, PROMPT, settings).sequences[0].token_ids
+
+
+def test_texts_grow_token_by_token_on_a_running_loop(sampling_lab):
+    async def watch():
+        seen = []
+        sampling_lab.result.observe(lambda change: seen.append(text_of(change["new"])), "value")
+        sampling_lab.generate_button.click()
+        assert sampling_lab.generate_button.disabled and not sampling_lab.stop_button.disabled
+        await idle(sampling_lab)
+        return seen
+
+    seen = asyncio.run(watch())
+    lengths = [len(text) for text in seen[:-1]]
+    assert len(lengths) > 10 and lengths == sorted(lengths)
+    assert len(sampling_lab.generation.sequences) == 3
+
+
+def test_stop_ends_with_the_token_at_hand_and_keeps_the_text(sampling_lab, lm):
+    async def stop_after(steps):
+        left = steps
+
+        def count(change):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                sampling_lab.stop_button.click()
+
+        sampling_lab.progress.observe(count, "value")
+        sampling_lab.generate_button.click()
+        await idle(sampling_lab)
+
+    asyncio.run(stop_after(5))
+    oracle = generate(lm, PROMPT, SHORT)
+    prompt_tokens = len(lm.tokenizer.encode(PROMPT, add_special_tokens=False))
+    for written, full in zip(sampling_lab.generation.sequences, oracle.sequences, strict=True):
+        assert written.stopped in ("user", "eos")
+        assert written.token_ids == full.token_ids[: len(written.token_ids)]
+        assert len(written.token_ids) - prompt_tokens <= 6
+    assert "停止" in text_of(sampling_lab.result.value)
+    assert sampling_lab.error is None
+
+
+def test_a_second_press_does_not_begin_a_second_generation(sampling_lab, model_calls):
+    async def twice():
+        sampling_lab.generate_button.click()
+        sampling_lab.generate_button.click()
+        await asyncio.sleep(0.03)
+        sampling_lab.generate_button.click()
+        await idle(sampling_lab)
+
+    asyncio.run(twice())
+    longest = max(len(s.steps) for s in sampling_lab.generation.sequences)
+    assert len(model_calls) == longest
+
+
+def test_a_new_lab_stops_the_one_before(sampling_lab, lm):
+    async def rerun():
+        sampling_lab.generate_button.click()
+        await asyncio.sleep(0.03)
+        again = SamplingLab(lm, PROMPT, SHORT)
+        await idle(sampling_lab)
+        again.generate_button.click()
+        await idle(again)
+        return again
+
+    again = asyncio.run(rerun())
+    assert {s.stopped for s in sampling_lab.generation.sequences} <= {"user", "eos"}
+    assert again.generation.sequences == generate(lm, PROMPT, SHORT).sequences
+
+
+def test_settings_may_move_while_it_writes(sampling_lab, lm):
+    async def storm():
+        sampling_lab.generate_button.click()
+        for i in range(200):
+            sampling_lab.sliders["top_k"].value = i % sampling_lab.sliders["top_k"].max
+            sampling_lab.prompt_box.value = PROMPT + "山" * (i % 7)
+            if i % 10 == 0:
+                await asyncio.sleep(0.003)
+        await idle(sampling_lab)
+        await asyncio.sleep(lab.TYPING_PAUSE + 0.1)
+
+    asyncio.run(storm())
+    assert sampling_lab.error is None
+    assert sampling_lab.generation.prompt == PROMPT
+    assert sampling_lab.generation.sequences == generate(lm, PROMPT, SHORT).sequences
+    fresh = SamplingLab(lm, sampling_lab.prompt_box.value, sampling_lab.settings)
+    assert sampling_lab.chart.value == fresh.chart.value
+
+
+def test_a_storm_of_changes_draws_few_pictures(sampling_lab):
+    async def storm():
+        drawn = []
+        sampling_lab.chart.observe(drawn.append, "value")
+        for i in range(300):
+            sampling_lab.boxes["top_k"].value = 1 + i % 40
+        await asyncio.sleep(0.2)
+        return drawn
+
+    assert len(asyncio.run(storm())) <= 2
+
+
+def test_without_a_loop_generation_ends_when_its_time_is_over(lm, monkeypatch):
+    monkeypatch.setattr(lab, "BLOCKING_TIME", 0.0)
+    slow = SamplingLab(lm, PROMPT, SHORT)
+    slow.generate_button.click()
+    assert [s.stopped for s in slow.generation.sequences] == ["user"] * 3
+    assert [len(s.steps) for s in slow.generation.sequences] == [1] * 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "field"), [("", "prompt"), ("　\n ", "prompt"), ("雪" * 100_000, "prompt")]
+)
+def test_a_prompt_that_cannot_be_used_is_said_in_place_and_kept(lm, prompt, field):
+    sampling_lab = SamplingLab(lm, PROMPT, SHORT)
+    sampling_lab.prompt_box.value = prompt
+    for button in (None, sampling_lab.generate_button):
+        if button:
+            button.click()
+        assert isinstance(sampling_lab.error, SettingsError)
+        assert sampling_lab.error.field == field
+        assert str(sampling_lab.error) in unescape(sampling_lab.problem.value)
+        assert sampling_lab.prompt_box.value == prompt
+    # What is too long is not drawn token by token.
+    assert len(sampling_lab.chips.value) < 100_000
+    sampling_lab.prompt_box.value = PROMPT
+    assert sampling_lab.error is None and not sampling_lab.problem.value
+
+
+def test_settings_that_contradict_are_said_in_place(sampling_lab):
+    sampling_lab.boxes["min_length"].value = 31
+    assert sampling_lab.error.field == "min_length"
+    assert "min_length を max_length 以下に" in sampling_lab.problem.value
+    set_language("en")
+    sampling_lab.generate_button.click()
+    assert "make min_length at most max_length" in sampling_lab.problem.value
+    assert sampling_lab.generation is None
+    sampling_lab.boxes["max_length"].value = 40
+    assert sampling_lab.error is None
+
+
+def test_nan_from_the_model_is_said_and_the_lab_goes_on(tmp_path):
+    broken = load_model(make_model(tmp_path), device="cpu")
+    weights = broken.model.transformer.ln_f.weight
+    good = weights.data.clone()
+    sampling_lab = SamplingLab(broken, PROMPT, SHORT)
+    weights.data[:] = torch.nan
+    sampling_lab.generate_button.click()
+    assert isinstance(sampling_lab.error, FloatingPointError)
+    assert "NaN" in sampling_lab.problem.value
+    assert not sampling_lab.generate_button.disabled
+    weights.data[:] = good
+    sampling_lab.generate_button.click()
+    assert sampling_lab.error is None and len(sampling_lab.generation.sequences) == 3
+
+
+def test_an_unexpected_failure_is_shown_and_kept(sampling_lab, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("<b>broken</b>")
+
+    monkeypatch.setattr(lab.charts, "distribution_chart", broken)
+    sampling_lab.boxes["top_k"].value = 3
+    assert isinstance(sampling_lab.error, RuntimeError)
+    assert "RuntimeError: <b>broken</b>" in text_of(sampling_lab.problem.value)
+    assert "b" not in tags_of(sampling_lab.problem.value)
+
+
+def test_markup_in_the_prompt_and_in_the_text_stays_text(lm, monkeypatch):
+    attack = "<script>alert(1)</script>"
+    sampling_lab = SamplingLab(lm, attack, replace(SHORT, max_length=60))
+    monkeypatch.setattr(
+        type(lm.tokenizer),
+        "convert_ids_to_tokens",
+        lambda self, ids: attack if isinstance(ids, int) else [attack] * len(ids),
+    )
+    sampling_lab.redraw()
+    sampling_lab.generate_button.click()
+    assert sampling_lab.error is None
+    for html in (sampling_lab.chips, sampling_lab.chart, sampling_lab.result):
+        assert "script" not in tags_of(html.value) and "<script" not in html.value
+    assert attack in text_of(sampling_lab.result.value)
+    assert "script" not in tags_of(str(sampling_lab.still()))
+
+
+def test_steps_go_on_token_by_token_and_back(sampling_lab, lm):
+    settings = replace(SHORT, num_return_sequences=1)
+    start = sampling_lab.chart.value
+    sampling_lab.step_button.click()
+    first = generate(lm, PROMPT, settings).sequences[0].steps[0].token_id
+    assert sampling_lab.draft.chosen == (first,)
+    assert sampling_lab.prompt_box.value == PROMPT
+    assert "選んだトークン 1 個" in sampling_lab.chips.value
+    for _ in range(3):
+        sampling_lab.step_button.click()
+    assert len(sampling_lab.draft.chosen) == 4
+    ids = lm.tokenizer.encode(PROMPT, add_special_tokens=False) + list(sampling_lab.draft.chosen)
+    logits = lm.model(torch.tensor([ids])).logits[0, -1].detach().numpy()
+    expected = distribution_by_hand(logits, 1.0, SHORT.top_k, SHORT.top_p)
+    for row in table_rows(sampling_lab.chart.value)[1:21]:
+        assert row[3] == charts.percent(expected.final[int(row[5])])
+    for left in (3, 2, 1, 0):
+        assert not sampling_lab.back_button.disabled
+        sampling_lab.back_button.click()
+        assert len(sampling_lab.draft.chosen) == left
+    assert sampling_lab.back_button.disabled
+    assert sampling_lab.chart.value == start
+
+
+def test_a_step_to_the_end_token_says_that_the_text_ends(sampling_lab, lm, monkeypatch):
+    monkeypatch.setattr(lab, "draw", lambda *arguments: [lm.tokenizer.eos_token_id])
+    sampling_lab.step_button.click()
+    assert sampling_lab.draft.chosen == ()
+    assert "文章はここで終わり" in sampling_lab.draw_note.value
+
+
+def test_typing_starts_from_the_typed_text(sampling_lab):
+    sampling_lab.step_button.click()
+    sampling_lab.prompt_box.value = "山"
+    assert sampling_lab.draft == Draft("山")
+
+
+def test_a_hundred_draws_are_laid_over_the_bars(sampling_lab):
+    sampling_lab.guess_box.value = 12
+    sampling_lab.draw_button.click()
+    rows = table_rows(sampling_lab.chart.value)[1:]
+    seen = {row[0]: int(row[4].split(" → ")[1]) for row in rows}
+    assert sum(seen.values()) == 100
+    assert "予想 12 回" in sampling_lab.draw_note.value
+    assert f"実際 {seen[rows[0][0]]} 回" in sampling_lab.draw_note.value
+    for row in rows:
+        if row[5] != "残る":
+            assert row[4].endswith("→ 0")
+    first = sampling_lab.chart.value
+    sampling_lab.draw_button.click()
+    assert sampling_lab.chart.value != first
+    sampling_lab.boxes["top_k"].value = 39
+    assert "→" not in "".join(table_rows(sampling_lab.chart.value)[0])
+    assert sampling_lab.draw_note.value == ""
+
+
+def test_any_token_shows_its_alternatives_and_another_can_be_taken(sampling_lab, lm):
+    pane = sampling_lab.token_pane
+    assert pane.continue_button.disabled
+    sampling_lab.generate_button.click()
+    pane.sequence_box.value = 2
+    pane.position_slider.value = 5
+    assert pane.position_box.value == 5
+    sequence = sampling_lab.generation.sequences[2]
+    step = sequence.steps[4]
+    # What the picture says about the drawn token is what it was drawn with.
+    distribution = pane._next_token.distribution(pane._draft(), sampling_lab.settings)
+    (drawn,) = [c for c in distribution.candidates if c.token_id == step.token_id]
+    assert drawn.final == pytest.approx(step.final, rel=1e-4)
+    assert drawn.raw == pytest.approx(step.raw, rel=1e-4)
+    assert "【" in text_of(pane.text.value)
+
+    before = sampling_lab.draft
+    assert pane.alternative_box.value == distribution.head(1)[0].token_id
+    alternative = next(
+        token_id for _, token_id in pane.alternative_box.options if token_id != step.token_id
+    )
+    pane.alternative_box.value = alternative
+    pane.continue_button.click()
+    prompt_ids = lm.tokenizer.encode(PROMPT, add_special_tokens=False)
+    start = [*sequence.token_ids[: len(prompt_ids) + 4], alternative]
+    for other in sampling_lab.generation.sequences:
+        assert other.token_ids[: len(start)] == start
+        assert len(other.token_ids) > len(start)
+    sampling_lab.back_button.click()
+    assert sampling_lab.draft == before
+
+
+def test_positions_end_where_the_text_ends(sampling_lab):
+    sampling_lab.generate_button.click()
+    pane = sampling_lab.token_pane
+    for i, sequence in enumerate(sampling_lab.generation.sequences):
+        pane.sequence_box.value = i
+        pane.position_box.value = 10_000
+        assert pane.position_box.value == len(sequence.steps)
+        assert sampling_lab.error is None
+
+
+def test_two_settings_are_compared_with_one_seed(sampling_lab, lm):
+    pane = next(pane for pane in sampling_lab.panes if hasattr(pane, "compare_button"))
+    sampling_lab.boxes["top_k"].value = 2
+    pane.take_buttons[0].click()
+    sampling_lab.boxes["top_k"].value = 60
+    sampling_lab.boxes["temperature"].value = 2.0
+    pane.take_buttons[1].click()
+    assert [row[4] for row in table_rows(pane.table.value)] == ["top_k", "2", "60"]
+    pane.compare_button.click()
+    assert sampling_lab.error is None
+    one = replace(SHORT, top_k=2, num_return_sequences=1)
+    other = replace(one, top_k=60, temperature=2.0)
+    a, b = (generate(lm, PROMPT, settings).sequences[0] for settings in (one, other))
+    assert [run.sequences[0].token_ids for run in sampling_lab.history] == [
+        a.token_ids,
+        b.token_ids,
+    ]
+    place = charts.first_difference(a.token_ids, b.token_ids)
+    start = len(lm.tokenizer.encode(PROMPT, add_special_tokens=False))
+    assert f"新しい {place - start + 1} 番目" in text_of(pane.result.value)
+
+
+def test_a_comparison_can_be_stopped(sampling_lab):
+    pane = next(pane for pane in sampling_lab.panes if hasattr(pane, "compare_button"))
+    pane.settings = {name: replace(SHORT, max_length=60) for name in "AB"}
+
+    async def stop_early():
+        pane.compare_button.click()
+        await asyncio.sleep(0.05)
+        sampling_lab.stop_button.click()
+        await idle(sampling_lab)
+
+    asyncio.run(stop_early())
+    assert len(sampling_lab.history) == 1
+    assert sampling_lab.error is None and not sampling_lab.generate_button.disabled
+
+
+def test_a_comparison_that_cannot_be_done_is_said_in_place(sampling_lab):
+    pane = next(pane for pane in sampling_lab.panes if hasattr(pane, "compare_button"))
+    # Its settings are the article's, whose max_length is more than this model's 64 positions.
+    pane.compare_button.click()
+    assert sampling_lab.error.field == "max_length"
+    assert not sampling_lab.history
+
+
+def test_the_japanese_of_each_text_is_counted(sampling_lab, lm):
+    sampling_lab.generate_button.click()
+    rows = table_rows(sampling_lab.japanese_pane.table.value)
+    for row, sequence in zip(rows[1:], sampling_lab.generation.sequences, strict=True):
+        assert row[1:3] == [str(len(sequence.text)), str(len(sequence.token_ids))]
+        assert row[4] == charts.percent(script_shares(sequence.text)["kanji"])
+        assert sequence.text in text_of(sampling_lab.japanese_pane.texts.value)
+    assert sampling_lab.japanese_pane.texts.value.count("vertical-rl") == 3
+
+
+def test_what_normalisation_changes_is_shown_while_typing(sampling_lab):
+    assert "正規化" not in sampling_lab.chips.value
+    sampling_lab.prompt_box.value = "雪①ｶﾀ"
+    assert "正規化後）: 雪1カタ" in text_of(sampling_lab.chips.value)
+
+
+def test_history_keeps_all_runs_and_brings_their_settings_back(sampling_lab, lm):
+    pane = sampling_lab.history_pane
+    for seed in (1, 2):
+        sampling_lab.boxes["seed"].value = seed
+        sampling_lab.generate_button.click()
+    first, second = sampling_lab.history
+    assert first == generate(lm, PROMPT, replace(SHORT, seed=1))
+    assert pane.copy_box.value == as_text(second)
+    pane.run_box.value = 0
+    assert pane.copy_box.value == as_text(first)
+    pane.form_box.value = pane.form_box.options[1][1]
+    assert pane.copy_box.value == as_code(lm, first)
+    sampling_lab.prompt_box.value = "山"
+    pane.back_button.click()
+    assert sampling_lab.draft == Draft(PROMPT) and sampling_lab.settings == first.settings
+
+
+def test_history_is_saved_and_loaded_again(sampling_lab, lm, tmp_path):
+    pane = sampling_lab.history_pane
+    pane.file_box.value = str(tmp_path / "記録.json")
+    sampling_lab.generate_button.click()
+    pane.save_button.click()
+    assert "1 件を" in pane.note.value
+    pane.load_button.click()
+    assert len(sampling_lab.history) == 1 and "新しいもの 0 件" in pane.note.value
+    other = SamplingLab(lm, PROMPT, SHORT)
+    other.history_pane.file_box.value = pane.file_box.value
+    other.history_pane.load_button.click()
+    assert other.history == sampling_lab.history
+    assert other.history_pane.copy_box.value == as_text(sampling_lab.history[0])
+
+
+def test_a_record_that_cannot_be_read_is_said_and_loses_nothing(sampling_lab, tmp_path):
+    pane = sampling_lab.history_pane
+    sampling_lab.generate_button.click()
+    pane.file_box.value = str(tmp_path / "missing.json")
+    pane.load_button.click()
+    assert isinstance(sampling_lab.error, OSError) and "missing.json" in sampling_lab.problem.value
+    (tmp_path / "missing.json").write_text("{")
+    pane.load_button.click()
+    assert "記録ではない" in sampling_lab.problem.value
+    assert len(sampling_lab.history) == 1
+
+
+def test_a_page_without_a_kernel_has_the_picture_and_one_with_it_the_widgets(sampling_lab):
+    bundle = sampling_lab._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html", lab.WIDGET_VIEW}
+    assert bundle[lab.WIDGET_VIEW]["model_id"] == sampling_lab.view.model_id
+    still = bundle["text/html"]
+    assert sampling_lab.chart.value in still
+    assert "雪" in text_of(still) and "top_k" in text_of(still)
+    assert not {"style", "script", "input", "button"} & tags_of(still)
+    assert "\n" not in bundle["text/plain"] and "<" not in bundle["text/plain"]
+
+
+def test_every_control_is_in_the_view(sampling_lab):
+    def inside(widget):
+        yield widget
+        for child in getattr(widget, "children", ()):
+            yield from inside(child)
+
+    shown = set(inside(sampling_lab.view))
+    for owner in (sampling_lab, *sampling_lab.panes):
+        if owner is not sampling_lab:
+            sampling_lab.pane_buttons.value = owner
+            shown |= set(inside(sampling_lab.view))
+        for name, widget in vars(owner).items():
+            if isinstance(widget, widgets.Widget):
+                assert widget in shown, name
+
+
+def test_labels_are_in_the_language_of_the_lesson(lm):
+    set_language("en")
+    english = SamplingLab(lm, "snow", SHORT)
+    assert english.generate_button.description == "Generate"
+    english.generate_button.click()
+    assert english.error is None
+    # Tokens are Japanese; what stands above them is ours.
+    texts = [text_of(english.chart.value).split("bits")[0], english.preset_note.value]
+    for text in [*texts, text_of(english.progress.value)]:
+        assert text and not [c for c in text if "ぁ" <= c <= "ヺ"]
