@@ -1,0 +1,349 @@
+"""Measure the model beside its baselines: ``python -m training.evaluate``."""
+
+import argparse
+import json
+import lzma
+import math
+import os
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import sentencepiece as spm
+import torch
+from tqdm import tqdm
+from transformers import GPT2LMHeadModel
+
+from training.corpus import HERE, read_corpus
+from training.export import MODEL_DIR
+from training.ngram import KneserNey
+from training.tokenizer import BOS, EOS, PAD, SPECIAL, UNK, load
+from training.train import BLOCK, Blocks
+
+HELD = ("validation", "test", "held-out")
+EXCERPT = HERE / "excerpt.txt"
+PASSAGE = 1024  # tokens from the opening of each work
+UNKNOWN_BITS = 13.0  # charged for each unknown character: one of 8,192
+PRIMER_WORKS = 200  # what the primed compressors read first
+COPY = 30  # characters: a passage of this length that stands in the corpus counts as copied
+SETTINGS = {"do_sample": True, "top_k": 500, "top_p": 0.95, "min_length": 50, "max_length": 100}
+PROMPTS = (
+    "国境の長いトンネルを抜けると雪国であった。",
+    "雪が降る夜、",
+    "私はその人を",
+    "ある日の暮方のことである。",
+    "「お母さん、",
+    "山道を登りながら、",
+    "彼は黙って",
+    "むかしむかし、",
+    "窓の外には",
+    "電車の中で、",
+    "その晩、男は",
+    "春になると、",
+    "「どうして君は",
+    "江戸の町は",
+    "海の底に",
+    "少年は空を見上げて、",
+    "手紙には、こう書いてあった。",
+    "猫は",
+    "先生は笑いながら、",
+    "戦争が終って、",
+)
+
+
+class Passages(NamedTuple):
+    """Openings of works: token ids (each with a leading ``<s>``), texts, unknown characters.
+
+    The texts are normalised as the tokenizer does it; a paragraph break is one space.
+    """
+
+    ids: list[list[int]]
+    texts: list[str]
+    unknown: int
+
+    @property
+    def characters(self) -> int:
+        return sum(map(len, self.texts))
+
+
+def passages(texts: list[str], processor: spm.SentencePieceProcessor) -> Passages:
+    """The first 1,023 tokens of each text."""
+    ids, surfaces, unknown = [], [], 0
+    for text in texts:
+        pieces = processor.encode(text, out_type=str)[: PASSAGE - 1]
+        numbers = [processor.piece_to_id(piece) for piece in pieces]
+        ids.append([BOS, *numbers])
+        unknown += sum(len(p) for p, i in zip(pieces, numbers, strict=True) if i == UNK)
+        # The ▁ in front of a text is the tokenizer's, not the text's.
+        surfaces.append("".join(pieces).replace("▁", " ").removeprefix(" "))
+    return Passages(ids, surfaces, unknown)
+
+
+@torch.no_grad()
+def model_bits(model: GPT2LMHeadModel, ids: list[int]) -> float:
+    """Bits that the model spends on ids[1:].
+
+    Beyond 512 tokens the window moves by 256: each token is predicted once, with 256 to 511
+    tokens before it.
+    """
+    total, done = 0.0, 1
+    for start in range(0, max(1, len(ids) - BLOCK // 2), BLOCK // 2):
+        window = torch.tensor([ids[start : start + BLOCK]])
+        logits = model(window).logits[0, :-1].float()
+        losses = torch.nn.functional.cross_entropy(logits, window[0, 1:], reduction="none")
+        total += losses[done - start - 1 :].sum().item()
+        done = start + window.shape[1]
+    return total / math.log(2)
+
+
+@cache
+def xz(data: bytes) -> int:
+    """Bits after xz: preset 9, a window of 64 MB, no container."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 26}]
+    return 8 * len(lzma.compress(data, lzma.FORMAT_RAW, filters=filters))
+
+
+@cache
+def ppm(data: bytes) -> int:
+    """Bits after PPMd, as in 7-Zip: order 6, 512 MB. Needs the package pyppmd."""
+    import pyppmd  # not for readers: only this baseline needs it
+
+    encoder = pyppmd.Ppmd7Encoder(6, 1 << 29)
+    return 8 * len(encoder.encode(data) + encoder.flush())
+
+
+def compressed_bits(text: str, primer: str = "") -> dict[str, float]:
+    """Bits that xz and PPMd need for `text`.
+
+    With a primer, what they need for primer and text less what they need for the primer.
+    """
+    before, whole = primer.encode(), (primer + text).encode()
+    return {f.__name__: f(whole) - (f(before) if before else 0) for f in (xz, ppm)}
+
+
+def ngram_bits(ids: np.ndarray, splits: dict[str, Passages], kept: Path) -> dict[str, float]:
+    """Bits of a 5-gram trained on `ids`, for each split.
+
+    The figures are kept in a file: they take minutes and do not depend on the model.
+    """
+    known = json.loads(kept.read_text()) if kept.exists() else {}
+    key = f"{len(ids)} tokens, {zlib.crc32(ids.tobytes()):08x}"
+    key += f", {zlib.crc32(repr(splits).encode()):08x}"
+    if key not in known:
+        ngram = KneserNey(ids)
+        known[key] = {
+            split: -sum(float(np.log2(ngram.probabilities(np.array(p))).sum()) for p in held.ids)
+            for split, held in splits.items()
+        }
+        kept.write_text(json.dumps(known, indent=1) + "\n")
+    return known[key]
+
+
+def bits_per_character(
+    model: GPT2LMHeadModel, held: Passages, ngrams: dict[str, float], primer: str
+) -> dict:
+    """Bits a character of the model and of every baseline; `ngrams` holds bits by name."""
+    bits = {"model": sum(model_bits(model, ids) for ids in tqdm(held.ids, unit="work"))} | ngrams
+    # The compressors spell every character, the models write <unk>: charge them for the rest.
+    spelled = held.unknown * UNKNOWN_BITS
+    bits |= {f"{name}, unknown spelled": value + spelled for name, value in bits.items()}
+    text = "\n".join(held.texts)
+    bits |= compressed_bits(text)
+    bits |= {f"{name}, primed": value for name, value in compressed_bits(text, primer).items()}
+    return {
+        "works": len(held.ids),
+        "tokens": sum(map(len, held.ids)) - len(held.ids),
+        "characters": held.characters,
+        "unknown_characters": held.unknown,
+        "bits_per_character": {
+            name: round(value / held.characters, 4) for name, value in bits.items()
+        },
+    }
+
+
+def excerpt_bits(
+    model: GPT2LMHeadModel, processor: spm.SentencePieceProcessor, path: Path = EXCERPT
+) -> dict:
+    """Bits a character on the shipped excerpt: what a test can repeat in a second."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    text = "\n".join(line for line in lines if line and not line.startswith("#"))
+    held = passages([text], processor)
+    return {
+        "tokens": len(held.ids[0]) - 1,
+        "characters": held.characters,
+        "bits_per_character": round(model_bits(model, held.ids[0]) / held.characters, 4),
+    }
+
+
+@torch.no_grad()
+def continuations(
+    model: GPT2LMHeadModel,
+    processor: spm.SentencePieceProcessor,
+    prompt: str,
+    count: int,
+    seed: int,
+) -> list[list[int]]:
+    """New token ids of `count` continuations with the article's settings, padding taken off."""
+    ids = processor.encode(prompt)
+    torch.manual_seed(seed)
+    inputs = torch.tensor([ids])
+    output = model.generate(
+        inputs, attention_mask=torch.ones_like(inputs), num_return_sequences=count, **SETTINGS
+    )
+    return [[i for i in row if i != PAD] for row in output[:, len(ids) :].tolist()]
+
+
+def copied_shares(groups: dict[str, list[str]], corpus: list[str]) -> dict[str, float]:
+    """Share (0 to 1) of each group's characters that stand in a long copy.
+
+    A long copy is a run of 30 characters or more that some text of the corpus holds word for word.
+    """
+    texts = [text for group in groups.values() for text in group]
+    covered = [np.zeros(len(text), dtype=bool) for text in texts]
+    windows = {}
+    for number, text in enumerate(texts):
+        for at in range(len(text) - COPY + 1):
+            windows.setdefault(text[at : at + COPY], []).append((number, at))
+    wanted = np.sort(np.concatenate([window_hashes(text) for text in texts]))
+    for text in tqdm(corpus, unit="work", desc="copies"):
+        hashes = window_hashes(text)
+        if not len(hashes) or not len(wanted):
+            continue
+        places = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
+        for at in np.flatnonzero(wanted[places] == hashes):
+            for number, start in windows.get(text[at : at + COPY], ()):
+                covered[number][start : start + COPY] = True
+    shares, marks = {}, iter(covered)
+    for name, group in groups.items():
+        inside = sum(int(next(marks).sum()) for _ in group)
+        shares[name] = round(inside / max(1, sum(map(len, group))), 5)
+    return shares
+
+
+def window_hashes(text: str) -> np.ndarray:
+    """Hash (uint64) of each run of 30 characters, built from runs of 2, 4, 8 and 16."""
+    runs = {1: np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)}
+    for left, right in ((1, 1), (2, 2), (4, 4), (8, 8), (4, 2), (8, 6), (16, 14)):
+        count = max(0, len(text) - left - right + 1)
+        factor = np.uint64(pow(0x9E3779B97F4A7C15, right, 1 << 64))
+        runs[left + right] = runs[left][:count] * factor + runs[right][left : left + count]
+    return runs[COPY]
+
+
+def distinct(sequences: list[list[int]], n: int) -> float:
+    """Different n-grams of tokens as a share (0 to 1) of all."""
+    grams = [tuple(ids[i : i + n]) for ids in sequences for i in range(len(ids) - n + 1)]
+    return len(set(grams)) / max(1, len(grams))
+
+
+def bare(text: str, processor: spm.SentencePieceProcessor) -> str:
+    """Normalised text without spaces and line ends, for comparing passages."""
+    return processor.normalize(text).replace("▁", "").replace(" ", "")
+
+
+def generation_figures(
+    model: GPT2LMHeadModel,
+    processor: spm.SentencePieceProcessor,
+    characters: int = 20_000,
+) -> tuple[dict, list[str]]:
+    """Variety and flaws of at least `characters` generated characters, and the texts."""
+    sequences, texts, seed = [], [], 0
+    while sum(map(len, texts)) < characters:
+        for prompt in PROMPTS:
+            new = continuations(model, processor, prompt, 4, seed)
+            sequences += new
+            texts += [bare(processor.decode(ids), processor) for ids in new]
+        seed += 1
+    tokens = [i for ids in sequences for i in ids]
+    # Whatever a reader should not see: unknown characters, and control tokens in mid-text.
+    flaws = [i for ids in sequences for i in ids[:-1] if i in range(BOS, len(SPECIAL))]
+    closed = sum(
+        ids[-1] == EOS or text.endswith(("。", "」", "』", "?", "!", "…"))
+        for ids, text in zip(sequences, texts, strict=True)
+    )
+    figures = {
+        "characters": sum(map(len, texts)),
+        "sequences": len(sequences),
+        "tokens": len(tokens),
+        "distinct": {str(n): round(distinct(sequences, n), 4) for n in (1, 2, 3, 4)},
+        "unknown_share": round(tokens.count(UNK) / len(tokens), 6),
+        "control_share": round(len(flaws) / len(tokens), 6),
+        "ended_by_eos": round(sum(ids[-1] == EOS for ids in sequences) / len(sequences), 4),
+        "cut_in_mid_sentence": round(1 - closed / len(sequences), 4),
+    }
+    return figures, texts
+
+
+def samples_page(model: GPT2LMHeadModel, processor: spm.SentencePieceProcessor) -> str:
+    """One continuation of each fixed prompt, the first that came, as Markdown."""
+    lines = [
+        "# Samples",
+        "",
+        "One continuation of each of 20 fixed prompts, unedited: the first that came, with "
+        "`top_k=500, top_p=0.95, min_length=50, max_length=100` and its number as the seed. "
+        "The prompt is in bold, … marks a text cut by `max_length`.",
+        "",
+    ]
+    for number, prompt in enumerate(PROMPTS, 1):
+        (new,) = continuations(model, processor, prompt, 1, number)
+        ids = processor.encode(prompt)
+        text = processor.decode(ids + [i for i in new if i != EOS])[len(processor.decode(ids)) :]
+        end = "" if EOS in new else "…"
+        lines.append(f"{number}. **{prompt}**{text.replace('<', '&lt;')}{end}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work-dir", type=Path, default=HERE / "work")
+    parser.add_argument("--model", type=Path, default=MODEL_DIR)
+    parser.add_argument("--run", default="run", help="the run that tells which tokens were seen")
+    parser.add_argument("--out", type=Path, default=HERE, help="for evaluation.json, samples.md")
+    args = parser.parse_args()
+    model = GPT2LMHeadModel.from_pretrained(args.model, dtype=torch.float32).eval()
+    processor = load(args.model / "spiece.model")
+    (args.out / "samples.md").write_text(samples_page(model, processor), encoding="utf-8")
+    train_texts = [work.text for work in read_corpus(args.work_dir, "train")]
+    splits = {
+        split: passages([work.text for work in read_corpus(args.work_dir, split)], processor)
+        for split in HELD
+    }
+    ids = np.load(args.work_dir / "train.npy")
+    saved = torch.load(args.work_dir / args.run / "checkpoint.pt", weights_only=True)
+    state, seed = saved["state"], saved["recipe"]["seed"]
+    seen = Blocks(ids, seed).rows(0, state["blocks"], BLOCK)[0].flatten().numpy()
+    generation, texts = generation_figures(model, processor)
+    results = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "vocabulary": len(processor),
+        "training_steps": state["step"],
+        "training_tokens_seen": len(seen),
+        "training_minutes": round(state["seconds"] / 60, 1),
+        "excerpt": excerpt_bits(model, processor),
+        "generation": generation,
+    }
+    kept = args.work_dir / "ngrams.json"
+    ngrams = {
+        "5-gram, tokens seen": ngram_bits(seen.astype(np.uint16), splits, kept),
+        "5-gram, whole corpus": ngram_bits(ids, splits, kept),
+    }
+    primer = "\n".join(train_texts[:PRIMER_WORKS])
+    for split, held in splits.items():
+        mine = {name: bits[split] for name, bits in ngrams.items()}
+        results[split] = bits_per_character(model, held, mine, primer)
+    results["primer_characters"] = len(primer)
+    groups = {"generation": texts}
+    groups |= {split: [bare(t, processor) for t in held.texts] for split, held in splits.items()}
+    shares = copied_shares(groups, [bare(text, processor) for text in train_texts])
+    for name, share in shares.items():
+        results[name]["copied_share"] = share
+    print(json.dumps(results, indent=1))
+    partial = args.out / "evaluation.json.partial"
+    partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, args.out / "evaluation.json")
+
+
+if __name__ == "__main__":
+    main()
