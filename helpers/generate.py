@@ -6,11 +6,16 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import sys
 from collections.abc import Sequence as Arguments
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from helpers.language import say
+
+if TYPE_CHECKING:
+    from helpers.tokenizer import SentencePieceTokenizer
 
 OPENING_LINE = "国境の長いトンネルを抜けると雪国であった。"
 
@@ -22,24 +27,86 @@ def _parser() -> argparse.ArgumentParser:
             "日本語の文の続きを、モデルに書かせます。", "Have a model continue a Japanese sentence."
         ),
     )
-    parser.add_argument("prompt", nargs="?", default=OPENING_LINE, metavar="PROMPT")
-    parser.add_argument("--model", default="auto", metavar="M")
-    for option, kind in (
-        ("top-k", int),
-        ("top-p", float),
-        ("temperature", float),
-        ("min-length", int),
-        ("max-length", int),
-        ("num-return-sequences", int),
-        ("seed", int),
+    parser.add_argument(
+        "prompt",
+        nargs="?",
+        default=OPENING_LINE,
+        metavar="PROMPT",
+        help=say(
+            "書き出し。空白があれば引用符で囲みます（『雪国』の書き出し）",
+            "the opening, in quotes if it has spaces (the opening line of 『雪国』)",
+        ),
+    )
+    parser.add_argument(
+        "--model",
+        default="auto",
+        metavar="M",
+        help=say(
+            "auto、aozora-mini、rinna/japanese-gpt-1b など、またはモデルのフォルダー（auto）",
+            "auto, aozora-mini, rinna/japanese-gpt-1b and the like, or a folder (auto)",
+        ),
+    )
+    for option, kind, ja, en in (
+        (
+            "top-k",
+            int,
+            "確率の上位何個から引くか。0 は制限なし（500）",
+            "draw from the top N; 0 is off (500)",
+        ),
+        (
+            "top-p",
+            float,
+            "確率の合計がここに届くまでから引く。0 より大きく 1 以下、1 は制限なし（0.95）",
+            "draw from those that sum up to N; above 0, at most 1, 1 is off (0.95)",
+        ),
+        (
+            "temperature",
+            float,
+            "0 より大きい数。小さいほど無難（1.0）",
+            "above 0; the smaller, the safer (1.0)",
+        ),
+        (
+            "min-length",
+            int,
+            "最短の長さ。単位はトークンで、PROMPT も数える（50、max-length が短ければそこまで）",
+            "least tokens, PROMPT counted (50, or max-length if that is less)",
+        ),
+        (
+            "max-length",
+            int,
+            "最長の長さ。単位はトークンで、PROMPT も数える（100）",
+            "most tokens, PROMPT counted (100)",
+        ),
+        ("num-return-sequences", int, "いくつ書くか（3）", "how many texts (3)"),
+        (
+            "seed",
+            int,
+            "同じ数なら同じ文章になる（毎回ちがう数）",
+            "the same number gives the same text (a new one each time)",
+        ),
     ):
-        parser.add_argument(f"--{option}", type=kind, metavar=option[0].upper())
+        parser.add_argument(f"--{option}", type=kind, metavar="N", help=say(ja, en))
     parser.add_argument(
         "--json",
         action="store_true",
         help=say("結果を JSON だけで出力します。", "print the result as JSON and nothing else"),
     )
     return parser
+
+
+def _warn_of_unknown(tokenizer: SentencePieceTokenizer, prompt: str) -> None:
+    """Say on stderr which characters the model cannot see: its text shows nothing in their place."""
+    from helpers.tokenizer import split_pieces
+
+    pieces = split_pieces(tokenizer, prompt)
+    if unknown := "".join(p.surface for p in pieces if p.token_id == tokenizer.unk_token_id):
+        print(
+            say(
+                f"注意: 「{unknown}」はこのモデルの語彙にないので、モデルには見えません。",
+                f"Note: “{unknown}” is not in this model's vocabulary, so the model does not see it.",
+            ),
+            file=sys.stderr,
+        )
 
 
 def main(arguments: Arguments[str] | None = None) -> int:
@@ -56,11 +123,15 @@ def main(arguments: Arguments[str] | None = None) -> int:
     from helpers.sampling import SamplingSettings, encode_prompt, generate
 
     try:
-        settings = SamplingSettings(**{k: v for k, v in options.items() if v is not None})
+        given = {k: v for k, v in options.items() if v is not None}
+        # Asked for a short text alone, nobody means to contradict the default of min_length.
+        shortest = min(SamplingSettings.min_length, given.get("max_length", math.inf))
+        settings = SamplingSettings(**{"min_length": max(shortest, 0), **given})
         # "auto" prints its choice, which this command says in its own way.
         with contextlib.redirect_stdout(io.StringIO()):
             language_model = load_model(name)
         encode_prompt(language_model, prompt, settings)
+        _warn_of_unknown(language_model.tokenizer, prompt)
         if not as_json:
             dtype = str(language_model.dtype).removeprefix("torch.")
             print(

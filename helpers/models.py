@@ -171,8 +171,8 @@ def choose_model(choice: DeviceChoice) -> tuple[str, str]:
         )
     if choice.device.type != "cuda":
         return BUNDLED_MODEL, say(
-            "CUDA の GPU がないので、同梱の小さいモデルを使います。",
-            "there is no CUDA GPU, so the small bundled model is used",
+            "大きいモデルには CUDA の GPU が要るので、同梱の小さいモデルを使います。",
+            "the large model wants a CUDA GPU, so the small bundled one is used",
         )
     import torch
 

@@ -63,9 +63,18 @@ class SamplingSettings:
             self._set_integer("seed", 0, "0 以上の整数か None", "an integer of 0 or more, or None")
             if self.seed > MAX_SEED:
                 raise _bad("seed", self.seed, f"{MAX_SEED} 以下", f"at most {MAX_SEED}")
-        positive = ("0 より大きい数", "a number greater than 0")
-        self._set_number("temperature", math.inf, *positive)
-        self._set_number("repetition_penalty", math.inf, *positive)
+        self._set_number(
+            "temperature",
+            math.inf,
+            "0 より大きい数（いつも 1 位を選ばせるには do_sample=False）",
+            "a number greater than 0 (always the most probable token: do_sample=False)",
+        )
+        self._set_number(
+            "repetition_penalty",
+            math.inf,
+            "0 より大きい数（1 は罰なし）",
+            "a number greater than 0 (1 is off)",
+        )
         self._set_number(
             "top_p",
             1.0,

@@ -41,14 +41,14 @@
 #
 # ノートブックは「セル」が並んだものです。コードのセルを選んで **Shift + Enter** を押すと、そのセルが実行され、結果がすぐ下に出ます。
 #
-# 上から順に実行してください。下のセルは、上のセルで作った変数を使います。
+# 上から順に実行してください。下のセルは、上のセルで作った変数を使います。`NameError: ... is not defined` と出たら、たいてい、上のセルを飛ばしています。
 
 # %% [markdown] lang="en"
 # ## How to use a notebook
 #
 # A notebook is a column of cells. Select a code cell and press **Shift + Enter**: the cell runs, and its result appears right below.
 #
-# Run the cells from top to bottom. Later cells use what earlier ones made.
+# Run the cells from top to bottom. Later cells use what earlier ones made. `NameError: ... is not defined` mostly means that a cell above was skipped.
 
 # %% [markdown] lang="ja"
 # セルの左の `[ ]` は、そのセルの状態です。
@@ -254,7 +254,10 @@ PURPOSES = {
     "protobuf": {"ja": "トークナイザーの設定を読む", "en": "reads tokenizer files"},
     "safetensors": {"ja": "重みのファイルを読み書きする", "en": "reads and writes weight files"},
     "accelerate": {"ja": "大きいモデルの配置と学習", "en": "placing and training large models"},
-    "peft": {"ja": "LoRA（レッスン 5）", "en": "LoRA (lesson 5)"},
+    "peft": {
+        "ja": "大きいモデルの追加学習（まだ使いません）",
+        "en": "fine-tuning large models (not used yet)",
+    },
     "tqdm": {"ja": "進み具合の表示", "en": "progress bars"},
     "matplotlib": {"ja": "グラフ", "en": "graphs"},
     "matplotlib-fontja": {"ja": "グラフの日本語の文字", "en": "Japanese letters in graphs"},
@@ -457,26 +460,26 @@ print(first == second, first == third)
 # %% [markdown] lang="ja"
 # 最初の二つは同じで、三つ目は違います。教室の全員が同じシードを使えば、同じ文章を見ながら話し合えます。
 #
-# 同じになるのは、同じ計算をしたときです。CPU と GPU では計算の細かい誤差が違うので、同じシードでも違う文章になります。
+# 同じになるのは、同じ計算をしたときです。CPU と GPU では、乱数の作り方と計算の細かい丸めが違うので、同じシードでも違う文章になります。
 
 # %% [markdown] lang="en"
 # The first two are equal, the third is not. If a whole class uses one seed, everybody talks about the same text.
 #
-# That holds as long as the computation is the same. A CPU and a GPU round differently, so they give different texts for one seed.
+# That holds as long as the computation is the same. A CPU and a GPU make their random numbers and round their sums differently, so they give different texts for one seed.
 
 # %% [markdown] lang="ja"
 # ## 教材の関数で書く
 #
 # 同じことを、教材の `helpers` でもできます。`load_model` は、モデルとトークナイザーをまとめて読み込みます。`generate` の設定は `SamplingSettings` に入れます。設定の初期値は、元の記事と同じです。
 #
-# このレッスンではどのパソコンでも同じ文章になるように、`device="cpu"` と指定します。
+# このレッスンでは、GPU のあるパソコンでも同じ文章になるように、`device="cpu"` と指定します。
 
 # %% [markdown] lang="en"
 # ## With our own functions
 #
 # The `helpers` of these lessons do the same. `load_model` loads model and tokenizer together. The settings go into `SamplingSettings`, whose defaults are the article's.
 #
-# We say `device="cpu"` here, so that the text is the same on every computer.
+# We say `device="cpu"` here, so that the text is the same on a computer with a GPU, too.
 
 # %%
 from helpers.models import load_model
@@ -496,14 +499,14 @@ print(generation.sequences[0].text)
 print(generation.sequences[0].token_ids == output[0].tolist())
 
 # %% [markdown] lang="ja"
-# 同じです。`helpers` は別の道ではなく、`model.generate` を呼んでいます。では、何のためにあるのでしょうか。
+# 同じです。`helpers` は別の方法ではなく、`model.generate` を呼んでいます。では、何のためにあるのでしょうか。
 #
 # - 間違った設定を、計算の前に、わかる言葉で知らせます。
 # - デバイスと `dtype` を選び、その理由を言います。
 # - 選んだトークンの確率を残します。
 
 # %% [markdown] lang="en"
-# It is. The `helpers` are no other road: they call `model.generate`. What are they for, then?
+# It is. The `helpers` are not a different method: they call `model.generate`. What are they for, then?
 #
 # - They tell you of a wrong setting in plain words, before any computing.
 # - They choose the device and the `dtype`, and say why.

@@ -939,7 +939,7 @@ table(
 # %% [markdown] lang="en"
 # ## What dev ppl means
 #
-# Such small numbers are clumsy, so they are usually given in bits: each halving of a probability adds 1 bit. Take the average number of bits per token and raise 2 to that power: this is the **perplexity**, ppl. It says among how many equally likely candidates the model was wavering, on average.
+# Such small numbers are clumsy, so they are usually given in bits: each halving of a probability adds 1 bit. Take the average number of bits per token and raise 2 to that power: this is the **perplexity**, ppl. It says among how many equally likely candidates the model was hesitating, on average.
 #
 # The dev ppl is measured on texts that were not used for training (dev is short for development).
 

@@ -169,7 +169,7 @@ for number, sentence in enumerate(generated_sentences, 1):
 # %% [markdown] lang="ja"
 # これで三つの続きができました。三つとも同じ書き出しなのに、途中からちがう文になっています。
 #
-# ところで、いま一つ前のセルをもう一度実行すると、エラーになりません。ノートブックは、あとで作った名前も覚えているからです。「さっきは動いたのに」を防ぐには、ときどき最初から全部実行しなおします。
+# ところで、さきほどエラーになったセルを、いまもう一度実行すると、エラーになりません。ノートブックは、あとで作った名前も覚えているからです。「さっきは動いたのに」を防ぐには、ときどき最初から全部実行しなおします。
 
 # %% [markdown] lang="en"
 # Three continuations: one opening, and from some point on three different texts.
@@ -861,12 +861,12 @@ side_by_side({"top_k → top_p": k_first, "top_p → top_k": p_first})
 # %% [markdown] lang="ja"
 # 順番で変わりました。`top_k` が先だと、残った四つの確率が大きくなります。だから `top_p` の合計が早く 0.85 に届きます。
 #
-# `transformers` の順番は **temperature → top_k → top_p** です。あとで本物のモデルの出力から確かめます。
+# `transformers` の順番は **temperature → top_k → top_p** です。`repetition_penalty` と `min_length` は、その前に働きます。あとで本物のモデルの出力から確かめます。
 
 # %% [markdown] lang="en"
 # It does matter. If `top_k` is first, the four that are left have grown, and the running sum of `top_p` reaches 0.85 earlier.
 #
-# The order in `transformers` is **temperature → top_k → top_p**. We shall check that on the real model's output.
+# The order in `transformers` is **temperature → top_k → top_p**. `repetition_penalty` and `min_length` act before them. We shall check that on the real model's output.
 
 # %% [markdown] lang="ja"
 # ## 本物のモデルのくじ
@@ -1240,7 +1240,7 @@ print([sequence.token_ids for sequence in generation.sequences] == plain)
 # %%
 from helpers.sampling import SettingsError
 
-for wrong in ({"top_p": 1.5}, {"top_k": -1}, {"min_length": 120}):
+for wrong in ({"top_p": 1.5}, {"top_p": 0}, {"temperature": 0}, {"top_k": -1}, {"min_length": 120}):
     try:
         SamplingSettings(**wrong)
     except SettingsError as error:

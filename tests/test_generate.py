@@ -74,6 +74,21 @@ def test_bad_input_is_one_line_on_stderr(capsys, arguments, field):
     assert len(err.strip().splitlines()) == 1
 
 
+def test_a_short_text_can_be_asked_for_by_its_length_alone(capsys):
+    assert main(["雪国", "--model", "aozora-mini", "--max-length", "20", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert all(len(s["token_ids"]) <= 20 for s in answer["sequences"])
+
+
+def test_characters_the_model_cannot_see_are_named(capsys):
+    assert main(["寿司🍣を", *FEW, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "🍣" in err and "寿" not in err
+    json.loads(out)
+    assert main(["雪国", *FEW]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_sentences_follow_the_language(capsys):
     set_language("ja")
     main(["--top-p", "2"])

@@ -41,9 +41,7 @@ def test_the_catalogue_has_the_published_sizes():
 
 
 def test_reading_the_catalogue_loads_neither_torch_nor_transformers():
-    code = (
-        "import sys, helpers.models; print([m for m in ('torch', 'transformers') if m in sys.modules])"
-    )
+    code = "import sys, helpers.models; print([m for m in ('torch', 'transformers') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
 
