@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from helpers.sampling import Distribution, Generation, Sequence
 
 _ROOT = "max-width:100%;line-height:1.5;overflow-wrap:anywhere"
+# What is too wide scrolls, and does not make the page wider: a width of 0 asks for nothing, and fills 100%.
+_SCROLL = "overflow-x:auto;width:0;min-width:100%;box-sizing:border-box"
 _CELL = "padding:1px 6px;vertical-align:middle;border:0;"
 _MUTED = "border:1px solid rgba(128,128,128,.6)"
 _CHIPS = ("#cfe3ff", "#ffe0b8", "#d5f0d0", "#f6d3e6", "#e4dbf7", "#f3ecb4")
@@ -98,7 +100,7 @@ def chosen_chips(tokenizer: Any, token_ids: Iterable[int]) -> Html:
     """Tokens that were chosen one by one, as chips."""
     ids = list(token_ids)
     pairs = list(zip(tokenizer.convert_ids_to_tokens(ids), ids, strict=True))
-    count = say(f"選んだトークン {len(ids)} 個", f"{len(ids)} chosen tokens")
+    count = say(f"選んだトークン {len(ids)} 個", f"tokens chosen: {len(ids)}")
     return _chips(pairs, tokenizer.unk_token_id, count)
 
 
@@ -183,7 +185,7 @@ def distribution_chart(
         f'<div style="{_ROOT}"><div><b>{escape(heading)}</b></div>'
         f'<ul style="margin:2px 0 4px;padding-left:1.3em">{lines}</ul>'
         f"{_whole(distribution)}"
-        f'<div style="overflow-x:auto;max-width:100%"><table style="border-collapse:collapse;width:100%;'
+        f'<div style="{_SCROLL}"><table style="border-collapse:collapse;width:100%;'
         f'font-size:.9em;margin:0"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
         f"<div><small>{_bars_legend(bool(draws))}</small></div></div>",
         f"{heading}: " + _plain(" ".join(summary)),
@@ -424,7 +426,7 @@ def table(
         for row in [header, *contents]
     )
     return Html(
-        f'<div style="{_ROOT};overflow-x:auto"><table style="border-collapse:collapse;margin:0">'
+        f'<div style="{_ROOT};{_SCROLL}"><table style="border-collapse:collapse;margin:0">'
         f"{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>",
         f"{caption}\n{alt}" if caption else alt,
     )
@@ -511,7 +513,7 @@ def normalization(text: str, normalized: str) -> Html:
 def vertical_text(text: str) -> Html:
     """A text in vertical writing, right to left."""
     return Html(
-        f'<div tabindex="0" style="writing-mode:vertical-rl;max-height:20em;height:20em;max-width:100%;overflow:auto;'
+        f'<div tabindex="0" style="writing-mode:vertical-rl;height:20em;{_SCROLL};'
         f'font-family:serif;font-size:1.15em;line-height:1.9;padding:6px;{_MUTED}">{escape(text)}</div>',
         text,
     )

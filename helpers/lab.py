@@ -168,9 +168,10 @@ class SamplingLab:
         self.token_pane = _TokenPane(self)
         self.japanese_pane = _JapanesePane(self)
         self.history_pane = _HistoryPane(self)
+        self.compare_pane = _ComparePane(self)
         self.panes = [
             self.token_pane,
-            _ComparePane(self),
+            self.compare_pane,
             self.japanese_pane,
             self.history_pane,
         ]
@@ -182,7 +183,8 @@ class SamplingLab:
         self.pane_box = widgets.VBox([self.panes[0].view], layout=wide)
 
         pairs = [
-            widgets.HBox([self.boxes[name], self.sliders[name]], layout=wide) for name in self.boxes
+            widgets.HBox([self.boxes[name], self.sliders[name]], layout=_WRAP)
+            for name in self.boxes
         ]
         controls = widgets.VBox(
             [
@@ -314,6 +316,12 @@ class SamplingLab:
 
     def _setting_changed(self, change: dict[str, Any]) -> None:
         if not self._changing:
+            self.preset_note.value = _note(
+                say(
+                    "自分で変えた設定です。「記事の設定」を押すと元に戻ります。",
+                    "Your own settings; “the article” brings its own back.",
+                )
+            )
             self._redraw_soon(REDRAW_AFTER)
 
     def _prompt_changed(self, change: dict[str, Any]) -> None:
@@ -426,8 +434,8 @@ class SamplingLab:
         """Begin work that writes, unless some is being done."""
         if self._running:
             return
-        self._running, self.stopping = True, False
-        self.generate_button.disabled, self.stop_button.disabled = True, False
+        self.stopping = False
+        self._set_running(True)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -437,14 +445,19 @@ class SamplingLab:
             self._deadline = math.inf
             self._task = loop.create_task(self._finished(work))
 
+    def _set_running(self, running: bool) -> None:
+        self._running = running
+        self.generate_button.disabled = self.compare_pane.compare_button.disabled = running
+        self.token_pane.continue_button.disabled = running or self.generation is None
+        self.stop_button.disabled = not running
+
     async def _finished(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do the work; whatever comes of it, the buttons are as before."""
         try:
             with self.shown_errors():
                 await work()
         finally:
-            self._running = False
-            self.generate_button.disabled, self.stop_button.disabled = False, True
+            self._set_running(False)
 
     async def _generate(self, draft: Draft, settings: SamplingSettings) -> None:
         start = charts.pieces_text(self.language_model.tokenizer, draft.chosen)
@@ -596,7 +609,6 @@ class _TokenPane:
             ]
             # ipywidgets 8 leaves a list that was empty without a choice.
             self.alternative_box.index = 0
-            self.continue_button.disabled = False
 
     def _draft(self) -> Draft:
         step = self.position_box.value - 1
@@ -857,7 +869,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _note(text: str) -> str:
-    return f"<small>{escape(text)}</small>"
+    return f'<small style="display:block;line-height:1.5">{escape(text)}</small>'
 
 
 def _speed(tokens: int, seconds: float) -> str:

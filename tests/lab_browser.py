@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 from playwright.sync_api import Locator, Page, expect
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,10 +93,9 @@ def _address(server: subprocess.Popen, runtime: Path) -> str:
     raise RuntimeError(f"JupyterLab did not start; see {runtime.parent / 'server.log'}")
 
 
-def cells_for(path: Path, needed: str) -> list[str]:
+def cells_for(notebook: NotebookNode, needed: str) -> list[str]:
     """A notebook's code cells that a certain cell stands on, that cell last: the first one, and all that give a
     name which a later one of them uses."""
-    notebook = nbformat.read(path, as_version=4)
     first, *others = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     (place,) = [i for i, source in enumerate(others) if needed in source]
     taken, wanted = [others[place]], _names(others[place], ast.Load)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from helpers.charts import percent
+
 
 class Expected(NamedTuple):
     """Arrays over the vocabulary in the order of token ids."""
@@ -51,6 +53,19 @@ def distribution_by_hand(
     if forbidden is not None:
         cut_by[forbidden] = "min_length"
     return Expected(raw / raw.sum(), final, cut_by)
+
+
+class Percent:
+    """A probability, equal to its text in a picture; float32 may have rounded the last digit the other way."""
+
+    def __init__(self, probability: float) -> None:
+        self.texts = [percent(probability * by) for by in (1, 1 - 1e-5, 1 + 1e-5)]
+
+    def __eq__(self, text: object) -> bool:
+        return text in self.texts
+
+    def __repr__(self) -> str:
+        return repr(self.texts[0])
 
 
 def table_rows(html: str) -> list[list[str]]:

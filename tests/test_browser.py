@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from axe_playwright_python.sync_playwright import Axe
 from lab_browser import (
     ROOT,
@@ -28,13 +29,13 @@ from lab_browser import (
     type_number,
     write_notebook,
 )
-from lab_oracle import distribution_by_hand
+from lab_oracle import Percent, distribution_by_hand
 from playwright.sync_api import Locator, Page, expect
 
-from helpers import charts
 from helpers.models import load_model
-from helpers.sampling import SamplingSettings, generate
+from helpers.sampling import SamplingSettings, generate, generate_arguments
 from helpers.session import nearest, top_k_scale
+from tools.lessons import build
 
 OPENING = "国境の長いトンネルを抜けると雪国であった。"
 LESSON = "03_generate.ipynb"
@@ -46,8 +47,8 @@ expect.set_options(timeout=30_000)
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jupyter")
     # Of the lesson, what the lab stands on: running all of it is for the tests of the notebooks.
-    cells = cells_for(ROOT / "notebooks" / LESSON, "SamplingLab(")
-    write_notebook(folder / LESSON, *cells)
+    lesson = build(ROOT / "lessons" / "03_generate.py", "ja")
+    write_notebook(folder / LESSON, *cells_for(lesson, "SamplingLab("))
     with jupyter(folder, os.environ.get("LAB_PYTHON", sys.executable)) as address:
         yield address
 
@@ -100,7 +101,7 @@ def lab_output(page: Page) -> Locator:
     return page.locator(".jp-OutputArea-output", has=page.get_by_label("prompt", exact=True))
 
 
-def expected_rows(lm, top: int = 20, **settings) -> list[list[str]]:
+def expected_rows(lm, top: int = 20, **settings) -> list[list]:
     """The picture's rows after the opening line: token, bar, model, drawn with, zone, id."""
     ids = lm.tokenizer.encode(OPENING, add_special_tokens=False, return_tensors="pt")
     logits = lm.model(ids).logits[0, -1].detach().numpy()
@@ -113,8 +114,8 @@ def expected_rows(lm, top: int = 20, **settings) -> list[list[str]]:
         [
             lm.tokenizer.convert_ids_to_tokens(token_id),
             "",
-            charts.percent(by_hand.raw[token_id]),
-            charts.percent(by_hand.final[token_id]),
+            Percent(by_hand.raw[token_id]),
+            Percent(by_hand.final[token_id]),
             zones[by_hand.cut_by[token_id]],
             str(token_id),
         ]
@@ -122,7 +123,7 @@ def expected_rows(lm, top: int = 20, **settings) -> list[list[str]]:
     ]
 
 
-def expect_rows(page: Page, rows: list[list[str]]) -> None:
+def expect_rows(page: Page, rows: list[list]) -> None:
     """Wait until the picture shows these rows, and tell the difference if it never does."""
     for _ in range(200):
         shown = picture_rows(page)[: len(rows)]
@@ -130,6 +131,15 @@ def expect_rows(page: Page, rows: list[list[str]]) -> None:
             return
         page.wait_for_timeout(100)
     assert shown == rows
+
+
+def expect_texts(page: Page, lm, all_ids: list[list[int]]) -> None:
+    """Wait until the lab shows these texts, tokens as pieces; what pads a text behind its end is left out."""
+    end = lm.tokenizer.eos_token_id
+    for ids in all_ids:
+        whole = ids[: ids.index(end) + 1] if end in ids else ids
+        text = "".join(lm.tokenizer.convert_ids_to_tokens(whole)).replace("▁", " ").strip()
+        expect(lab_output(page)).to_contain_text(text)
 
 
 def test_each_control_moves_the_picture_to_the_values_worked_out_by_hand(
@@ -201,10 +211,8 @@ def test_generate_stop_and_reload(page, address, lm, artefacts):
     type_number(page, "min_length", 0)
     settings = SamplingSettings(min_length=0, max_length=30, seed=0)
     button.click()
-    for sequence in generate(lm, OPENING, settings).sequences:
-        pieces = lm.tokenizer.convert_ids_to_tokens(sequence.token_ids)
-        text = "".join(pieces).replace("▁", " ").strip()
-        expect(output).to_contain_text(text)
+    sequences = generate(lm, OPENING, settings).sequences
+    expect_texts(page, lm, [sequence.token_ids for sequence in sequences])
     expect(button).to_be_enabled()
 
     prompt = page.get_by_label("prompt", exact=True)
@@ -233,10 +241,9 @@ def test_panes_steps_and_draws(page, address, lm, artefacts):
     output = lab_output(page)
 
     def press(name: str) -> None:
-        page.get_by_role("button", name=name, exact=True).press("Enter")
-
-    def finished() -> None:
-        expect(page.get_by_role("button", name="生成", exact=True)).to_be_enabled(timeout=20_000)
+        button = page.get_by_role("button", name=name, exact=True)
+        expect(button).to_be_enabled()
+        button.press("Enter")
 
     type_number(page, "max_length", 24)
     type_number(page, "min_length", 0)
@@ -255,23 +262,31 @@ def test_panes_steps_and_draws(page, address, lm, artefacts):
     expect(output).to_contain_text("期待 → 実際")
 
     press("生成")
-    finished()
-    type_number(page, "何番目", 3)
     texts = generate(lm, OPENING, settings).sequences
-    piece = lm.tokenizer.convert_ids_to_tokens(texts[0].steps[2].token_id).replace("▁", " ")
-    expect(output).to_contain_text(f"【{piece}】")
-    choices = page.get_by_label("候補").locator("option").all_inner_texts()
-    assert len(choices) == 10
+    expect_texts(page, lm, [sequence.token_ids for sequence in texts])
+    expect(output).to_contain_text("で終わり")
+
+    # Another token in the place of the third new one, and on from there.
+    type_number(page, "何番目", 3)
+    first = texts[0]
+    start = torch.tensor([first.token_ids[: len(first.token_ids) - len(first.steps) + 2]])
+    candidates = lm.model(start).logits[0, -1].argsort(descending=True)[:10].tolist()
+    options = page.get_by_label("候補").locator("option")
+    pieces = lm.tokenizer.convert_ids_to_tokens(candidates)
+    expect(options).to_have_text([re.compile("^" + re.escape(piece)) for piece in pieces])
     page.get_by_label("候補").select_option(index=4)
-    chosen = choices[4].split()[0]
     press("このトークンで続ける")
     expect(output).to_contain_text("選んだトークン 3 個")
-    expect(output).to_contain_text(chosen.replace("▁", ""))
-    finished()
+    start = torch.cat([start, torch.tensor([candidates[4:5]])], dim=1)
+    torch.manual_seed(0)
+    arguments = generate_arguments(lm, settings)
+    written = lm.model.generate(start, attention_mask=torch.ones_like(start), **arguments)
+    expect_texts(page, lm, written.tolist())
     assert serious_findings(page) == []
 
     press("2 つの設定を比べる")
     press("戻る")
+    expect(output).not_to_contain_text("選んだトークン")
     press("今の設定を A にする")
     type_number(page, "temperature", 3)
     press("今の設定を B にする")

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from lab_oracle import distribution_by_hand, table_rows, tags_of, text_of
+from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_of
 from rinna_layout import make_model, raw
 
 from helpers import charts
@@ -62,8 +62,8 @@ def test_distribution_chart_shows_what_softmax_top_k_and_top_p_give(lm, top_k, t
         piece = lm.tokenizer.convert_ids_to_tokens(token_id)
         assert row[0] == piece
         assert row[2:] == [
-            charts.percent(expected.raw[token_id]),
-            charts.percent(expected.final[token_id]),
+            Percent(expected.raw[token_id]),
+            Percent(expected.final[token_id]),
             zones[expected.cut_by[token_id]],
             str(token_id),
         ]
@@ -74,8 +74,8 @@ def test_distribution_chart_shows_what_softmax_top_k_and_top_p_give(lm, top_k, t
     }
     for row in rows[12:]:
         ids = [i for i in order[12:].tolist() if zones[expected.cut_by[i]] == row[4]]
-        assert row[2] == charts.percent(expected.raw[ids].sum())
-        assert row[3] == charts.percent(expected.final[ids].sum())
+        assert row[2] == Percent(expected.raw[ids].sum())
+        assert row[3] == Percent(expected.final[ids].sum())
     text = text_of(chart)
     cut = Counter(expected.cut_by)
     assert f"top_k が {cut['top_k']} 個、top_p が {cut['top_p']} 個を除外" in text

@@ -7,7 +7,7 @@ from html import unescape
 import ipywidgets as widgets
 import pytest
 import torch
-from lab_oracle import distribution_by_hand, table_rows, tags_of, text_of
+from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_of
 from rinna_layout import make_model
 
 from helpers import charts, lab
@@ -102,8 +102,8 @@ def test_the_picture_follows_the_settings_without_running_the_model(sampling_lab
         assert len(shown) == 20
         for row in shown:
             token_id = int(row[5])
-            assert row[2] == charts.percent(expected.raw[token_id])
-            assert row[3] == charts.percent(expected.final[token_id])
+            assert row[2] == Percent(expected.raw[token_id])
+            assert row[3] == Percent(expected.final[token_id])
             assert (row[4] == "残る") == (expected.cut_by[token_id] is None)
     assert not model_calls
 
@@ -124,6 +124,8 @@ def test_presets_set_everything_but_the_seed(sampling_lab):
         got = sampling_lab.settings
         assert replace(got, max_length=100, top_k=expected.top_k) == expected
         assert preset.why in unescape(sampling_lab.preset_note.value)
+    sampling_lab.boxes["top_k"].value = 3
+    assert "自分で変えた" in sampling_lab.preset_note.value
 
 
 def test_generate_writes_what_generate_gives(sampling_lab, lm):
@@ -187,15 +189,34 @@ def test_stop_ends_with_the_token_at_hand_and_keeps_the_text(sampling_lab, lm):
     assert sampling_lab.error is None
 
 
+def test_closing_the_lab_while_it_writes_loses_nothing(sampling_lab, lm):
+    async def close():
+        sampling_lab.generate_button.click()
+        await asyncio.sleep(0.03)
+        for widget in (sampling_lab.view, sampling_lab.result, sampling_lab.progress):
+            widget.close()
+        await idle(sampling_lab)
+
+    asyncio.run(close())
+    assert sampling_lab.error is None
+    assert sampling_lab.history == [generate(lm, PROMPT, SHORT)]
+
+
 def test_a_second_press_does_not_begin_a_second_generation(sampling_lab, model_calls):
+    others = [sampling_lab.compare_pane.compare_button, sampling_lab.token_pane.continue_button]
+
     async def twice():
         sampling_lab.generate_button.click()
         sampling_lab.generate_button.click()
         await asyncio.sleep(0.03)
+        assert all(button.disabled for button in others)
         sampling_lab.generate_button.click()
+        sampling_lab.compare_pane.compare_button.click()
         await idle(sampling_lab)
 
     asyncio.run(twice())
+    assert not any(button.disabled for button in others)
+    assert len(sampling_lab.history) == 1
     longest = max(len(s.steps) for s in sampling_lab.generation.sequences)
     assert len(model_calls) == longest
 
@@ -343,7 +364,7 @@ def test_steps_go_on_token_by_token_and_back(sampling_lab, lm):
     logits = lm.model(torch.tensor([ids])).logits[0, -1].detach().numpy()
     expected = distribution_by_hand(logits, 1.0, SHORT.top_k, SHORT.top_p)
     for row in table_rows(sampling_lab.chart.value)[1:21]:
-        assert row[3] == charts.percent(expected.final[int(row[5])])
+        assert row[3] == Percent(expected.final[int(row[5])])
     for left in (3, 2, 1, 0):
         assert not sampling_lab.back_button.disabled
         sampling_lab.back_button.click()
@@ -427,7 +448,7 @@ def test_positions_end_where_the_text_ends(sampling_lab):
 
 
 def test_two_settings_are_compared_with_one_seed(sampling_lab, lm):
-    pane = next(pane for pane in sampling_lab.panes if hasattr(pane, "compare_button"))
+    pane = sampling_lab.compare_pane
     sampling_lab.boxes["top_k"].value = 2
     pane.take_buttons[0].click()
     sampling_lab.boxes["top_k"].value = 60
@@ -449,7 +470,7 @@ def test_two_settings_are_compared_with_one_seed(sampling_lab, lm):
 
 
 def test_a_comparison_can_be_stopped(sampling_lab):
-    pane = next(pane for pane in sampling_lab.panes if hasattr(pane, "compare_button"))
+    pane = sampling_lab.compare_pane
     pane.settings = {name: replace(SHORT, max_length=60) for name in "AB"}
 
     async def stop_early():
@@ -464,7 +485,7 @@ def test_a_comparison_can_be_stopped(sampling_lab):
 
 
 def test_a_comparison_that_cannot_be_done_is_said_in_place(sampling_lab):
-    pane = next(pane for pane in sampling_lab.panes if hasattr(pane, "compare_button"))
+    pane = sampling_lab.compare_pane
     # Its settings are the article's, whose max_length is more than this model's 64 positions.
     pane.compare_button.click()
     assert sampling_lab.error.field == "max_length"
