@@ -873,7 +873,6 @@ def _note(text: str) -> str:
 
 
 def _speed(tokens: int, seconds: float) -> str:
-    return say(
-        f"{tokens} トークン（毎秒 {charts.number(tokens / seconds)}）",
-        f"{tokens} tokens ({charts.number(tokens / seconds)} a second)",
-    )
+    # A coarse clock may not have moved yet.
+    rate = charts.number(tokens / seconds) if seconds else "–"
+    return say(f"{tokens} トークン（毎秒 {rate}）", f"{tokens} tokens ({rate} a second)")

@@ -267,6 +267,12 @@ def test_a_storm_of_changes_draws_few_pictures(sampling_lab):
     assert len(asyncio.run(storm())) <= 2
 
 
+def test_a_clock_that_has_not_moved_is_no_error(sampling_lab, monkeypatch):
+    monkeypatch.setattr(lab.time, "monotonic", lambda: 1.0)
+    sampling_lab.generate_button.click()
+    assert sampling_lab.error is None and "毎秒 –" in sampling_lab.progress.value
+
+
 def test_without_a_loop_generation_ends_when_its_time_is_over(lm, monkeypatch):
     monkeypatch.setattr(lab, "BLOCKING_TIME", 0.0)
     slow = SamplingLab(lm, PROMPT, SHORT)

@@ -152,6 +152,7 @@ def model_card(work_dir: Path, recipe: Recipe, results: Path = HERE) -> str:
         "tokens": f"{figures['training_tokens_seen']:,}",
         "epochs": f"{figures['training_tokens_seen'] / tokens['train']['tokens']:.2f}",
         "table": score_table(figures),
+        "primer": f"{figures['primer_characters']:,}",
         "generated_characters": f"{generation['characters']:,}",
         "copied": f"{generation['copied_share']:.2%}",
         "distinct_2": f"{generation['distinct']['2']:.1%}",
