@@ -46,6 +46,7 @@ __all__ = [
     "next_token_distribution",
     "next_token_logits",
     "stream",
+    "stream_ids",
 ]
 
 
@@ -146,16 +147,20 @@ def stream(
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
-    return _stream(language_model, prompt, settings, input_ids, should_stop)
+    return stream_ids(language_model, prompt, settings, input_ids, should_stop)
 
 
-def _stream(
+def stream_ids(
     language_model: LanguageModel,
     prompt: str,
     settings: SamplingSettings,
     input_ids: torch.Tensor,
     should_stop: Callable[[], bool],
 ) -> Generator[StreamEvent, None, Generation]:
+    """As `stream`, from ids (int64, shape (1, tokens)) that `encode_prompt` gave or that were chosen one by one.
+
+    Nothing is checked here; `prompt` and `settings`, whose seed must be a number, stand in the result.
+    """
     tokenizer = language_model.tokenizer
     texts: list[_GrowingText] = []
     steps: list[list[Step]] = []

@@ -18,11 +18,11 @@ from helpers.sampling import (
     SettingsError,
     Step,
     StreamEvent,
-    _stream,
     distribution_from_logits,
     encode_prompt,
     generate_arguments,
     next_token_logits,
+    stream_ids,
 )
 from helpers.sampling import Sequence as Written
 
@@ -159,7 +159,7 @@ def stream_draft(
 ) -> Iterator[StreamEvent]:
     """As `helpers.sampling.stream`, from a draft: what it returns counts the chosen tokens to the prompt."""
     input_ids = encode_draft(language_model, draft, settings)
-    return _stream(language_model, draft.prompt, settings, input_ids, should_stop)
+    return stream_ids(language_model, draft.prompt, settings, input_ids, should_stop)
 
 
 def draw(distribution: Distribution, times: int, seed: int) -> list[int]:
