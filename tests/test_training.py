@@ -558,7 +558,6 @@ def test_distinct():
 
 
 def test_compression_primed_by_the_text_itself_is_nearly_free():
-    pytest.importorskip("pyppmd")
     rng = random.Random(0)
     text = "".join(rng.choice("雪国駅灯娘窓男女") for _ in range(2000))
     alone, primed = evaluate.compressed_bits(text), evaluate.compressed_bits(text, text)
@@ -574,3 +573,14 @@ def test_shipped_weights_give_the_shipped_figures(processor):
     assert measured["tokens"] == figures["tokens"]
     assert measured["characters"] == figures["characters"]
     assert measured["bits_per_character"] == pytest.approx(figures["bits_per_character"], abs=2e-3)
+
+
+def test_shipped_figures_are_within_what_the_card_says():
+    figures = json.loads((ROOT / "training" / "evaluation.json").read_text("utf-8"))
+    card = (MODEL / "README.md").read_text("utf-8")
+    assert figures["generation"]["characters"] >= 20_000
+    assert figures["generation"]["copied_share"] < 0.02
+    for split in ("test", "held-out"):
+        bits = figures[split]["bits_per_character"]
+        assert bits["model, unknown spelled"] < min(bits["xz, primed"], bits["ppm, primed"])
+        assert f"{bits['model']:.2f}" in card

@@ -152,6 +152,7 @@ def model_card(work_dir: Path, recipe: Recipe, results: Path = HERE) -> str:
         "tokens": f"{figures['training_tokens_seen']:,}",
         "epochs": f"{figures['training_tokens_seen'] / tokens['train']['tokens']:.2f}",
         "table": score_table(figures),
+        "leak": f"{figures['test']['copied_share']:.1%}",
         "primer": f"{figures['primer_characters']:,}",
         "generated_characters": f"{generation['characters']:,}",
         "copied": f"{generation['copied_share']:.2%}",
