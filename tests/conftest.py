@@ -18,6 +18,12 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     return {**browser_type_launch_args, "executable_path": str(browser), "args": FLAGS}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright keeps an event loop running in this thread until the session ends,
+    and the lab, asked on a running loop, rightly leaves its work to that loop."""
+    items.sort(key=lambda item: item.path.name == "test_browser.py")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Close the run with the time that each executed lesson took."""
     times = [

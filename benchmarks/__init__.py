@@ -1,0 +1,1 @@
+"""Every speed that this project states, each one command away."""
