@@ -46,6 +46,8 @@ def measure(moves: int) -> list[float]:
         n_layer=1,
         n_head=2,
         initializer_range=0.3,
+        bos_token_id=1,
+        eos_token_id=2,
     )
     model = GPT2LMHeadModel(config).eval()
     lm = SimpleNamespace(tokenizer=WideTokenizer(), model=model, device=torch.device("cpu"))
