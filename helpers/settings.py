@@ -158,13 +158,18 @@ def encode_prompt(
         )
     limit = language_model.n_positions
     if len(ids) >= limit:
+        over = len(ids) - limit
         raise SettingsError(
             "prompt",
             say(
-                f"prompt は {len(ids)} トークンで、このモデルが扱える {limit} トークンの中に続きを書く余地がありません。"
-                f"{len(ids) - limit + 1} トークン以上短くしてください。",
-                f"the prompt has {len(ids)} tokens; this model takes {limit} with the continuation: "
-                f"shorten it by at least {len(ids) - limit + 1} tokens.",
+                f"prompt は {len(ids)} トークンで、このモデルが続きとあわせて扱える {limit} トークンを {over} 超えています。"
+                f"{over + 1} トークン以上短くしてください。"
+                if over
+                else f"prompt だけで、このモデルが扱える {limit} トークンを使い切っています。1 トークン以上短くしてください。",
+                f"the prompt has {len(ids)} tokens, {over} over the {limit} that this model takes with the "
+                f"continuation: shorten it by at least {over + 1} tokens."
+                if over
+                else f"the prompt alone takes up all {limit} tokens of this model: shorten it by at least 1 token.",
             ),
         )
     if settings is not None:

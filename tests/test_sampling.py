@@ -475,8 +475,12 @@ def test_the_next_token_can_be_shown_whatever_the_lengths(tiny):
 def test_too_long_a_prompt_says_how_many_tokens_over(tiny):
     # 64 positions, one of which the first new token needs.
     length = len(tiny.tokenizer.encode("雪" * 70, add_special_tokens=False))
-    with pytest.raises(SettingsError, match=rf"\b{length}\b.*\b64\b.*\b{length - 63}\b"):
+    with pytest.raises(SettingsError, match=rf"\b{length}\b.*\b{length - 64}\b.*\b{length - 63}\b"):
         generate(tiny, "雪" * 70, SHORT)
+    full = "雪" * (70 - (length - 64))
+    assert len(tiny.tokenizer.encode(full, add_special_tokens=False)) == 64
+    with pytest.raises(SettingsError, match="64"):
+        generate(tiny, full, SHORT)
 
 
 def test_a_typed_end_token_is_text(tiny):
