@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from training import corpus, evaluate, export, notation, tokenizer, train
+from helpers import notation
+from training import corpus, evaluate, export, tokenizer, train
 from training.ngram import KneserNey
 
 ROOT = Path(__file__).parent.parent

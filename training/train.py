@@ -24,6 +24,7 @@ BLOCK = 512  # tokens: the unit in which the corpus is shuffled, and the longest
 MICRO_BATCH = 512  # tokens of one forward and backward: their logits fit the processor's cache
 CHECKPOINT_SECONDS = 240
 VALIDATION_BLOCKS = 32
+ASLEEP_SECONDS = 60  # a step that took longer was stopped or slept; that is not training time
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,17 @@ class Recipe:
     """Everything that decides what is learned, apart from the corpus.
 
     `lengths` is a row length in tokens for each share of the run: ((0.0, 128), (0.5, 256)) means
-    128 until half of the run, then 256. `batch` is in tokens. Learning rates are peaks.
+    128 until half of the run, then 256. Every `long_every`-th step has rows of 512 from the start:
+    short rows alone leave the far positions untrained, and a late change to 512 then costs more
+    than it gives. `batch` is in tokens. Learning rates are peaks.
     """
 
-    layers: int = 5
-    width: int = 192
-    heads: int = 3
-    batch: int = 2048
+    layers: int = 6
+    width: int = 256
+    heads: int = 4
+    batch: int = 4096
     lengths: tuple[tuple[float, int], ...] = ((0.0, 128), (0.25, 256), (0.85, 512))
+    long_every: int = 8
     muon_lr: float = 0.03
     adam_lr: float = 4e-3
     warmup_steps: int = 50
@@ -71,7 +75,7 @@ class Muon(torch.optim.Optimizer):
         p.add_(torch.cat([orthogonal(part) for part in parts], dim=1), alpha=-group["lr"])
 
 
-def orthogonal(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
+def orthogonal(matrix: torch.Tensor, steps: int = 4) -> torch.Tensor:
     """Nearest (semi-)orthogonal matrix, roughly, by Newton-Schulz; scaled as Muon does.
 
     All steps work on the small square x @ x.T and are applied to the matrix at the end: less than
@@ -82,11 +86,12 @@ def orthogonal(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     gram, product = x @ x.T, None
-    for _ in range(steps):
+    for step in range(steps):
         factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
         factor.diagonal().add_(a)
         product = factor if product is None else factor @ product
-        gram = factor @ gram @ factor
+        if step < steps - 1:
+            gram = factor @ gram @ factor
     x = product @ x
     x = x.T if tall else x
     # Conv1D stores (inputs, outputs): a layer with more outputs than inputs steps further.
@@ -229,7 +234,9 @@ class Workers:
         return total / targets.numel()
 
 
-def _row_length(recipe: Recipe, progress: float) -> int:
+def _row_length(recipe: Recipe, progress: float, step: int) -> int:
+    if step % recipe.long_every == recipe.long_every - 1:
+        return BLOCK
     return [length for share, length in recipe.lengths if share <= progress][-1]
 
 
@@ -314,7 +321,7 @@ def train(
         total=round(state["line"][2]), initial=round(clock()), unit="s" if minutes else "step"
     )
     while clock() < state["line"][2]:
-        length = _row_length(recipe, clock() / state["line"][2])
+        length = _row_length(recipe, clock() / state["line"][2], state["step"])
         blocks = max(1, recipe.batch // BLOCK)
         losses.append(team.loss(*data.rows(state["blocks"], blocks, length), train=True))
         if not math.isfinite(losses[-1]):
@@ -330,7 +337,7 @@ def train(
         state["step"] += 1
         state["blocks"] += blocks
         now = time.monotonic()
-        state["seconds"] += now - last
+        state["seconds"] += min(now - last, ASLEEP_SECONDS)
         last = now
         bar.n = round(min(clock(), state["line"][2]))
         bar.set_postfix(loss=f"{losses[-1]:.3f}", tokens=state["blocks"] * BLOCK, refresh=False)
@@ -339,7 +346,7 @@ def train(
         if done or now - saved_at > checkpoint_seconds:
             score = ""
             if held is not None:
-                picked = held.rows(0, min(held.count, VALIDATION_BLOCKS), length)
+                picked = held.rows(0, min(held.count, VALIDATION_BLOCKS), BLOCK)
                 bits = team.loss(*picked, train=False) / math.log(2)
                 score = round(bits / characters_per_token, 4)
             row = [state["step"], state["blocks"] * BLOCK, round(state["seconds"], 1)]
@@ -393,7 +400,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work-dir", type=Path, default=HERE / "work")
     parser.add_argument("--run", default="run", help="name of the run's folder in WORK_DIR")
-    parser.add_argument("--minutes", type=float, default=94)
+    parser.add_argument("--minutes", type=float, default=150)
     parser.add_argument("--finish-in", type=float, help="minutes in which a resumed run ends")
     parser.add_argument("--workers", type=int, default=2)
     for name, value in asdict(Recipe()).items():
