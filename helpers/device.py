@@ -1,10 +1,14 @@
-"""Which device and dtype a model runs with, and why."""
+"""Which device and dtype a model runs with, and why; and how much memory is free there."""
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helpers.errors import InputError
 from helpers.language import say
 
 if TYPE_CHECKING:
@@ -20,18 +24,26 @@ class DeviceChoice:
     reason: str
 
 
-def choose_device(device: str | torch.device | None = None) -> DeviceChoice:
+# The processor's own units for bfloat16, as Linux names them.
+BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16")
+# Smaller models stay in float32 on every CPU, so that a class has the same texts on all its machines.
+HALF_FROM = 300_000_000  # weights
+
+
+def choose_device(device: str | torch.device | None = None, parameters: int = 0) -> DeviceChoice:
     """Choose the device and the dtype that suits it.
 
     A CUDA GPU is taken where there is one: bfloat16 from compute capability 8.0, float16 below it (a T4 is
-    7.5 and has no bfloat16 units). A CPU always gets float32: half precision is slower on most processors.
+    7.5 and has no bfloat16 units). A CPU gets float32: without units for it, half precision is slower. Only a model
+    of 300 million weights or more gets bfloat16 there, and only where the processor has AMX or AVX512-BF16.
     Apple's MPS is used only when asked for by name, in float32, because sampling was never measured there.
 
     Args:
         device: "cpu", "cuda", "cuda:1", "mps" or a torch.device; None chooses.
+        parameters: how many weights the model has.
 
     Raises:
-        ValueError: the name is not a device, or this machine does not have it.
+        InputError: a ValueError; the name is not a device, or this machine does not have it.
     """
     import torch
 
@@ -43,23 +55,33 @@ def choose_device(device: str | torch.device | None = None) -> DeviceChoice:
     try:
         device = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(_unknown_device(device)) from error
+        raise InputError(_unknown_device(device)) from error
 
     if device.type == "cpu":
-        why = (
-            asked
-            or (
-                say("MPS は指定したときだけ使います。", "MPS is used only when asked for; ")
-                if torch.backends.mps.is_available()
-                else say("GPU が見つかりません。", "no GPU was found; ")
+        why = asked or (
+            say("MPS は指定したときだけ使います。", "MPS is used only when asked for; ")
+            if torch.backends.mps.is_available()
+            else say("GPU が見つかりません。", "no GPU was found; ") + _on_colab()
+        )
+        if parameters < HALF_FROM:
+            why += say("CPU では float32 を使います。", "a CPU runs in float32.")
+        elif unit := bfloat16_unit():
+            why += say(
+                f"この CPU には {unit} があるので bfloat16 を使います。",
+                f"this CPU has {unit}, so it runs in bfloat16.",
             )
-        ) + say("CPU では float32 を使います。", "a CPU runs in float32.")
+            return DeviceChoice(device, torch.bfloat16, why)
+        else:
+            why += say(
+                "この CPU には bfloat16 の回路（AMX、AVX512-BF16）がないので float32 を使います。",
+                "this CPU has no units for bfloat16 (AMX or AVX512-BF16), so it runs in float32.",
+            )
         return DeviceChoice(device, torch.float32, why)
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise ValueError(_missing_device(device, "cuda"))
+            raise InputError(_missing_device(device, "cuda"))
         if device.index is not None and device.index >= torch.cuda.device_count():
-            raise ValueError(_missing_device(device, f"cuda:0-{torch.cuda.device_count() - 1}"))
+            raise InputError(_missing_device(device, f"cuda:0-{torch.cuda.device_count() - 1}"))
         major, minor = torch.cuda.get_device_capability(device)
         dtype = torch.bfloat16 if major >= 8 else torch.float16
         name, dtype_name = torch.cuda.get_device_name(device), str(dtype).removeprefix("torch.")
@@ -74,19 +96,89 @@ def choose_device(device: str | torch.device | None = None) -> DeviceChoice:
         )
     if device.type == "mps":
         if not torch.backends.mps.is_available():
-            raise ValueError(_missing_device(device, "mps"))
+            raise InputError(_missing_device(device, "mps"))
         return DeviceChoice(
             device,
             torch.float32,
             asked + say("MPS では float32 を使います。", "MPS runs in float32."),
         )
-    raise ValueError(_unknown_device(device))
+    raise InputError(_unknown_device(device))
+
+
+def bfloat16_unit() -> str | None:
+    """The name of this processor's unit for bfloat16, None if it has none or does not say (only Linux does)."""
+    try:
+        words = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return None
+    return next((unit for unit in BFLOAT16_UNITS if unit in words), None)
+
+
+def available_memory(device: torch.device) -> int:
+    """Memory in bytes that this process can still have on a device; for MPS, which shares it, that of the machine.
+
+    On Linux the least of what the machine has, what the container (cgroup) allows, and the limits of the process.
+    """
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    free = [psutil.virtual_memory().available]
+    if sys.platform == "linux":
+        free += _left_by_cgroups() + _left_by_limits()
+    return max(0, min(free))
+
+
+def _left_by_cgroups() -> list[int]:
+    """What each cgroup (version 2) above this process leaves it; pages of files count as free, they can be dropped."""
+    left = []
+    try:
+        path = Path("/proc/self/cgroup").read_text(encoding="utf-8").split("::", 1)[1].strip()
+    except (OSError, IndexError):
+        return left
+    folder = Path("/sys/fs/cgroup") / path.lstrip("/")
+    for group in (folder, *folder.parents):
+        try:
+            limit = (group / "memory.max").read_text(encoding="utf-8").strip()
+            used = int((group / "memory.current").read_text(encoding="utf-8"))
+            stat = (group / "memory.stat").read_text(encoding="utf-8").split()
+        except OSError:
+            continue
+        if limit != "max":
+            cached = int(stat[stat.index("inactive_file") + 1])
+            left.append(int(limit) - used + cached)
+    return left
+
+
+def _left_by_limits() -> list[int]:
+    """What `ulimit -v` and `ulimit -d` leave this process."""
+    import resource
+
+    status = Path("/proc/self/status").read_text(encoding="utf-8").split()
+    left = []
+    for kind, key in ((resource.RLIMIT_AS, "VmSize:"), (resource.RLIMIT_DATA, "VmData:")):
+        limit, _ = resource.getrlimit(kind)
+        if limit != resource.RLIM_INFINITY:
+            left.append(limit - int(status[status.index(key) + 1]) * 1024)
+    return left
 
 
 def _unknown_device(device: object) -> str:
     return say(
         f'device = {device!r} は使えません。"cpu"、"cuda"、"mps"、または None（自動）を指定してください。',
         f'device = {device!r} cannot be used: give "cpu", "cuda", "mps", or None to have it chosen.',
+    )
+
+
+def _on_colab() -> str:
+    # The only place where a GPU is a matter of a menu.
+    if not os.environ.get("COLAB_RELEASE_TAG"):
+        return ""
+    return say(
+        "Colab では「ランタイム」→「ランタイムのタイプを変更」で GPU を選べます。",
+        "on Colab you pick one under Runtime > Change runtime type; ",
     )
 
 

@@ -7,7 +7,10 @@ import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
+from helpers.errors import Explained
 from helpers.language import say, set_language
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
@@ -15,17 +18,57 @@ REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 ALREADY_RUNNING = {"ipykernel", "jupyterlab"}
 
 
+class NotInstalled(Explained, RuntimeError):
+    """A package that the lessons need is missing, and pip could not add it."""
+
+
 def prepare(language: str) -> None:
     """Make a lesson ready to run: choose the language of its labels and install what it lacks.
 
+    From then on a notebook that meets an unknown name says which cell to run first.
+
     Raises:
         ValueError: if the language is neither "ja" nor "en".
-        RuntimeError: if something is missing and cannot be installed.
+        NotInstalled: a RuntimeError, if something is missing and cannot be installed.
     """
     set_language(language)
     if missing := missing_requirements():
         install(missing)
+    if shell := _notebook_shell():
+        shell.set_custom_exc((NameError,), explain_unknown_name)
     print(say("準備ができました。", "Ready."))
+
+
+def explain_unknown_name(
+    shell: Any,
+    kind: type[NameError],
+    error: NameError,
+    trace: TracebackType,
+    tb_offset: int | None = None,
+) -> None:
+    """Show an unknown name as IPython does, and add what to do: its cell was skipped, or runs further down.
+
+    A handler for `InteractiveShell.set_custom_exc`, whose arguments these are.
+    """
+    # A local variable that is read too early is another matter, though Python counts it among these.
+    if kind is NameError and error.name:
+        advice = say(
+            f"{error.name} を用意するセルが、まだ実行されていません。上のほうにあるそのセルを、先に実行してください。"
+            "上のセルをまとめて実行するには、Colab では「ランタイム」→「より前のセルを実行」、"
+            "JupyterLab では Run → Run All Above Selected Cell を選びます。"
+            "そのようなセルがないときは、名前のつづりを確かめてください。",
+            f"The cell that defines {error.name} has not been run yet: find it above and run it first. To run all "
+            "cells above at once: Runtime > Run before (Colab), Run > Run All Above Selected Cell (JupyterLab). "
+            "If there is no such cell, check the spelling.",
+        )
+        error.args = (f"{error}\n{advice}",)
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+
+
+def _notebook_shell() -> Any:
+    """IPython's shell if this code runs in one, else None; IPython is not imported for it."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
 
 
 def missing_requirements() -> list[str]:
@@ -39,6 +82,12 @@ def missing_requirements() -> list[str]:
         for line in lines
         if line and (name := _name(line)) not in installed and name not in ALREADY_RUNNING
     ]
+
+
+def add(requirement: str) -> None:
+    """Install a package that only some cells need, if it is missing; on the terms of `install`."""
+    if _name(requirement) not in installed_versions():
+        install([requirement])
 
 
 def installed_versions() -> dict[str, str]:
@@ -56,7 +105,7 @@ def install(requirements: list[str]) -> None:
     A kernel that has imported a package breaks if pip replaces it, so what is there is pinned.
 
     Raises:
-        RuntimeError: if pip cannot add them on these terms.
+        NotInstalled: if pip cannot add them on these terms.
     """
     names = ", ".join(map(_name, requirements))
     print(say(f"足りないパッケージを入れます: {names}", f"Installing what is missing: {names}"))
@@ -68,7 +117,7 @@ def install(requirements: list[str]) -> None:
         done = subprocess.run([*pip, *requirements], capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["?"])[-1]
-        raise RuntimeError(
+        raise NotInstalled(
             say(
                 f"{names} を入れられませんでした（{reason}）。ネットワークを確かめて、"
                 "このセルをもう一度実行してください。",

@@ -8,15 +8,19 @@ import io
 import json
 import math
 import sys
+import warnings
 from collections.abc import Sequence as Arguments
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from helpers.errors import Explained
 from helpers.language import say
 
 if TYPE_CHECKING:
+    from helpers.sampling import Generation
     from helpers.tokenizer import SentencePieceTokenizer
 
+INTERRUPTED = 130  # as shells report it
 OPENING_LINE = "国境の長いトンネルを抜けると雪国であった。"
 
 
@@ -109,8 +113,16 @@ def _warn_of_unknown(tokenizer: SentencePieceTokenizer, prompt: str) -> None:
         )
 
 
+def _print_texts(generation: Generation) -> None:
+    for number, sequence in enumerate(generation.sequences, 1):
+        print(f"[{number}] {sequence.text}\n")
+
+
 def main(arguments: Arguments[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, or 2 for bad input, which is said in one line on stderr."""
+    """Run the command; returns the exit status.
+
+    It is 0, 2 for what cannot be done, which is said in one line on stderr, or 130 if the reader interrupted it.
+    """
     for output in (sys.stdout, sys.stderr):
         # A Windows console in cp932 has no 𠮷 and would raise.
         if isinstance(output, io.TextIOWrapper):
@@ -128,8 +140,13 @@ def main(arguments: Arguments[str] | None = None) -> int:
         shortest = min(SamplingSettings.min_length, given.get("max_length", math.inf))
         settings = SamplingSettings(**{"min_length": max(shortest, 0), **given})
         # "auto" prints its choice, which this command says in its own way.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            warnings.catch_warnings(record=True) as noted,
+        ):
             language_model = load_model(name)
+        for warning in noted:
+            print(warning.message, file=sys.stderr)
         encode_prompt(language_model, prompt, settings)
         _warn_of_unknown(language_model.tokenizer, prompt)
         if not as_json:
@@ -144,9 +161,15 @@ def main(arguments: Arguments[str] | None = None) -> int:
                 flush=True,
             )
         generation = generate(language_model, prompt, settings)
-    except (ValueError, OSError) as error:
+    except (Explained, ValueError, OSError) as error:
+        partial = getattr(error, "generation", None)
+        if partial is not None and not as_json:
+            _print_texts(partial)
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt as error:
+        print(str(error) or say("中断しました。", "Interrupted."), file=sys.stderr)
+        return INTERRUPTED
 
     if as_json:
         json.dump(
@@ -166,8 +189,7 @@ def main(arguments: Arguments[str] | None = None) -> int:
         )
         print()
     else:
-        for number, sequence in enumerate(generation.sequences, 1):
-            print(f"[{number}] {sequence.text}\n")
+        _print_texts(generation)
         print(say(f"シード: {generation.settings.seed}", f"Seed: {generation.settings.seed}"))
     return 0
 

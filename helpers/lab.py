@@ -23,6 +23,7 @@ from weakref import WeakSet
 import ipywidgets as widgets
 
 from helpers import charts
+from helpers.errors import DeviceLost, Explained, OutOfMemory
 from helpers.language import say
 from helpers.sampling import Distribution, Generation, SamplingSettings
 from helpers.session import (
@@ -33,12 +34,12 @@ from helpers.session import (
     draft_before,
     draw,
     encode_draft,
-    from_json,
+    load,
     nearest,
     presets,
+    save,
     script_shares,
     stream_draft,
-    to_json,
     top_k_scale,
 )
 from helpers.tokenizer import normalize
@@ -494,9 +495,13 @@ class SamplingLab:
                 event = next(events)
             except StopIteration as end:
                 tell()
-                self.history.append(end.value)
-                self.history_pane.refresh()
+                self._keep(end.value)
                 return end.value
+            except (OutOfMemory, DeviceLost) as error:
+                tell()
+                if error.generation is not None:
+                    self._keep(error.generation)
+                raise
             if event.sequence <= last:
                 tell()
                 await asyncio.sleep(LOOP_TURN)
@@ -504,6 +509,10 @@ class SamplingLab:
             last = event.sequence
             tokens += 1
             texts[event.sequence] += event.text
+
+    def _keep(self, generation: Generation) -> None:
+        self.history.append(generation)
+        self.history_pane.refresh()
 
     def _should_stop(self) -> bool:
         return self.stopping or time.monotonic() > self._deadline
@@ -790,7 +799,7 @@ class _HistoryPane:
     def _save_clicked(self, button: widgets.Button) -> None:
         with self.lab.shown_errors():
             path = Path(self.file_box.value).expanduser()
-            path.write_text(to_json(self.lab.history), encoding="utf-8")
+            save(self.lab.history, path)
             runs = len(self.lab.history)
             self.note.value = _note(
                 say(f"{runs} 件を {path} に保存しました。", f"{runs} runs saved in {path}.")
@@ -799,7 +808,7 @@ class _HistoryPane:
     def _load_clicked(self, button: widgets.Button) -> None:
         with self.lab.shown_errors():
             path = Path(self.file_box.value).expanduser()
-            loaded = from_json(path.read_text(encoding="utf-8"))
+            loaded = load(path)
             new = [run for run in loaded if run not in self.lab.history]
             self.lab.history += new
             self.refresh()
@@ -855,9 +864,9 @@ def _button(label: str, clicked: Callable[[widgets.Button], None]) -> widgets.Bu
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, ValueError | FloatingPointError):
+    if isinstance(error, Explained | ValueError | FloatingPointError):
         return str(error)
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.filename:
         return say(
             f"ファイル {error.filename} を開けません（{error.strerror}）。ファイル名を確かめてください。",
             f"the file {error.filename} cannot be opened ({error.strerror}): check its name.",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,8 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from helpers import BUNDLED_MODEL, BUNDLED_PATH
-from helpers.hub import ModelUnavailable, hub_problem, local_folder
+from helpers.errors import Explained, InputError, explained_device_errors
+from helpers.hub import ModelUnavailable, discard_damaged, hub_problem, local_folder, weights_file
 from helpers.language import say
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from helpers.device import DeviceChoice
+    from helpers.fast import FastModel
     from helpers.tokenizer import SentencePieceTokenizer
 
 LARGE_MODEL = "rinna/japanese-gpt-1b"
@@ -28,6 +32,12 @@ LARGE_MODEL = "rinna/japanese-gpt-1b"
 # Besides the weights: activations, the cache of keys and values, and the buffers of a matrix multiplication.
 # Three sequences of 100 tokens at gpt-1b's shape peaked at 8.0 GB in float32, whose weights alone are 5.2 GB.
 MEMORY_FACTOR = 1.6
+
+ENGINES = ("torch", "ctranslate2")
+SHAPE = {"n_layer", "n_embd", "vocab_size", "n_positions"}
+SMALL = 30_000_000  # weights: less than 200 MB in float32
+# From here on, storing matrices as Linear does makes three sequences at least 1.25 times as fast (benchmarks/README.md).
+LINEAR_FROM = 300_000_000  # weights
 
 
 @dataclass(frozen=True)
@@ -146,7 +156,7 @@ class LanguageModel:
 
     name: str
     tokenizer: SentencePieceTokenizer
-    model: PreTrainedModel
+    model: PreTrainedModel | FastModel
     device: torch.device
     dtype: torch.dtype
     reason: str
@@ -207,26 +217,53 @@ def load_model(
         name: "auto" (see `choose_model`; prints its choice in one line), "aozora-mini" (bundled), one of rinna's
             models, or any directory or hub id in the same layout (GPT-2 and a `spiece.model`).
         device: as in `helpers.device.choose_device`.
-        engine: "torch".
+        engine: "torch", or "ctranslate2" (extra `fast`): weights in int8 for a CPU. It is faster and takes less
+            memory, and its numbers are not those of float32. First use converts the model into the user's cache.
 
     Raises:
-        ValueError: the name, the device or the engine is none of those allowed.
+        ValueError: the name, the device or the engine is none of those allowed, or the engine cannot run this model.
         ModelUnavailable: the files are not there or cannot be downloaded or read.
+        NotEnoughMemory: a MemoryError, raised before anything is downloaded.
+        OutOfMemory: a MemoryError; there was less memory than it seemed.
+        DeviceLost: a RuntimeError; the GPU does not answer.
+        EngineUnavailable: CTranslate2 is missing, or its cache cannot be written.
     """
-    if engine != "torch":
-        raise ValueError(
+    if engine not in ENGINES:
+        raise InputError(
             say(
-                f'engine = {engine!r} は使えません。"torch" を指定してください。',
-                f'engine = {engine!r} cannot be used: give "torch".',
+                f'engine = {engine!r} は使えません。"torch" か "ctranslate2" を指定してください。',
+                f'engine = {engine!r} cannot be used: give "torch" or "ctranslate2".',
             )
         )
+    from helpers import fast
     from helpers.device import choose_device
 
+    if engine == "ctranslate2":
+        fast.check_device(device)
+        fast.require_ctranslate2()
+        device = "cpu"
     choice = choose_device(device)
-    reason = choice.reason
-    name = str(name)
-    if name == "auto":
+    name, why = str(name), ""
+    auto = name == "auto"
+    if auto:
         name, why = choose_model(choice)
+    if name in CATALOGUE:
+        parameters = CATALOGUE[name].parameters
+    else:
+        config = _read_config(name)
+        if engine == "ctranslate2":
+            fast.check_config(name, config)
+        # Other kinds of models are refused, in their own words, by those that load them.
+        known = config.keys() >= SHAPE and config.get("model_type") == "gpt2"
+        parameters = count_parameters(config) if known else 0
+    choice = choose_device(device, parameters)
+    reason = choice.reason
+    if engine == "ctranslate2":
+        reason = say(
+            "CTranslate2 が int8 の重みで計算します（float32 と同じ数値にはなりません）。",
+            "CTranslate2 computes with int8 weights (its numbers are not those of float32).",
+        )
+    if auto:
         reason = say(f"{why}{reason}", f"{why}; {reason}")
         print(
             say(
@@ -234,20 +271,162 @@ def load_model(
                 f"Model: {name} on {choice.device}; {reason}",
             )
         )
+    check_memory(name, parameters, choice, engine)
+    if engine == "ctranslate2" and not fast.is_converted(name):
+        fast.check_room(parameters)
     folder = local_folder(name)
-
-    from transformers import AutoModelForCausalLM
 
     from helpers.tokenizer import load_tokenizer
 
+    if (weights := weights_file(folder)) and ".bin" in weights.name:
+        warnings.warn(
+            say(
+                f"{name} の重みは pytorch_model.bin だけです。この形式はプログラムを含むことができるので、"
+                "数値だけを読み込みます（含まれていれば読み込みをやめます）。信頼できる作者のモデルだけを使ってください。",
+                f"{name} has its weights only as pytorch_model.bin: that format can hold code, so nothing but numbers is "
+                "read (and none of it if there is code); use models of authors you trust only.",
+            ),
+            stacklevel=2,
+        )
     with _explained(name, folder), _no_progress_bar():
         tokenizer = load_tokenizer(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=choice.dtype)
+    if engine == "ctranslate2":
+        import torch
+
+        model = _load_fast(name, folder, tokenizer)
+        return LanguageModel(name, tokenizer, model, choice.device, torch.int8, reason, engine)
+
+    from transformers import AutoModelForCausalLM
+
+    with _explained(name, folder), explained_device_errors(choice.device), _no_progress_bar():
+        # Weights in a file of safetensors are mapped and converted one after another: never held twice.
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=choice.dtype, trust_remote_code=False
+        )
+        model = model.to(choice.device).eval()
+        if choice.device.type == "cpu" and parameters >= LINEAR_FROM:
+            store_as_linear(model)
     # `generate` is told the pad token with every call. In the config it only makes transformers warn of missing
     # attention masks as soon as one of several sequences has ended and is padded.
     model.config.pad_token_id = None
-    model = model.to(choice.device).eval()
     return LanguageModel(name, tokenizer, model, choice.device, choice.dtype, reason, engine)
+
+
+def store_as_linear(model: PreTrainedModel) -> None:
+    """Lay GPT-2's matrices out in memory as those of Linear are; shapes, names and values stay as they are.
+
+    A step then reads them in the order in which they lie. benchmarks/weight_layout.py measures what that gains. Sums
+    are made in another order: logits differ in the last digits.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    for module in model.modules():
+        if isinstance(module, Conv1D):
+            module.weight.data = module.weight.data.t().contiguous().t()
+
+
+def _load_fast(name: str, folder: Path, tokenizer: SentencePieceTokenizer) -> FastModel:
+    from transformers import AutoConfig
+
+    from helpers import fast
+
+    with _explained(name, folder):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    fast.check_config(name, config.to_dict())
+    weights = weights_file(folder)
+    if weights is None:
+        with _explained(name, folder):
+            raise FileNotFoundError(errno.ENOENT, "no weights", str(folder))
+    target = fast.converted_folder(name, folder, weights)
+    if not target.is_dir():
+        from transformers import AutoModelForCausalLM
+
+        fast.check_room(count_parameters(config.to_dict()))
+        with _explained(name, folder), _no_progress_bar():
+            # In the file's own dtype the weights stay mapped and take no memory.
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype="auto", trust_remote_code=False
+            )
+        fast.convert(model, tokenizer.eos_token_id, target)
+        del model  # before the engine takes its memory
+    return fast.FastModel(target, config, tokenizer.eos_token_id)
+
+
+def _read_config(name: str) -> dict[str, Any]:
+    """A model's config.json, fetched before the weights; empty if it is not there, which loading then says."""
+    folder = local_folder(name, weights=False)
+    if not (folder / "config.json").is_file():
+        return {}
+    with _explained(name, folder):
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+class NotEnoughMemory(Explained, MemoryError):
+    """A model does not fit into the memory that is free; the message says what does."""
+
+
+def least_memory(parameters: int, bytes_per_weight: int, engine: str = "torch") -> int:
+    """The memory in bytes without which a model cannot be loaded and write three texts of 100 tokens.
+
+    Measured at gpt-1b's shape on a CPU (benchmarks/README.md): in torch 1.1 times the weights, and the pages of the
+    file, which the system can drop. CTranslate2 arranges the weights anew while it loads them and holds them twice.
+    """
+    weights = 2 * parameters if engine == "ctranslate2" else 1.1 * parameters * bytes_per_weight
+    return int(weights) + 200_000_000
+
+
+def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) -> None:
+    """Say what fits if a model does not. Nothing has been downloaded yet.
+
+    Raises:
+        NotEnoughMemory: a MemoryError.
+    """
+    from helpers.device import available_memory
+
+    needed = least_memory(parameters, choice.dtype.itemsize, engine)
+    free = available_memory(choice.device)
+    # A small model is let in: what is left will not turn on it, and torch itself has long been loaded.
+    if needed <= free or parameters < SMALL:
+        return
+    ja, en = _what_fits(parameters, choice, engine, free)
+    gpu = choice.device.type == "cuda"
+    raise NotEnoughMemory(
+        say(
+            f"{name} には{'GPU の' if gpu else ''}メモリが約 {needed / 1e9:.1f} GB 必要ですが、"
+            f"空きは {free / 1e9:.1f} GB です。{ja}",
+            f"{name} needs about {needed / 1e9:.1f} GB of {'GPU ' if gpu else ''}memory and {free / 1e9:.1f} GB are "
+            f"free: {en}",
+        )
+    )
+
+
+def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) -> tuple[str, str]:
+    on_cpu = choice.device.type != "cuda"
+    if (
+        engine == "torch"
+        and on_cpu
+        and (least := least_memory(parameters, 1, "ctranslate2")) <= free
+    ):
+        return (
+            f'engine="ctranslate2"（int8、約 {least / 1e9:.1f} GB）なら載ります。',
+            f'engine="ctranslate2" (int8, about {least / 1e9:.1f} GB) fits.',
+        )
+    smaller = [
+        (info.name, least)
+        for info in CATALOGUE.values()
+        if info.parameters < parameters
+        and (least := least_memory(info.parameters, choice.dtype.itemsize, engine)) <= free
+    ]
+    if smaller:
+        name, least = max(smaller, key=lambda pair: pair[1])
+        return (
+            f'"{name}"（約 {least / 1e9:.1f} GB）なら載ります。',
+            f'"{name}" (about {least / 1e9:.1f} GB) fits.',
+        )
+    return (
+        f'ほかのプログラムを閉じるか、同梱の "{BUNDLED_MODEL}" を使ってください。',
+        f'close other programs, or use the bundled "{BUNDLED_MODEL}".',
+    )
 
 
 @contextmanager
@@ -257,7 +436,29 @@ def _explained(name: str, folder: Path) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, SafetensorError, UnpicklingError) as error:
+    except UnpicklingError as error:
+        raise ModelUnavailable(
+            say(
+                f"{name} の重み（{folder} の pytorch_model.bin）は、壊れているか、数値のほかにプログラムを含むので、読み込みません。"
+                f'model.safetensors のあるモデルか、"{BUNDLED_MODEL}" を使ってください。',
+                f"the weights of {name} (pytorch_model.bin in {folder}) are damaged or hold code besides numbers, so they "
+                f'are not loaded: use a model that has a model.safetensors, or "{BUNDLED_MODEL}".',
+            )
+        ) from error
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        if isinstance(error, Explained):
+            raise
+        # Only what is wrong in the files themselves; the system's own refusals carry a number.
+        broken = not getattr(error, "errno", None)
+        if broken and (gone := discard_damaged(folder)):
+            raise ModelUnavailable(
+                say(
+                    f"{name} のファイルが壊れていたので、キャッシュから消しました（{'、'.join(gone)}）。"
+                    f'もう一度実行すると、ダウンロードし直します。"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
+                    f"files of {name} were damaged and have been deleted from the cache ({', '.join(gone)}): "
+                    f'run this again to download them anew; "{BUNDLED_MODEL}" needs no download.',
+                )
+            ) from error
         raise ModelUnavailable(
             say(
                 f"{name} のファイルを読み込めません（{type(error).__name__}、フォルダー: {folder}）。"

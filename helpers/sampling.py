@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
+from helpers.errors import (
+    DeviceLost,
+    OutOfMemory,
+    explained_device_errors,
+    out_of_memory_sentence,
+    release_memory,
+)
 from helpers.language import say
 from helpers.settings import (
     SamplingSettings,
@@ -48,6 +55,9 @@ __all__ = [
     "stream",
     "stream_ids",
 ]
+
+# Above this, in bytes, probabilities are computed as the texts are written, and not kept until the end.
+SCORES_LIMIT = 1e9
 
 
 class Step(NamedTuple):
@@ -93,11 +103,39 @@ def generate(
     With one seed, on a CPU in float32, the same ids come from here, from `stream` and from
     `torch.manual_seed(seed); model.generate(...)`. The caller's random state is left as it was.
 
+    Where the memory is too small for all sequences at once, fewer are written at a time. They throw the dice of
+    their places among all: with one seed, on a CPU in float32, the texts are the same.
+
     Raises:
         SettingsError: see `SamplingSettings` and `encode_prompt`; raised before any work.
+        OutOfMemory: a MemoryError; not even one sequence fits. Its `generation` keeps what was written.
+        DeviceLost: a RuntimeError; the GPU stopped. Its `generation` keeps what was written.
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
+    if language_model.engine == "ctranslate2":
+        rows = _token_steps(language_model, settings, input_ids)
+        steps = [[step for step in column if step] for column in zip(*rows, strict=True)]
+        return _generation(language_model, prompt, settings, input_ids, steps)
+    rows = settings.num_return_sequences if settings.do_sample else 1
+    # Two float32 for each step, sequence and token of the vocabulary.
+    scores = 8 * settings.max_length * rows * language_model.model.config.vocab_size
+    if scores > SCORES_LIMIT:
+        return _written(stream_ids(language_model, prompt, settings, input_ids))
+    try:
+        with explained_device_errors(language_model.device):
+            steps = _generated_steps(language_model, settings, input_ids)
+    except OutOfMemory as error:
+        release_memory(error.__cause__)
+    else:
+        return _generation(language_model, prompt, settings, input_ids, steps)
+    # Token by token the same texts need less memory, and if it is still too little, what was written is there.
+    return _written(stream_ids(language_model, prompt, settings, input_ids, at_once=-(-rows // 2)))
+
+
+def _generated_steps(
+    language_model: LanguageModel, settings: SamplingSettings, input_ids: torch.Tensor
+) -> list[list[Step]]:
     with _seeded(settings.seed, language_model.device):
         output = language_model.model.generate(
             input_ids,
@@ -110,11 +148,19 @@ def generate(
     new_ids = output.sequences[:, input_ids.shape[1] :]
     raw = _chosen(output.logits, new_ids)
     final = _chosen(output.scores, new_ids) if settings.do_sample else torch.ones_like(raw)
-    steps = [
+    return [
         [Step(*step) for step in zip(*columns, strict=True)]
         for columns in zip(new_ids.tolist(), raw.tolist(), final.tolist(), strict=True)
     ]
-    return _generation(language_model, prompt, settings, input_ids, steps)
+
+
+def _written(events: Generator[StreamEvent, None, Generation]) -> Generation:
+    """What a stream returns when it is done."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
 
 
 def _chosen(scores: tuple[torch.Tensor, ...], new_ids: torch.Tensor) -> torch.Tensor:
@@ -144,9 +190,12 @@ def stream(
     Raises:
         SettingsError: see `SamplingSettings` and `encode_prompt`.
         FloatingPointError: the model computed NaN.
+        OutOfMemory, DeviceLost: as in `generate`.
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
+    if language_model.engine == "ctranslate2":
+        language_model.model.check(settings)
     return stream_ids(language_model, prompt, settings, input_ids, should_stop)
 
 
@@ -155,36 +204,64 @@ def stream_ids(
     prompt: str,
     settings: SamplingSettings,
     input_ids: torch.Tensor,
-    should_stop: Callable[[], bool],
+    should_stop: Callable[[], bool] = lambda: False,
+    at_once: int | None = None,
 ) -> Generator[StreamEvent, None, Generation]:
     """As `stream`, from ids (int64, shape (1, tokens)) that `encode_prompt` gave or that were chosen one by one.
 
-    Nothing is checked here; `prompt` and `settings`, whose seed must be a number, stand in the result.
+    Nothing is checked here; `prompt` and `settings`, whose seed must be a number, stand in the result. At most
+    `at_once` sequences are written side by side, fewer where the memory is too small for them.
     """
     tokenizer = language_model.tokenizer
     texts: list[_GrowingText] = []
     steps: list[list[Step]] = []
-    for row in _token_steps(language_model, settings, input_ids):
-        if not steps:
-            steps = [[] for _ in row]
-            texts = [_GrowingText(tokenizer, input_ids[0].tolist()) for _ in row]
-        for i, step in enumerate(row):
-            if step is not None:
-                steps[i].append(step)
-                yield StreamEvent(i, step.token_id, texts[i].add(step.token_id))
-        if should_stop():
-            break
+    try:
+        for row in _token_steps(language_model, settings, input_ids, at_once):
+            if not steps:
+                steps = [[] for _ in row]
+                texts = [_GrowingText(tokenizer, input_ids[0].tolist()) for _ in row]
+            for i, step in enumerate(row):
+                if step is not None:
+                    steps[i].append(step)
+                    yield StreamEvent(i, step.token_id, texts[i].add(step.token_id))
+            if should_stop():
+                break
+    except (OutOfMemory, DeviceLost) as error:
+        if steps:
+            error.generation = _generation(language_model, prompt, settings, input_ids, steps)
+        raise
     return _generation(language_model, prompt, settings, input_ids, steps)
 
 
-def _token_steps(
-    language_model: LanguageModel, settings: SamplingSettings, input_ids: torch.Tensor
-) -> Iterator[list[Step | None]]:
-    """`model.generate`, one step at a time: for each sequence its new token, None once it has ended.
+@dataclass
+class _Group:
+    """Sequences that are written side by side: their places among all, and how far they are."""
 
-    transformers prepares everything (processors, cache, one row a sequence) and hands it to our loop.
+    places: list[int]
+    ids: torch.Tensor  # int64, (sequences, tokens so far)
+    unfinished: torch.Tensor  # bool, (sequences,)
+    random_state: dict[str, Any]
+    cache: Any = None
+
+    def part(self, rows: slice) -> _Group:
+        """Some of the sequences, from where they are; the cache has to be computed again."""
+        state = dict(self.random_state)
+        return _Group(self.places[rows], self.ids[rows], self.unfinished[rows], state)
+
+
+def _token_steps(
+    language_model: LanguageModel,
+    settings: SamplingSettings,
+    input_ids: torch.Tensor,
+    at_once: int | None = None,
+) -> Iterator[list[Step | None]]:
+    """`model.generate`, one step at a time: for each sequence its new token, None if this step has none for it.
+
+    transformers prepares everything (processors, cache, one row a sequence) and hands it to our loop. Sequences
+    that do not fit into the memory together are parted, and go on from where they are.
     """
-    random_state: dict[str, Any] = {}
+    if language_model.engine == "ctranslate2":
+        return _fast_steps(language_model, settings, input_ids)
 
     def step_by_step(
         model: Any,
@@ -194,41 +271,113 @@ def _token_steps(
         generation_config: Any,
         **model_kwargs: Any,
     ) -> Iterator[list[Step | None]]:
-        cache = model_kwargs.get("past_key_values")
-        pad = generation_config.pad_token_id
-        unfinished = torch.ones(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
-        new_ids = input_ids
-        while unfinished.any():
-            # Nothing global may stay changed while the caller has control, between two tokens.
-            with torch.no_grad(), _seeded(settings.seed, language_model.device, random_state):
-                # One prompt, the same for every row: nothing is padded, so no mask is needed.
-                output = model(input_ids=new_ids, past_key_values=cache, use_cache=True)
-                cache = output.past_key_values
-                logits = output.logits[:, -1].to(copy=True, dtype=torch.float32)
-                _refuse_nan(logits)
-                scores = logits_processor(input_ids, logits)
-                if generation_config.do_sample:
-                    final = scores.softmax(-1)
-                    new_ids = torch.multinomial(final, num_samples=1)
-                    chosen = final.gather(1, new_ids)
+        total = input_ids.shape[0]
+        everyone = _Group(
+            places=list(range(total)),
+            ids=input_ids,
+            unfinished=torch.ones(total, dtype=torch.bool, device=input_ids.device),
+            random_state={},
+            cache=model_kwargs.get("past_key_values"),
+        )
+
+        def steps_of(group: _Group) -> Iterator[list[Step | None]]:
+            new_ids = group.ids
+            while group.unfinished.any():
+                # Nothing global may stay changed while the caller has control, between two tokens.
+                with (
+                    torch.no_grad(),
+                    _seeded(settings.seed, language_model.device, group.random_state),
+                ):
+                    # One prompt, the same for every row: nothing is padded, so no mask is needed.
+                    output = model(
+                        input_ids=new_ids,
+                        past_key_values=group.cache,
+                        use_cache=True,
+                        # Of a prompt, too, only the last position is asked for.
+                        logits_to_keep=1,
+                    )
+                    logits = output.logits[:, -1].to(copy=True, dtype=torch.float32)
+                    _refuse_nan(logits)
+                    scores = logits_processor(group.ids, logits)
+                    if generation_config.do_sample:
+                        final = scores.softmax(-1)
+                        new_ids = _throw_dice(final, group.places, total)
+                        chosen = final.gather(1, new_ids)
+                    else:
+                        new_ids = scores.argmax(-1, keepdim=True)
+                        chosen = torch.ones_like(new_ids, dtype=torch.float32)
+                    raw = logits.softmax(-1).gather(1, new_ids)
+                    pad = generation_config.pad_token_id
+                    new_ids = torch.where(group.unfinished[:, None], new_ids, pad)
+                    ids = torch.cat([group.ids, new_ids], dim=1)
+                    columns = zip(
+                        group.places,
+                        group.unfinished.tolist(),
+                        new_ids[:, 0].tolist(),
+                        raw[:, 0].tolist(),
+                        chosen[:, 0].tolist(),
+                        strict=True,
+                    )
+                    row: list[Step | None] = [None] * total
+                    for place, alive, *step in columns:
+                        row[place] = Step(*step) if alive else None
+                    unfinished = group.unfinished & ~stopping_criteria(ids, None)
+                group.ids, group.unfinished, group.cache = ids, unfinished, output.past_key_values
+                yield row
+
+        waiting, size = [everyone], at_once or total
+        longest, failed = 0, None
+        while waiting:
+            group = waiting.pop(0)
+            if len(group.places) > size:
+                waiting[:0] = [group.part(slice(size)), group.part(slice(size, None))]
+                continue
+            try:
+                with explained_device_errors(language_model.device):
+                    yield from steps_of(group)
+            except OutOfMemory as error:
+                group.cache = None
+                release_memory(error.__cause__)
+                if len(group.places) > 1:
+                    # Neither will as many fit later on.
+                    size = -(-len(group.places) // 2)
+                    waiting.insert(0, group)
                 else:
-                    new_ids = scores.argmax(-1, keepdim=True)
-                    chosen = torch.ones_like(new_ids, dtype=torch.float32)
-                raw = logits.softmax(-1).gather(1, new_ids)
-                new_ids = torch.where(unfinished[:, None], new_ids, pad)
-                input_ids = torch.cat([input_ids, new_ids], dim=1)
-                columns = zip(
-                    unfinished.tolist(),
-                    new_ids[:, 0].tolist(),
-                    raw[:, 0].tolist(),
-                    chosen[:, 0].tolist(),
-                    strict=True,
-                )
-                row = [Step(*step) if alive else None for alive, *step in columns]
-                unfinished = unfinished & ~stopping_criteria(input_ids, None)
-            yield row
+                    longest, failed = max(longest, group.ids.shape[1]), error.__cause__
+        if failed is not None:
+            raise OutOfMemory(_what_fits(language_model, settings, longest)) from failed
 
     return _prepared(language_model, settings, input_ids, step_by_step)
+
+
+def _throw_dice(final: torch.Tensor, places: list[int], total: int) -> torch.Tensor:
+    """A token for each row, shape (rows, 1). Each row throws the dice of its place among all sequences, so that a
+    seed gives the same texts however few are written at a time."""
+    if len(places) == total:
+        return torch.multinomial(final, num_samples=1)
+    everyone = final.new_ones(total, final.shape[1])
+    everyone[places] = final
+    return torch.multinomial(everyone, num_samples=1)[places]
+
+
+def _what_fits(language_model: LanguageModel, settings: SamplingSettings, longest: int) -> str:
+    return out_of_memory_sentence(
+        language_model.device,
+        f"1 本ずつ書いても、{longest} トークンまでしか入りませんでした。max_length（今は {settings.max_length}）を"
+        f" {longest} 以下にするか、",
+        f"even one text at a time, {longest} tokens were the most that fitted; make max_length (now "
+        f"{settings.max_length}) at most {longest}, ",
+    )
+
+
+def _fast_steps(
+    language_model: LanguageModel, settings: SamplingSettings, input_ids: torch.Tensor
+) -> Iterator[list[Step | None]]:
+    """The same from CTranslate2, which samples by itself."""
+    with closing(language_model.model.token_steps(settings, input_ids)) as rows:
+        for row in rows:
+            _refuse_nan(torch.tensor([step[1] for step in row if step]))
+            yield [Step(*step) if step else None for step in row]
 
 
 def _prepared(
@@ -238,7 +387,10 @@ def _prepared(
     loop: Callable[..., Any],
 ) -> Any:
     """What `loop` returns when `model.generate` calls it in place of its own, with all it has prepared."""
-    return language_model.model.generate(
+    model = language_model.model
+    if language_model.engine == "ctranslate2":
+        model = model.settings_model
+    return model.generate(
         input_ids,
         attention_mask=torch.ones_like(input_ids),
         **generate_arguments(language_model, settings),
@@ -396,8 +548,11 @@ def _entropy(probabilities: torch.Tensor) -> float:
 
 def next_token_logits(language_model: LanguageModel, input_ids: torch.Tensor) -> torch.Tensor:
     """Run the model once: its logits for the token after `input_ids` (1, tokens), float32 of shape (1, vocab)."""
-    with torch.no_grad():
-        logits = language_model.model(input_ids=input_ids).logits[:, -1].float()
+    if language_model.engine == "ctranslate2":
+        logits = language_model.model.logits(input_ids)[:, -1]
+    else:
+        with explained_device_errors(language_model.device), torch.no_grad():
+            logits = language_model.model(input_ids=input_ids).logits[:, -1].float()
     _refuse_nan(logits)
     return logits
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from helpers.errors import Explained, InputError
 from helpers.language import say
 from helpers.sampling import (
     Distribution,
@@ -246,33 +249,86 @@ def to_json(history: Sequence[Generation]) -> str:
     return json.dumps([asdict(run) for run in history], ensure_ascii=False, indent=1)
 
 
+class NotSaved(Explained, OSError):
+    """A file could not be written. What was to be saved is still there, and so is the file's old content."""
+
+
+def save(history: Sequence[Generation], path: Path) -> None:
+    """Write runs to a file, for `load`: whole, or not at all.
+
+    Raises:
+        NotSaved: an OSError; the disk is full, or nothing may be written there.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        try:
+            partial.write_text(to_json(history), encoding="utf-8")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise NotSaved(
+            say(
+                f"{path} に保存できませんでした（{why}）。記録は消えていません。空きを作るか、別の場所を指定して、"
+                "もう一度保存してください。",
+                f"{path} could not be saved ({why}): nothing is lost; make room or name another place, and save again.",
+            )
+        ) from error
+
+
+def load(path: Path) -> list[Generation]:
+    """The runs that `save` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+        InputError: a ValueError; it is something else.
+    """
+    return from_json(path.read_bytes().decode("utf-8", errors="replace"))
+
+
 def from_json(text: str) -> list[Generation]:
     """The runs that `to_json` wrote.
 
     Raises:
-        ValueError: it is something else.
+        InputError: a ValueError; it is something else.
     """
     try:
-        return [
+        runs = [
             Generation(
-                run["prompt"],
+                _checked(run["prompt"], str),
                 SamplingSettings(**run["settings"]),
                 [
                     Written(
-                        sequence["text"],
-                        sequence["token_ids"],
-                        sequence["stopped"],
-                        [Step(*step) for step in sequence["steps"]],
+                        _checked(sequence["text"], str),
+                        [_checked(i, int) for i in sequence["token_ids"]],
+                        ENDINGS[ENDINGS.index(sequence["stopped"])],
+                        [
+                            Step(_checked(i, int), float(raw), float(p))
+                            for i, raw, p in sequence["steps"]
+                        ],
                     )
                     for sequence in run["sequences"]
                 ],
             )
             for run in json.loads(text)
         ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        if not all(run.sequences for run in runs):
+            raise ValueError("a run without texts")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
             say(
                 "この実験室が保存した記録ではないので、読み込めません。",
                 "this is not a record that the lab saved, so it cannot be loaded.",
             )
         ) from error
+    return runs
+
+
+ENDINGS = ("eos", "max_length", "user")
+
+
+def _checked(value: object, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value

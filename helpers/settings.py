@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from helpers.errors import InputError
 from helpers.language import say
 
 if TYPE_CHECKING:
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
 
     from helpers.models import LanguageModel
 
-MAX_SEED = 2**63 - 1
+MAX_INTEGER = 2**63 - 1  # what torch takes
+MAX_SEQUENCES = 1000
+# Beyond these, probabilities in float32 become infinite or are no numbers.
+TEMPERATURES = (0.001, 1000.0)
+PENALTIES = (0.01, 100.0)
 
 
-class SettingsError(ValueError):
+class SettingsError(InputError):
     """A setting or a prompt that cannot be used. `field` names it; the message says what is allowed."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -31,8 +36,8 @@ class SamplingSettings:
     """How to generate. The defaults are the article's; `validate` of the fields happens on creation.
 
     Lengths are in tokens and count the prompt. Ranges: `0 <= min_length <= max_length`, `top_k >= 0` (0 is off),
-    `0 < top_p <= 1` (1 is off), `temperature > 0`, `repetition_penalty > 0` (1 is off),
-    `num_return_sequences >= 1`. `seed` None draws one and notes it in the result. With `do_sample=False` the most
+    `0 < top_p <= 1` (1 is off), `0.001 <= temperature <= 1000`, `0.01 <= repetition_penalty <= 100` (1 is off),
+    `1 <= num_return_sequences <= 1000`. `seed` None draws one and notes it in the result. With `do_sample=False` the most
     probable token is always taken, and top_k, top_p, temperature and seed play no part.
 
     Raises:
@@ -52,31 +57,52 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if not isinstance(self.do_sample, bool):
             raise _bad("do_sample", self.do_sample, "True / False", "True or False")
-        for field, low, ja, en in (
-            ("min_length", 0, "0 以上の整数", "an integer of 0 or more"),
-            ("max_length", 1, "1 以上の整数", "an integer of 1 or more"),
-            ("top_k", 0, "0 以上の整数（0 は制限なし）", "an integer of 0 or more (0 is off)"),
-            ("num_return_sequences", 1, "1 以上の整数", "an integer of 1 or more"),
+        for field, low, high, ja, en in (
+            ("min_length", 0, MAX_INTEGER, "0 以上の整数", "an integer of 0 or more"),
+            ("max_length", 1, MAX_INTEGER, "1 以上の整数", "an integer of 1 or more"),
+            (
+                "top_k",
+                0,
+                MAX_INTEGER,
+                "0 以上の整数（0 は制限なし）",
+                "an integer of 0 or more (0 is off)",
+            ),
+            (
+                "num_return_sequences",
+                1,
+                MAX_SEQUENCES,
+                f"1 以上 {MAX_SEQUENCES} 以下の整数",
+                f"an integer from 1 to {MAX_SEQUENCES}",
+            ),
         ):
-            self._set_integer(field, low, ja, en)
+            self._set_integer(field, low, high, ja, en)
         if self.seed is not None:
-            self._set_integer("seed", 0, "0 以上の整数か None", "an integer of 0 or more, or None")
-            if self.seed > MAX_SEED:
-                raise _bad("seed", self.seed, f"{MAX_SEED} 以下", f"at most {MAX_SEED}")
+            self._set_integer(
+                "seed",
+                0,
+                MAX_INTEGER,
+                f"0 以上 {MAX_INTEGER} 以下の整数か None",
+                f"an integer from 0 to {MAX_INTEGER}, or None",
+            )
+        low, high = TEMPERATURES
         self._set_number(
             "temperature",
-            math.inf,
-            "0 より大きい数（いつも 1 位を選ばせるには do_sample=False）",
-            "a number greater than 0 (always the most probable token: do_sample=False)",
+            low,
+            high,
+            f"{low:g} 以上 {high:g} 以下の数（いつも 1 位を選ばせるには do_sample=False）",
+            f"a number from {low:g} to {high:g} (always the most probable token: do_sample=False)",
         )
+        low, high = PENALTIES
         self._set_number(
             "repetition_penalty",
-            math.inf,
-            "0 より大きい数（1 は罰なし）",
-            "a number greater than 0 (1 is off)",
+            low,
+            high,
+            f"{low:g} 以上 {high:g} 以下の数（1 は罰なし）",
+            f"a number from {low:g} to {high:g} (1 is off)",
         )
         self._set_number(
             "top_p",
+            math.ulp(0.0),
             1.0,
             "0 より大きく 1 以下の数（1 は制限なし）",
             "a number greater than 0, at most 1 (1 is off)",
@@ -92,28 +118,36 @@ class SamplingSettings:
                 ),
             )
 
-    def _set_integer(self, field: str, low: int, ja: str, en: str) -> None:
+    def _set_integer(self, field: str, low: int, high: int, ja: str, en: str) -> None:
         value = getattr(self, field)
         try:
             number = operator.index(value)
-        except TypeError:
+        except (TypeError, RuntimeError):
             raise _bad(field, value, ja, en) from None
-        if isinstance(value, bool) or number < low:
+        if isinstance(value, bool) or not low <= number <= high:
             raise _bad(field, value, ja, en)
         object.__setattr__(self, field, number)
 
-    def _set_number(self, field: str, high: float, ja: str, en: str) -> None:
+    def _set_number(self, field: str, low: float, high: float, ja: str, en: str) -> None:
         value = getattr(self, field)
         if isinstance(value, bool) or not isinstance(value, Real):
             raise _bad(field, value, ja, en)
-        number = float(value)
-        if not (0 < number <= high and math.isfinite(number)):
+        try:
+            number = float(value)
+        except OverflowError:
+            raise _bad(field, value, ja, en) from None
+        if not low <= number <= high:
             raise _bad(field, value, ja, en)
         object.__setattr__(self, field, number)
 
 
 def _bad(field: str, value: object, ja: str, en: str) -> SettingsError:
-    shown = repr(value) if len(repr(value)) <= 40 else repr(value)[:40] + "…"
+    try:
+        shown = " ".join(repr(value).split())
+    except ValueError:
+        # Python writes no integer of more than 4,300 digits.
+        shown = type(value).__name__
+    shown = shown if len(shown) <= 40 else shown[:40] + "…"
     return SettingsError(
         field,
         say(
@@ -138,16 +172,9 @@ def encode_prompt(
     if not isinstance(prompt, str):
         raise _bad("prompt", prompt, "文字列", "a string")
     try:
-        prompt.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise SettingsError(
-            "prompt",
-            say(
-                f"prompt の {error.start + 1} 文字目は、文字として正しくありません。その文字を消してください。",
-                f"character {error.start + 1} of the prompt is half of a character pair, not text: remove it.",
-            ),
-        ) from error
-    ids = language_model.tokenizer.encode(prompt, add_special_tokens=False)
+        ids = language_model.tokenizer.encode(prompt, add_special_tokens=False)
+    except InputError as error:
+        raise SettingsError("prompt", str(error)) from error
     if not ids:
         raise SettingsError(
             "prompt",

@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple
 from transformers.tokenization_utils_sentencepiece import SentencePieceBackend
 
 from helpers import BUNDLED_MODEL
+from helpers.errors import InputError
 from helpers.hub import local_folder
 from helpers.language import say
 
@@ -37,7 +38,20 @@ class SentencePieceTokenizer(SentencePieceBackend):
         super().__init__(vocab_file=vocab_file, do_lower_case=do_lower_case, **kwargs)
 
     def prepare_text(self, text: str) -> str:
-        """The text as SentencePiece gets it: in lower case where the model was trained so."""
+        """The text as SentencePiece gets it: in lower case where the model was trained so.
+
+        Raises:
+            InputError: a ValueError; the text has half of a character pair (a lone surrogate), which is no character.
+        """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                say(
+                    f"prompt の {error.start + 1} 文字目は、文字として正しくありません。その文字を消してください。",
+                    f"character {error.start + 1} of the prompt is half of a character pair, not text: remove it.",
+                )
+            ) from error
         return text.lower() if self.do_lower_case else text
 
     def tokenize(self, text: str, **kwargs) -> list[str]:
@@ -48,17 +62,21 @@ class SentencePieceTokenizer(SentencePieceBackend):
         """
         return self.sp_model.id_to_piece(self.sp_model.encode(self.prepare_text(text)))
 
+    def _convert_id_to_token(self, index: int) -> str:
+        # Some models have more rows than pieces, to make their number round: what stands there means nothing.
+        return self.sp_model.id_to_piece(index if index < self.vocab_size else self.unk_token_id)
+
     def _decode(
         self, token_ids: int | list[int], skip_special_tokens: bool = False, **kwargs
     ) -> str:
         # transformers strips the ends of the text; sentencepiece itself loses nothing.
         ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
-        special = set(self.all_special_ids)
+        special, pieces = set(self.all_special_ids), self.vocab_size
         if skip_special_tokens:
-            return self.sp_model.decode([i for i in ids if i not in special])
+            return self.sp_model.decode([i for i in ids if i not in special and i < pieces])
         parts: list[str | list[int]] = [[]]
         for i in ids:
-            if i in special:
+            if i in special or i >= pieces:
                 parts += [self.convert_ids_to_tokens(i), []]
             else:
                 parts[-1].append(i)
@@ -75,12 +93,12 @@ def load_tokenizer(name_or_path: str | Path = BUNDLED_MODEL) -> SentencePieceTok
         A transformers tokenizer whose ids equal those of the `sentencepiece` library on any text.
 
     Raises:
-        ValueError: the name is none of these, or there is no `spiece.model`: the model is in another layout.
+        InputError: a ValueError; the name is none of these, or the model is in another layout, without `spiece.model`.
         ModelUnavailable: an OSError; the files cannot be had.
     """
     folder = local_folder(name_or_path, weights=False)
     if not (folder / "spiece.model").is_file():
-        raise ValueError(
+        raise InputError(
             say(
                 f"{name_or_path} に spiece.model がありません。"
                 "rinna/japanese-gpt-1b と同じ配置（SentencePiece）のモデルを指定してください。",

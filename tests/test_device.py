@@ -1,9 +1,13 @@
 """Which device and dtype are chosen: `pytest tests/test_device.py`. CUDA and MPS are stand-ins here."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
-from helpers.device import choose_device
+from helpers.device import available_memory, choose_device
 
 
 @pytest.fixture
@@ -72,3 +76,46 @@ def test_a_gpu_number_that_is_not_there_is_refused(gpu):
     gpu((7, 5))
     with pytest.raises(ValueError, match="cuda:1"):
         choose_device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("unit", "parameters", "dtype"),
+    [
+        ("amx_bf16", 1_300_000_000, torch.bfloat16),
+        ("avx512_bf16", 1_300_000_000, torch.bfloat16),
+        (None, 1_300_000_000, torch.float32),
+        ("amx_bf16", 7_000_000, torch.float32),
+    ],
+)
+def test_a_cpu_runs_in_bfloat16_only_with_units_for_it_and_a_large_model(
+    no_gpu, monkeypatch, tmp_path, unit, parameters, dtype
+):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"flags\t\t: fpu avx2 avx512f {unit or ''} avx512_vnni\n", "utf-8")
+    monkeypatch.setattr("helpers.device.Path", lambda path: cpuinfo)
+    choice = choose_device(parameters=parameters)
+    assert choice.dtype == dtype
+    assert str(dtype).removeprefix("torch.") in choice.reason
+    assert (unit or "AMX") in choice.reason or parameters < 1e9
+
+
+def test_free_memory_is_no_more_than_the_machine_has():
+    import psutil
+
+    free = available_memory(torch.device("cpu"))
+    assert 0 < free <= psutil.virtual_memory().total
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_a_limit_of_the_process_counts(limit):
+    code = (
+        "import resource, types\n"
+        f"resource.setrlimit(resource.{limit}, (2 * 10**9, resource.RLIM_INFINITY))\n"
+        "from helpers.device import available_memory\n"
+        "print(available_memory(types.SimpleNamespace(type='cpu')))\n"
+    )
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert 1e9 < int(done.stdout) < 2e9

@@ -1,0 +1,224 @@
+"""The article's call against ours on a CPU: `python -m benchmarks.cpu_generate --shape gpt-1b`.
+
+Three texts of 15 + 85 tokens with the article's settings. "article" is transformers alone, in float32; "plain" is
+`load_model(...)` and `generate`; "ctranslate2_int8" the same with `engine="ctranslate2"`. Each measurement is a fresh
+process; a short text warms it up. The bandwidth limit is how often a second the weights could be read from memory.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import (
+    SHAPE_NAMES,
+    fresh,
+    in_turn,
+    in_words,
+    machine,
+    memory_of,
+    model_folder,
+    prompt_of,
+    read_bandwidth,
+    spread,
+)
+
+WAYS = ("article", "plain", "ctranslate2_int8")
+PROMPT, NEW, SEQUENCES = 15, 85, 3
+
+
+def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]:
+    """One measurement in this process. Conversion for CTranslate2, done once for a model, is not in the figures."""
+    import torch
+
+    from helpers.models import load_model
+    from helpers.sampling import SamplingSettings, generate, stream
+
+    if way == "article":
+        return _article(folder)
+    engine = {"plain": "torch", "ctranslate2_int8": "ctranslate2"}[way]
+    start = time.perf_counter()
+    lm = load_model(folder, device=device or "cpu", engine=engine)
+    load = time.perf_counter() - start
+    prompt = prompt_of(lm.tokenizer, PROMPT)
+
+    def settings(new: int) -> SamplingSettings:
+        length = PROMPT + new
+        return SamplingSettings(
+            min_length=length, max_length=length, num_return_sequences=SEQUENCES, seed=1
+        )
+
+    def ready() -> float:
+        start = time.perf_counter()
+        if engine == "ctranslate2":
+            lm.model.ready()
+        elif lm.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    generate(lm, prompt, settings(3))
+    ready()
+    start = time.perf_counter()
+    events = stream(lm, prompt, settings(2))
+    next(events)
+    first = time.perf_counter() - start
+    list(events)
+    ready()
+    start = time.perf_counter()
+    generate(lm, prompt, settings(NEW))
+    seconds = time.perf_counter() - start
+    between = ready()
+    weights = (
+        (lm.model.folder / "model.bin").stat().st_size
+        if engine == "ctranslate2"
+        else _weight_bytes(lm.model)
+    )
+    return _figures(NEW / seconds, load, first, between, weights)
+
+
+def _article(folder: Path) -> dict[str, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    from helpers.tokenizer import load_tokenizer
+
+    logging.disable_progress_bar()
+    start = time.perf_counter()
+    # Its T5Tokenizer gives other ids since transformers 5; the number of tokens is what counts here.
+    tokenizer = load_tokenizer(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    load = time.perf_counter() - start
+    ids = tokenizer.encode(
+        prompt_of(tokenizer, PROMPT), return_tensors="pt", add_special_tokens=False
+    )
+
+    def call(new: int) -> float:
+        start = time.perf_counter()
+        with torch.no_grad():
+            model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                min_length=PROMPT + new,
+                max_length=PROMPT + new,
+                do_sample=True,
+                top_k=500,
+                top_p=0.95,
+                num_return_sequences=SEQUENCES,
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        return time.perf_counter() - start
+
+    torch.manual_seed(1)
+    call(3)
+    first = call(1)
+    return _figures(NEW / call(NEW), load, first, 0.0, _weight_bytes(model))
+
+
+def _weight_bytes(model: Any) -> int:
+    """What is read for each token: every weight but the table of positions."""
+    positions = model.transformer.wpe.weight
+    return sum(p.numel() * p.element_size() for p in model.parameters()) - positions.nbytes
+
+
+def _figures(
+    steps: float, load: float, first: float, between: float, weights: int
+) -> dict[str, Any]:
+    return {
+        "steps_per_s": steps,
+        "load_s": load,
+        "first_token_s": first,
+        "between_texts_s": between,
+        "weight_bytes": weights,
+        "peak_gb": memory_of("VmHWM"),
+    }
+
+
+def compare(shape: str, runs: int) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """All ways in turn: the figures as `--json` prints them, and every single measurement."""
+    name = "benchmarks.cpu_generate"
+    bandwidth = fresh(name, "--bandwidth")
+    fresh(name, "--child", "ctranslate2_int8", "--shape", shape)  # makes what is made once
+    ways = {way: (lambda way=way: fresh(name, "--child", way, "--shape", shape)) for way in WAYS}
+    single = in_turn(ways, runs, shape)
+    bandwidth = max(bandwidth, fresh(name, "--bandwidth"))
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "bandwidth_gb_s": round(bandwidth, 1),
+        "ways": {},
+    }
+    for way, rows in single.items():
+        speed = spread([row["steps_per_s"] for row in rows])
+        limit = bandwidth * 1e9 / rows[0]["weight_bytes"]
+        result["ways"][way] = {
+            "steps_per_s": speed,
+            "peak_gb": spread([row["peak_gb"] for row in rows])["median"],
+            "load_s": spread([row["load_s"] for row in rows])["median"],
+            "share_of_bandwidth_limit": round(speed["median"] / limit, 3),
+        }
+    result["ratios"] = {
+        way: spread(_ratios(single, way))["median"] for way in WAYS if way != "article"
+    }
+    return result, single
+
+
+def _ratios(single: dict[str, list[dict[str, Any]]], way: str) -> list[float]:
+    pairs = zip(single[way], single["article"], strict=True)
+    return [ours["steps_per_s"] / theirs["steps_per_s"] for ours, theirs in pairs]
+
+
+def report(shape: str, result: dict[str, Any], single: dict[str, list[dict[str, Any]]]) -> None:
+    """The figures as a Markdown table."""
+    runs = len(single["article"])
+    print(f"\n### {shape}: {SEQUENCES} sequences, {PROMPT} + {NEW} tokens, {runs} runs in turn\n")
+    print(f"{result['machine']}; reads {result['bandwidth_gb_s']} GB/s\n")
+    print(
+        "| way | steps/s | of the bandwidth limit | times the article | first token, s | load, s | wait for the next text, s | peak, GB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for way, rows in single.items():
+        figures = result["ways"][way]
+        ratio = "1" if way == "article" else in_words(_ratios(single, way))
+        columns = [
+            in_words([row["steps_per_s"] for row in rows]),
+            f"{figures['share_of_bandwidth_limit']:.0%}",
+            ratio,
+            in_words([row["first_token_s"] for row in rows]),
+            f"{figures['load_s']:.1f}",
+            f"{spread([row['between_texts_s'] for row in rows])['median']:.2f}",
+            f"{figures['peak_gb']:.2f}",
+        ]
+        print(f"| {way} | " + " | ".join(columns) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", choices=SHAPE_NAMES, default="aozora-mini")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument(
+        "--json", action="store_true", help="print the figures as JSON, nothing else"
+    )
+    parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--bandwidth", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.runs < 1:
+        parser.error(f"--runs {options.runs}: at least 1")
+    if options.bandwidth:
+        print(json.dumps(read_bandwidth()))
+        return
+    folder = model_folder(options.shape)
+    if options.child:
+        print(json.dumps(measure(options.child, folder)))
+        return
+    result, single = compare(options.shape, options.runs)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        report(options.shape, result, single)
+
+
+if __name__ == "__main__":
+    main()

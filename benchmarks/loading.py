@@ -1,0 +1,80 @@
+"""What loading costs: `python -m benchmarks.loading --shape gpt-1b`.
+
+Seconds, and the anonymous memory that is added at most while `load_model` runs, against the size of the weights in the
+dtype they are loaded in. Pages of the mapped file are not counted: the system can drop them. Linux only.
+"""
+
+import argparse
+import json
+import time
+from typing import Any
+
+from benchmarks.measure import (
+    SHAPE_NAMES,
+    fresh,
+    in_turn,
+    in_words,
+    machine,
+    memory_of,
+    model_folder,
+    peak_of_anonymous_memory,
+)
+
+ENGINES = ("torch", "ctranslate2")
+
+
+def measure(shape: str, engine: str) -> dict[str, Any]:
+    """One measurement in this process; torch, transformers and CTranslate2 are imported before."""
+    import transformers
+
+    from helpers.models import load_model
+
+    _ = transformers.AutoModelForCausalLM, transformers.GPT2LMHeadModel
+    if engine == "ctranslate2":
+        import ctranslate2  # noqa: F401
+    folder = model_folder(shape)
+    start = time.perf_counter()
+    with peak_of_anonymous_memory() as added:
+        lm = load_model(folder, device="cpu", engine=engine)
+        seconds = time.perf_counter() - start
+    if engine == "ctranslate2":
+        weights, dtype = (lm.model.folder / "model.bin").stat().st_size, "int8"
+    else:
+        weights = sum(p.numel() * p.element_size() for p in lm.model.parameters())
+        dtype = str(lm.dtype).removeprefix("torch.")
+    return {
+        "seconds": seconds,
+        "weights_gb": weights / 1e9,
+        "dtype": dtype,
+        "added_gb": added[0],
+        "kept_gb": memory_of("RssAnon"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", choices=SHAPE_NAMES, default="gpt-1b")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--child", choices=ENGINES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(measure(options.shape, options.child)))
+        return
+    model_folder(options.shape)
+    arguments = ["--shape", options.shape, "--child"]
+    fresh("benchmarks.loading", *arguments, "ctranslate2")  # converts, if that was not done yet
+    ways = {e: (lambda e=e: fresh("benchmarks.loading", *arguments, e)) for e in ENGINES}
+    rows = in_turn(ways, options.runs, f"loading {options.shape}")
+    print(f"\n### {options.shape}: loading\n\n{machine()}\n")
+    print("| engine, dtype | seconds | weights, GB | anonymous memory added at most, GB | ratio |")
+    print("|---|---|---|---|---|")
+    for engine, runs in rows.items():
+        print(
+            f"| {engine}, {runs[0]['dtype']} | {in_words([r['seconds'] for r in runs])} | {runs[0]['weights_gb']:.2f}"
+            f" | {in_words([r['added_gb'] for r in runs])}"
+            f" | {in_words([r['added_gb'] / r['weights_gb'] for r in runs])} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

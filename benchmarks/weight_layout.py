@@ -1,0 +1,103 @@
+"""Does it pay to store GPT-2's matrices as Linear does? `python -m benchmarks.weight_layout --shape gpt-1b`.
+
+GPT-2's Conv1D keeps a matrix as (inputs, outputs), Linear as (outputs, inputs). The numbers and the result are the
+same but for rounding; the processor walks through memory in another order. Fresh processes in turn, for float32 and
+bfloat16, with 1 and 3 sequences; the greedy tokens of both layouts are compared, and the logits of the prompt.
+"""
+
+import argparse
+import json
+import time
+from typing import Any
+
+from benchmarks.measure import SHAPE_NAMES, fresh, in_turn, in_words, machine, model_folder
+
+LAYOUTS = ("conv1d", "linear")
+DTYPES = ("float32", "bfloat16")
+
+
+def measure(shape: str, layout: str, dtype: str, new: int) -> dict[str, Any]:
+    """One measurement in this process: steps a second for 1 and 3 sequences, the greedy tokens, some logits."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    from helpers.models import store_as_linear
+
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(model_folder(shape), dtype=getattr(torch, dtype))
+    model.config.pad_token_id = None
+    if layout == "linear":
+        store_as_linear(model)
+    ids = torch.arange(10, 25)[None]
+    fixed = {"attention_mask": torch.ones_like(ids), "pad_token_id": 0}
+    with torch.no_grad():
+        logits = model(ids).logits[0, -1].float()
+    model.generate(ids, max_new_tokens=3, do_sample=False, **fixed)
+    figures: dict[str, Any] = {"logits": logits.tolist()}
+    lengths = {"min_new_tokens": new, "max_new_tokens": new}
+    for count in (1, 3):
+        torch.manual_seed(0)
+        start = time.perf_counter()
+        model.generate(
+            ids,
+            do_sample=True,
+            top_k=500,
+            top_p=0.95,
+            num_return_sequences=count,
+            **lengths,
+            **fixed,
+        )
+        figures[f"steps_per_s_{count}"] = new / (time.perf_counter() - start)
+    figures["greedy"] = model.generate(ids, do_sample=False, **lengths, **fixed)[0].tolist()
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", choices=SHAPE_NAMES, default="aozora-mini")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES)
+    parser.add_argument("--new", type=int, default=20, help="tokens a text")
+    parser.add_argument("--child", choices=LAYOUTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        dtype = options.dtypes[0]
+        print(json.dumps(measure(options.shape, options.child, dtype, options.new)))
+        return
+    model_folder(options.shape)
+    print(f"\n### {options.shape}: matrices stored as Linear, against Conv1D\n\n{machine()}\n")
+    print(
+        "| dtype | sequences | Conv1D, steps/s | Linear, steps/s | ratio | greedy tokens | largest difference of logits |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for dtype in options.dtypes:
+        arguments = ["--shape", options.shape, "--dtypes", dtype, "--new", str(options.new)]
+        ways = {
+            layout: (
+                lambda layout=layout, arguments=arguments: fresh(
+                    "benchmarks.weight_layout", *arguments, "--child", layout
+                )
+            )
+            for layout in LAYOUTS
+        }
+        rows = in_turn(ways, options.runs, f"{options.shape} {dtype}")
+        pairs = list(zip(rows["conv1d"], rows["linear"], strict=True))
+        equal = sum(a["greedy"] == b["greedy"] for a, b in pairs)
+        apart = max(
+            abs(x - y) for a, b in pairs for x, y in zip(a["logits"], b["logits"], strict=True)
+        )
+        for count in (1, 3):
+            key = f"steps_per_s_{count}"
+            columns = [
+                in_words([a[key] for a, _ in pairs]),
+                in_words([b[key] for _, b in pairs]),
+                in_words([b[key] / a[key] for a, b in pairs]),
+                f"equal in {equal} of {len(pairs)}",
+                f"{apart:.1e}",
+            ]
+            print(f"| {dtype} | {count} | " + " | ".join(columns) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,589 @@
+"""CTranslate2 behind the same functions: GPT-2 with weights of one byte (int8), for a CPU.
+
+Writing a token means reading every weight once, so on a CPU memory is what limits the speed: a quarter of float32's
+bytes take about a quarter of the time. The price is that each weight is rounded to one of 255 steps: the numbers are
+not those of float32, nor is the text of a seed.
+
+What the engine cannot do is refused before it starts: its repetition penalty leaves out the prompt.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import hashlib
+import os
+import queue
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from helpers.errors import Explained, InputError
+from helpers.language import say
+from helpers.settings import SamplingSettings, SettingsError
+
+if TYPE_CHECKING:
+    import ctranslate2
+    import numpy as np
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+REQUIREMENT = "ctranslate2>=4.6,<5"  # the extra "fast" of pyproject.toml
+LAYOUT = 2  # of what `convert` writes; another number makes every conversion be made anew
+# The end token has a second row in the output layer, moved so far down that it is never drawn. CTranslate2 hands
+# logits out only after it has barred the end token from texts shorter than min_length; its twin still tells its logit.
+TWIN_BIAS = -1000.0
+# Below this, two threads spend more time waiting for each other than they save (benchmarks/README.md).
+ONE_THREAD_BELOW = 30_000_000  # weights
+
+
+class EngineUnavailable(Explained, RuntimeError):
+    """CTranslate2 is missing, or cannot run this model here; the message names the command or the other engine."""
+
+
+def install_engine() -> None:
+    """Install CTranslate2 into a running notebook if it is missing; everything that is there stays as it is.
+
+    Raises:
+        EngineUnavailable: it cannot be installed.
+    """
+    from helpers.environment import NotInstalled, add
+
+    try:
+        add(REQUIREMENT)
+    except NotInstalled as error:
+        raise EngineUnavailable(
+            say(
+                "ctranslate2 を入れられませんでした。ネットワークを確かめて、もう一度実行するか、"
+                f'pip install "{REQUIREMENT}" をためしてください。なくても engine="torch" は使えます。',
+                "ctranslate2 could not be installed: check the network and run this again, or try "
+                f'pip install "{REQUIREMENT}"; engine="torch" works without it.',
+            )
+        ) from error
+
+
+def require_ctranslate2() -> None:
+    """Raise `EngineUnavailable` unless CTranslate2 is installed and this processor can run int8."""
+    command = f'pip install "{REQUIREMENT}"'
+    if find_spec("ctranslate2") is None:
+        raise EngineUnavailable(
+            say(
+                f'engine="ctranslate2" には ctranslate2 が要ります。{command} で入れるか、'
+                'engine="torch" を使ってください。',
+                f'engine="ctranslate2" needs ctranslate2: install it with {command}, or use engine="torch".',
+            )
+        )
+    try:
+        import ctranslate2
+    except (ImportError, OSError) as error:
+        raise EngineUnavailable(
+            say(
+                f'ctranslate2 を読み込めません。{command} で入れ直すか、engine="torch" を使ってください。',
+                f'ctranslate2 cannot be loaded: install it again with {command}, or use engine="torch".',
+            )
+        ) from error
+    if "int8" not in ctranslate2.get_supported_compute_types("cpu"):
+        raise EngineUnavailable(
+            say(
+                'この CPU では int8 の計算ができません。engine="torch" を使ってください。',
+                'this processor cannot compute in int8: use engine="torch".',
+            )
+        )
+
+
+def check_device(device: str | torch.device | None) -> None:
+    """Raise `InputError` for anything but the CPU: nobody has measured this engine on a GPU."""
+    if device is not None and str(device) != "cpu":
+        raise InputError(
+            say(
+                f'engine="ctranslate2" は CPU 用です（device = "{device}"）。'
+                'device="cpu" にするか、engine="torch" を使ってください。',
+                f'engine="ctranslate2" is for the CPU here (device = "{device}"): '
+                'give device="cpu", or use engine="torch".',
+            )
+        )
+
+
+def check_config(name: str, config: dict[str, Any]) -> None:
+    """Raise `InputError` if a config.json is not of a GPT-2 that the engine computes as transformers does."""
+    kind = config.get("model_type")
+    unlike = [
+        key
+        for key, usual in (
+            ("scale_attn_weights", True),
+            ("scale_attn_by_inverse_layer_idx", False),
+            ("add_cross_attention", False),
+        )
+        if config.get(key, usual) != usual
+    ]
+    activation = config.get("activation_function", "gelu_new")
+    if activation not in _ACTIVATIONS:
+        unlike.append(f"activation_function = {activation}")
+    if kind != "gpt2" or unlike:
+        what = ", ".join(unlike) or f"model_type = {kind}"
+        raise InputError(
+            say(
+                f'{name} は engine="ctranslate2" に変換できません（{what}）。engine="torch" を使ってください。',
+                f'{name} cannot be converted for engine="ctranslate2" ({what}): use engine="torch".',
+            )
+        )
+
+
+_ACTIVATIONS = {
+    "gelu_new": "GELUTanh",
+    "gelu_pytorch_tanh": "GELUTanh",
+    "gelu_fast": "GELUTanh",
+    "gelu": "GELU",
+    "relu": "RELU",
+}
+
+
+# --- conversion, once for each model
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: beside the downloads, so HF_HOME and XDG_CACHE_HOME move both."""
+    from huggingface_hub.constants import HF_HOME
+
+    return Path(HF_HOME) / "ctranslate2-int8"
+
+
+def converted_bytes(parameters: int) -> int:
+    """About the size of a converted model on disk, in bytes: one for each weight, and a little for scales and names."""
+    return int(parameters * 1.02) + 2_000_000
+
+
+def check_room(parameters: int) -> None:
+    """See before any long work that the cache can be written to and has room.
+
+    Raises:
+        EngineUnavailable: it cannot, or has not.
+    """
+    folder = cache_folder()
+    with _explained_writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    needed, free = converted_bytes(parameters), shutil.disk_usage(folder).free
+    if free < needed:
+        raise EngineUnavailable(
+            say(
+                f"変換したモデルを置く場所が足りません（{folder}、必要 {_mb(needed)}、空き {_mb(free)}）。"
+                "空きを作るか、環境変数 HF_HOME で場所を変えるか、"
+                'engine="torch" を使ってください。',
+                f"there is no room for the converted model ({folder}: {_mb(needed)} needed, {_mb(free)} free): "
+                'make room, choose another place with HF_HOME in the environment, or use engine="torch".',
+            )
+        )
+
+
+class _explained_writing:
+    """Turn what a cache that cannot be written raises into one sentence, the cause kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, Explained):
+            raise EngineUnavailable(
+                say(
+                    f"変換したモデルを {self.folder} に書けません（{type(error).__name__}: {error.strerror}）。"
+                    '環境変数 HF_HOME で書ける場所を指定するか、engine="torch" を使ってください。',
+                    f"the converted model cannot be written to {self.folder} "
+                    f"({type(error).__name__}: {error.strerror}): name a place with HF_HOME in the environment, "
+                    'or use engine="torch".',
+                )
+            ) from error
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def converted_folder(name: str, folder: Path, weights: Path) -> Path:
+    """Where the conversion of a model belongs. Another file of weights, or a changed one, gets another place."""
+    parts = [weights, *sorted(weights.parent.glob(f"{weights.name.split('.')[0]}-*"))]
+    print_of = [str(LAYOUT), (folder / "config.json").read_text(encoding="utf-8")]
+    for part in parts:
+        # In the hub's cache the resolved name is the file's hash.
+        file, stat = part.resolve(), part.stat()
+        print_of.append(f"{file} {stat.st_size} {stat.st_mtime_ns}")
+    key = hashlib.sha256("\n".join(print_of).encode()).hexdigest()[:16]
+    return cache_folder() / f"{_readable(name)}-{key}"
+
+
+def is_converted(name: str) -> bool:
+    """Whether some conversion of a model of this name is there, of the present weights or of others."""
+    return any(folder.is_dir() for folder in cache_folder().glob(f"{_readable(name)}-{'?' * 16}"))
+
+
+def _readable(name: str) -> str:
+    letters = (c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in name)
+    return "".join(letters).strip("-.")[-60:]
+
+
+def convert(model: GPT2LMHeadModel, eos_token_id: int, target: Path) -> None:
+    """Write a model in CTranslate2's format, its matrices in int8, with a progress bar where that takes long.
+
+    A folder appears whole or not at all: it is written under another name and renamed. `target`'s parent must be
+    there. Two kernels do not collide, a lock makes the second one wait; what a killed one left is removed.
+
+    Raises:
+        EngineUnavailable: the folder cannot be written.
+    """
+    from huggingface_hub.utils import WeakFileLock
+
+    with (
+        _explained_writing(target.parent),
+        WeakFileLock(target.with_name(target.name + ".lock")),
+    ):
+        if target.is_dir():
+            return
+        partial = target.with_name(target.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            partial.mkdir()
+            _specification(model, eos_token_id).save(str(partial))
+            os.replace(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _specification(model: GPT2LMHeadModel, eos_token_id: int) -> Any:
+    """GPT-2 as CTranslate2's `TransformerDecoderModelSpec`, its matrices in int8 with one scale for each output.
+
+    One matrix is quantised after another, so that little is in memory twice.
+    """
+    import torch
+    from ctranslate2.specs.common_spec import Activation
+    from ctranslate2.specs.transformer_spec import TransformerDecoderModelSpec
+    from tqdm.auto import tqdm
+
+    config, body = model.config, model.transformer
+    activation = Activation[_ACTIVATIONS[config.activation_function]]
+    spec = TransformerDecoderModelSpec.from_config(
+        config.n_layer, config.n_head, pre_norm=True, activation=activation
+    )
+
+    def matrix(to: Any, weight: torch.Tensor) -> None:
+        """(outputs, inputs) as int8: the largest of each row becomes 127 or -127."""
+        weight = weight.detach().float()
+        largest = weight.abs().amax(1)
+        largest[largest == 0] = 127.0
+        scale = 127.0 / largest
+        to.weight = (weight * scale[:, None]).round_().to(torch.int8).numpy()
+        to.weight_scale = scale.numpy()
+
+    def linear(to: Any, module: Any) -> None:
+        # GPT-2's Conv1D holds its matrix as (inputs, outputs).
+        matrix(to, module.weight.t())
+        to.bias = module.bias.detach().float().numpy()
+
+    def norm(to: Any, module: torch.nn.LayerNorm) -> None:
+        to.gamma = module.weight.detach().float().numpy()
+        to.beta = module.bias.detach().float().numpy()
+
+    def with_twin(weight: torch.Tensor) -> torch.Tensor:
+        return torch.cat([weight, weight[eos_token_id : eos_token_id + 1]])
+
+    decoder = spec.decoder
+    decoder.scale_embeddings = False
+    layers = zip(decoder.layer, body.h, strict=True)
+    title = say("int8 に変換", "converting to int8")
+    for to, layer in tqdm(layers, total=config.n_layer, desc=title, delay=1.0):
+        norm(to.self_attention.layer_norm, layer.ln_1)
+        linear(to.self_attention.linear[0], layer.attn.c_attn)
+        linear(to.self_attention.linear[1], layer.attn.c_proj)
+        norm(to.ffn.layer_norm, layer.ln_2)
+        linear(to.ffn.linear_0, layer.mlp.c_fc)
+        linear(to.ffn.linear_1, layer.mlp.c_proj)
+    matrix(decoder.embeddings, with_twin(body.wte.weight))
+    decoder.position_encodings.encodings = body.wpe.weight.detach().float().numpy()
+    norm(decoder.layer_norm, body.ln_f)
+    tied = model.lm_head.weight.data_ptr() == body.wte.weight.data_ptr()
+    if tied:
+        decoder.projection.weight = decoder.embeddings.weight
+    else:
+        matrix(decoder.projection, with_twin(model.lm_head.weight))
+    bias = torch.zeros(config.vocab_size + 1)
+    bias[-1] = TWIN_BIAS
+    decoder.projection.bias = bias.numpy()
+    # Text stays with our tokenizer: the engine's "tokens" are the ids, written as numbers.
+    spec.register_vocabulary([str(i) for i in range(config.vocab_size + 1)])
+    spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = str(eos_token_id)
+    spec.validate()
+    if tied:
+        # Written once; the scales go with it.
+        decoder.projection.weight = "decoder/embeddings/weight"
+    return spec
+
+
+# --- running
+
+
+class FastModel:
+    """A converted GPT-2, in the place of `LanguageModel.model`: `helpers.sampling` knows how to ask it.
+
+    Its random numbers begin anew only with a new `ctranslate2.Generator`, which reads the weights again. That is done
+    as soon as a text is finished, while somebody reads it; whoever wants the next one at once waits for it.
+    """
+
+    def __init__(
+        self, folder: Path, config: GPT2Config, eos_token_id: int, threads: int | None = None
+    ) -> None:
+        self.folder, self.config, self.eos_token_id = folder, config, eos_token_id
+        self.threads = threads or choose_threads(config)
+        self._generator: ctranslate2.Generator | None = None
+        _in_engine_thread(self._renew).result()
+        _models.add(self)
+
+    def _renew(self) -> None:
+        import ctranslate2
+
+        self._generator = None  # first, so that the weights are not in memory twice
+        _give_back_memory()
+        self._generator = ctranslate2.Generator(
+            str(self.folder), device="cpu", compute_type="int8_float32", intra_threads=self.threads
+        )
+
+    def ready(self) -> None:
+        """Wait until the next text can begin."""
+        _in_engine_thread(lambda: None).result()
+
+    def check(self, settings: SamplingSettings) -> None:
+        """Raise `SettingsError` for a setting that means something else to this engine."""
+        if settings.repetition_penalty != 1:
+            raise SettingsError(
+                "repetition_penalty",
+                say(
+                    f"repetition_penalty = {settings.repetition_penalty:g} は使えません。CTranslate2 の罰は prompt の"
+                    'トークンを数えないからです。1 にするか、engine="torch" を使ってください。',
+                    f"repetition_penalty = {settings.repetition_penalty:g} cannot be used: CTranslate2's penalty leaves "
+                    'out the tokens of the prompt; set it to 1, or use engine="torch".',
+                ),
+            )
+
+    def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Logits after every token of `input_ids` (1, tokens), float32 of shape (1, tokens, vocab)."""
+        import numpy as np
+        import torch
+
+        def forward() -> np.ndarray:
+            return np.array(self._generator.forward_batch(input_ids.tolist()))
+
+        return torch.from_numpy(_in_engine_thread(forward).result())[..., :-1]
+
+    def token_steps(
+        self, settings: SamplingSettings, input_ids: torch.Tensor
+    ) -> Iterator[list[tuple[int, float, float] | None]]:
+        """For each step, and each sequence: its new token, raw and final probability; None once it has ended.
+
+        The engine writes ahead on a thread of its own; closing the iterator stops it at its next token.
+
+        Raises:
+            SettingsError: see `check`.
+        """
+        self.check(settings)
+        count = settings.num_return_sequences if settings.do_sample else 1
+        # One certain text needs to be written once only; CTranslate2 would refuse to do it several times.
+        certain = not settings.do_sample or settings.top_k == 1
+        rows = _Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
+        prompt = input_ids.shape[1]
+        options = {
+            "max_length": settings.max_length - prompt,
+            "min_length": max(0, settings.min_length - prompt),
+            "num_hypotheses": rows.count,
+            "sampling_topk": 1 if certain else min(settings.top_k, self.config.vocab_size),
+            "sampling_topp": 1.0 if certain else settings.top_p,
+            "sampling_temperature": 1.0 if certain else settings.temperature,
+        }
+        _in_engine_thread(self._write, settings.seed, input_ids, rows, options)
+        try:
+            while (row := rows.finished.get()) is not None:
+                if isinstance(row, Exception):
+                    raise row
+                yield row * count if certain else row
+        finally:
+            rows.stop = True
+
+    def _write(
+        self, seed: int, input_ids: torch.Tensor, rows: _Rows, options: dict[str, Any]
+    ) -> None:
+        import ctranslate2
+
+        _written.add(rows)
+        try:
+            # The largest number stands for "no seed".
+            ctranslate2.set_random_seed(seed % (2**32 - 1))
+            self._generate(input_ids, rows, **options)
+        except Exception as error:  # it is raised where somebody waits for the tokens
+            rows.finished.put(error)
+        rows.finished.put(None)
+        if options["sampling_topk"] != 1 and not _closing.is_set():
+            self._renew()
+
+    def _generate(self, input_ids: torch.Tensor, rows: _Rows, **options: Any) -> None:
+        if self._generator is None:  # making it anew failed; say why to who needs it
+            self._renew()
+        self._generator.generate_batch(
+            [[str(i) for i in input_ids[0].tolist()]],
+            end_token=[self.eos_token_id],
+            # The prompt is read at once, for all sequences together.
+            include_prompt_in_result=False,
+            return_logits_vocab=True,
+            callback=rows,
+            **options,
+        )
+
+    @cached_property
+    def settings_model(self) -> GPT2LMHeadModel:
+        """A GPT-2 without a mind, for transformers to make its logits processors from: it is never run."""
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        sizes = {"vocab_size": self.config.vocab_size, "n_positions": self.config.n_positions}
+        ends = {"bos_token_id": None, "eos_token_id": None}
+        return GPT2LMHeadModel(GPT2Config(n_embd=1, n_layer=1, n_head=1, **sizes, **ends)).eval()
+
+
+# All work of the library is done in one thread. It seeds for the whole process, so texts are written one after another;
+# and memory that one thread gave back, another thread would not always be given again.
+_jobs: queue.SimpleQueue[tuple[Future, Callable[..., Any], tuple] | None] = queue.SimpleQueue()
+_threads: list[threading.Thread] = []
+_models: WeakSet[FastModel] = WeakSet()
+_written: WeakSet[_Rows] = WeakSet()
+_closing = threading.Event()
+
+
+def _in_engine_thread(function: Callable[..., Any], *arguments: Any) -> Future:
+    if not _threads:
+        _threads.append(threading.Thread(target=_work, name="ctranslate2", daemon=True))
+        _threads[0].start()
+    future: Future = Future()
+    _jobs.put((future, function, arguments))
+    return future
+
+
+def _work() -> None:
+    while (job := _jobs.get()) is not None:
+        future, function, arguments = job
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:  # it is raised where somebody waits for the result
+            future.set_exception(error)
+        del job, future, function, arguments
+
+
+def _give_back_memory() -> None:
+    """Have glibc hand to the system what it keeps of freed memory: a gigabyte and more after a large model."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim:
+            trim(0)
+
+
+@atexit.register
+def _close() -> None:
+    """Python ends: the library's threads must end before its memory goes."""
+    _closing.set()
+    for rows in list(_written):
+        rows.stop = True
+    _jobs.put(None)
+    for thread in _threads:
+        thread.join()
+    for model in list(_models):
+        model._generator = None
+
+
+class _Rows:
+    """CTranslate2's callback: gathers the tokens of a step into one row, and puts it into `finished`.
+
+    Called on the engine's thread for one token after another. An exception there would end the process.
+    """
+
+    def __init__(self, count: int, settings: SamplingSettings | None, eos_token_id: int) -> None:
+        self.count, self.settings, self.eos_token_id = count, settings, eos_token_id
+        self.finished: queue.SimpleQueue[list | Exception | None] = queue.SimpleQueue()
+        self.stop = False
+        self.logits: np.ndarray | None = None
+        self._open = count
+        self._row: list[tuple[int, float, float] | None] = []
+        self._seen = self._ended = 0
+
+    def __call__(self, result: ctranslate2.GenerationStepResult) -> bool:
+        try:
+            self._add(result)
+        except Exception as error:  # see above
+            self.finished.put(error)
+            self.stop = True
+        return self.stop
+
+    def _add(self, result: ctranslate2.GenerationStepResult) -> None:
+        import numpy as np
+
+        if self._seen == 0:
+            # The first of a step brings the logits of all sequences that go on.
+            self.logits = np.array(result.logits)
+            self._row = [None] * self.count
+        raw, final = _probabilities(
+            self.logits[self._seen], result.token_id, self.settings, self.eos_token_id
+        )
+        self._row[result.hypothesis_id] = (result.token_id, raw, final)
+        self._seen += 1
+        self._ended += result.is_last
+        if self._seen == self._open:
+            self.finished.put(self._row)
+            self._open -= self._ended
+            self._seen = self._ended = 0
+
+
+def _probabilities(
+    logits: np.ndarray, token: int, settings: SamplingSettings | None, eos_token_id: int
+) -> tuple[float, float]:
+    """The model's own probability of a token, and the one it was drawn with (1 without settings: it was certain)."""
+    import numpy as np
+
+    # What is drawn from; the end token is barred from short texts.
+    open_to = logits[:-1]
+    own = open_to.copy()
+    own[eos_token_id] = logits[-1] - np.float32(TWIN_BIAS)
+    raw = float(np.exp(own[token] - _log_sum(own)))
+    if settings is None:
+        return raw, 1.0
+    with np.errstate(over="ignore"):  # a barred token's logit is the lowest number there is
+        scores = open_to / np.float32(settings.temperature)
+    kept = scores
+    if 0 < settings.top_k < len(kept):
+        kept = np.partition(kept, -settings.top_k)[-settings.top_k :]
+    if settings.top_p < 1:
+        kept = np.sort(kept)[::-1]
+        share = np.exp(kept - _log_sum(kept))
+        kept = kept[np.cumsum(share) - share < settings.top_p]
+    return raw, float(min(1.0, np.exp(scores[token] - _log_sum(kept))))
+
+
+def _log_sum(scores: np.ndarray) -> np.float32:
+    import numpy as np
+
+    highest = scores.max()
+    return highest + np.log(np.exp(scores - highest).sum())
+
+
+def choose_threads(config: GPT2Config) -> int:
+    """Threads by measurement: one for small models, else one for each core that torch would use."""
+    import torch
+
+    from helpers.models import count_parameters
+
+    small = count_parameters(config.to_dict()) < ONE_THREAD_BELOW
+    return 1 if small else torch.get_num_threads()
