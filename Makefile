@@ -1,12 +1,19 @@
 # run: three continuations of a sentence   lab: the lessons in the browser   test: every test
+# test-colab: of these, what a notebook runs, on Google Colab's versions
 # lessons: build lessons/*.py into notebooks (LESSONS="03_generate" for one)   lint, format: ruff
+# wheels: all that is installed, as files for machines without a network; there: make run WHEELS=folder
+# bench: every speed and memory figure we state (an hour; BENCH="--runs 1 --shapes aozora-mini" for a quick look)
+# compat: the tests on the newest and on the lowest versions (TORCH=2.13.0 fixes torch), a table in docs/compat.md
 
 PYTHON ?= python3
 # Relative on purpose: the checkout may lie in a folder whose name has spaces or kanji.
 PY := .venv/bin/python
 export PYTHONUTF8 := 1
+# With a folder of wheels nothing else is asked, and the fast CPU engine is installed at once: it could not be had later.
+OFFLINE := $(if $(filter wheels,$(MAKECMDGOALS)),,$(WHEELS))
+SOURCE := $(if $(OFFLINE),--no-index --find-links "$(OFFLINE)")
 
-.PHONY: run lab test lessons lint format
+.PHONY: run lab test test-colab lessons lint format wheels compat bench
 
 run: .venv/installed
 	@$(PY) -m helpers.generate
@@ -18,9 +25,20 @@ lab: .venv/installed
 test: .venv/test-installed
 	$(PY) -m tools.browser
 	$(PY) -m pytest
+	$(MAKE) test-colab
+
+# What runs in a reader's notebook, on the versions that Google Colab has.
+COLAB := browser charts colab device fast finetune kernel_habits lab models notebooks sampling session setup_cell tokenizer
+
+test-colab: .venv-colab/installed
+	$(PY) -m tools.browser
+	.venv-colab/bin/python -m pytest $(wildcard $(COLAB:%=tests/test_%.py)) -k "not each_one_twice"
 
 lessons: .venv/test-installed
 	$(PY) -m tools.build_lessons $(LESSONS)
+
+bench: .venv/test-installed
+	$(PY) -m benchmarks $(BENCH)
 
 lint: .venv/test-installed
 	$(PY) -m ruff check .
@@ -30,13 +48,26 @@ format: .venv/test-installed
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+# The wheels for this system, or for PLATFORM=windows or macos and PYTHON_VERSION=3.13.
+wheels: $(if $(PLATFORM),.venv/test-installed,.venv/installed)
+	$(PY) -m tools.wheels "$(or $(WHEELS),wheels)" \
+		$(if $(PLATFORM),--platform $(PLATFORM)) $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION))
+
+compat: .venv/test-installed
+	$(PY) -m tools.compat $(if $(TORCH),--torch $(TORCH)) $(TESTS)
+
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) tools/check_python.py
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -r requirements.txt
+	@$(PY) -m tools.project $(if $(OFFLINE),fast) > .venv/extra-requirements.txt
+	$(PY) -m pip install --disable-pip-version-check $(SOURCE) -c constraints.txt -r requirements.txt -r .venv/extra-requirements.txt
 	@touch $@
 
 .venv/test-installed: .venv/installed pyproject.toml
 	$(PY) -m tools.project fast test > .venv/test-requirements.txt
 	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -r .venv/test-requirements.txt
+	@touch $@
+
+.venv-colab/installed: .venv/test-installed tests/data/colab-versions.txt tools/colab_environment.py
+	$(PY) -m tools.colab_environment
 	@touch $@

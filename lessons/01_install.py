@@ -3,7 +3,7 @@
 #
 # {{badge}}
 #
-# 日本語の文章の続きを、コンピューターに書かせる教材です。rinna 社の GPT-2 を試した短い記事をもとにしています。最初のレッスンでは、道具がそろっているかを確かめて、さっそく一つ書かせてみます。
+# 日本語の文の続きを、コンピューターに書かせる教材です。rinna 社の GPT-2 を試した短い記事をもとにしています。最初のレッスンでは、道具がそろっているかを確かめて、さっそく一つ書かせてみます。
 #
 # **できるようになること**
 #
@@ -11,7 +11,7 @@
 # - ライブラリのバージョンを自分で確かめられます。
 # - 動いているノートブックでライブラリを更新してはいけない理由がわかります。
 # - 数行のコードで、書き出しの続きを書かせることができます。
-# - シードを決めて、同じ文章をもう一度出すことができます。
+# - シードを決めて、同じ文をもう一度出すことができます。
 #
 # | かかる時間 | ダウンロード | メモリ | GPU |
 # |---|---|---|---|
@@ -115,16 +115,16 @@ LANG = "ja"
 # %% [markdown] lang="ja"
 # ## 三つのライブラリ
 #
-# 文章が続きになるまでに、三つのライブラリが働きます。
+# 文が続きになるまでに、三つのライブラリが働きます。
 #
 # | ライブラリ | 役割 |
 # |---|---|
-# | `sentencepiece` | 文章を「トークン」という小さな部品に切り、番号に置きかえます。逆もします |
-# | `transformers` | GPT-2 などのモデルの設計図と、重みの読み込み方、文章を作る手順を持っています |
+# | `sentencepiece` | 文を「トークン」という小さな部品に切り、番号（id）に置きかえます。逆もします |
+# | `transformers` | GPT-2 などのモデルの設計図と、重みの読み込み方、文を作る手順を持っています |
 # | `torch`（PyTorch） | 実際の計算をします。大量のかけ算と足し算を、CPU でも GPU でも動かします |
 #
 # ```text
-# 文章 ─ sentencepiece ─▶ 番号の列 ─ transformers と torch ─▶ 次のトークンの確率 ─▶ 一つ選んで、くり返す
+# 文 ─ sentencepiece ─▶ id の列 ─ transformers と torch ─▶ 次のトークンの確率 ─▶ 一つ選んで、くり返す
 # ```
 
 # %% [markdown] lang="en"
@@ -134,12 +134,12 @@ LANG = "ja"
 #
 # | Library | Its part |
 # |---|---|
-# | `sentencepiece` | cuts the text into small parts called tokens and turns them into numbers, and back |
+# | `sentencepiece` | cuts the text into small parts called tokens and turns them into numbers (ids), and back |
 # | `transformers` | holds the blueprints of models such as GPT-2, loads their weights, and knows how to generate text |
 # | `torch` (PyTorch) | does the computing: a great many multiplications and additions, on a CPU or a GPU |
 #
 # ```text
-# text ─ sentencepiece ─▶ numbers ─ transformers with torch ─▶ probabilities of the next token ─▶ pick one, repeat
+# text ─ sentencepiece ─▶ ids ─ transformers with torch ─▶ probabilities of the next token ─▶ pick one, repeat
 # ```
 
 # %% [markdown] lang="ja"
@@ -250,13 +250,13 @@ tested = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", pins, flags=re.MULTILINE))
 PURPOSES = {
     "torch": {"ja": "計算をする", "en": "computes"},
     "transformers": {"ja": "モデルの設計図と読み込み", "en": "blueprints and loading of models"},
-    "sentencepiece": {"ja": "文章とトークンの変換", "en": "text to tokens and back"},
+    "sentencepiece": {"ja": "文とトークンの変換", "en": "text to tokens and back"},
     "protobuf": {"ja": "トークナイザーの設定を読む", "en": "reads tokenizer files"},
     "safetensors": {"ja": "重みのファイルを読み書きする", "en": "reads and writes weight files"},
     "accelerate": {"ja": "大きいモデルの配置と学習", "en": "placing and training large models"},
     "peft": {
-        "ja": "大きいモデルの追加学習（まだ使いません）",
-        "en": "fine-tuning large models (not used yet)",
+        "ja": "大きいモデルの追加学習（レッスン 5）",
+        "en": "fine-tuning large models (lesson 5)",
     },
     "tqdm": {"ja": "進み具合の表示", "en": "progress bars"},
     "matplotlib": {"ja": "グラフ", "en": "graphs"},
@@ -328,6 +328,43 @@ table(
 # - **On Colab**, ✗ for `jupyterlab` is as it should be. If there are others, try going on first. If something fails right after an update of Colab, "Change runtime type" lets you choose a somewhat older runtime version.
 
 # %% [markdown] lang="ja"
+# ## まるごと点検する
+#
+# 表で見たのは、ライブラリだけです。教材の `diagnose` は、デバイス、メモリ、ディスク、ネットワーク、フォント、トークナイザー、同梱モデルも調べます。調べるだけで、何も変えません。
+#
+# | 印 | 意味 |
+# |---|---|
+# | `[OK]` | そのままで大丈夫です |
+# | `[NG]` | このままではレッスンが動きません。`→` のあとが、次にすることです |
+# | `[--]` | なくても困りません（GPU やネットワークなど） |
+
+# %% [markdown] lang="en"
+# ## Check everything at once
+#
+# The table was about libraries alone. Our `diagnose` also looks at the device, memory, disk, network, fonts, tokenizer and the bundled model. It only looks; it changes nothing.
+#
+# | Mark | Meaning |
+# |---|---|
+# | `[OK]` | fine as it is |
+# | `[NG]` | the lessons will not run like this; the next step follows the `→` |
+# | `[--]` | the lessons do without it (a GPU or the network, for instance) |
+
+# %% tags=["varies"]
+from helpers.doctor import diagnose
+
+findings = diagnose()
+
+# %% [markdown] lang="ja"
+# ターミナルでは、教材のフォルダーで `.venv/bin/python -m helpers.doctor` とすると、同じものが出ます。困ったことをだれかに聞くときは、これを全部添えてください。話が早くなります。
+#
+# ここに保存してある結果は、GPU のないパソコンで、ネットワークを切って作りました。だから `[--]` があります。
+
+# %% [markdown] lang="en"
+# In a terminal, `.venv/bin/python -m helpers.doctor` in the folder of the lessons prints the same. When you ask somebody for help, send all of it along.
+#
+# The results stored here were made without a GPU and with the network cut: hence the `[--]`.
+
+# %% [markdown] lang="ja"
 # ## 自分のパソコンで動かす
 #
 # コマンドは二つです。リポジトリを取得（clone）して、そのフォルダーで `make run` を実行します。専用の環境を作り、ライブラリを入れ、書き出しの続きを三つ表示するところまで進みます。そのあと `make lab` で、このノートブックが開きます。
@@ -342,11 +379,11 @@ table(
 # The steps for Windows and macOS are in the [README]({{repository}}/blob/{{branch}}/README.md).
 
 # %% [markdown] lang="ja"
-# ## 最初の文章
+# ## 最初の文
 #
 # 道具がそろいました。続きを書かせてみましょう。
 #
-# このレッスンで使うモデルは、教材に同梱した `aozora-mini` です。青空文庫の作品から学んだ小さなモデルで、どのパソコンでもすぐに動きます。元の記事で使われた `rinna/japanese-gpt-1b` は 100 倍以上大きく、ずっと上手です。aozora-mini の文章は、意味がよく通らないことがあります。
+# このレッスンで使うモデルは、教材に同梱した `aozora-mini` です。青空文庫の作品から学んだ小さなモデルで、どのパソコンでもすぐに動きます。元の記事で使われた `rinna/japanese-gpt-1b` は 100 倍以上大きく、ずっと上手です。aozora-mini の文は、意味がよく通らないことがあります。
 
 # %% [markdown] lang="en"
 # ## The first text
@@ -356,20 +393,20 @@ table(
 # The model of this lesson is `aozora-mini`, which comes with these lessons. It is a small model that learned from works in Aozora Bunko, the library of public-domain Japanese literature, and it runs at once on any computer. The article's `rinna/japanese-gpt-1b` is more than a hundred times larger and writes far better. What aozora-mini writes often makes little sense.
 
 # %% [markdown] lang="ja"
-# **先に知っておいてほしいこと。** 言語モデルは「ありそうな続き」を書くだけで、本当かどうかを確かめません。事実でないことを、もっともらしく書きます。人を傷つける表現が出ることもあります。学んだ文章に、そうした表現が含まれているからです。出てきた文章は、そのつもりで読んでください。
+# **先に知っておいてほしいこと。** 言語モデルは「ありそうな続き」を書くだけで、本当かどうかを確かめません。事実でないことを、もっともらしく書きます。人を傷つける表現が出ることもあります。学んだ文章に、そうした表現が含まれているからです。出てきた文は、そのつもりで読んでください。
 
 # %% [markdown] lang="en"
 # **One thing to know first.** A language model writes what is likely to come next; it does not check whether it is true. It states falsehoods in a plausible tone. It can also write things that offend, because the texts it learned from contain such things. Read what it writes with that in mind.
 
 # %% [markdown] lang="ja"
-# まず、`transformers` だけでやってみます。モデルの重みと、トークナイザー（文章を番号に変える係）を読み込みます。
+# まず、`transformers` だけでやってみます。モデルの重みと、トークナイザー（文を id に変える係）を読み込みます。
 #
 # - `disable_progress_bar()` は、読み込みの進み具合を示す棒を消します。小さいモデルは一瞬で終わるので、要りません。
 # - `dtype=torch.float32` は、重みを 32 ビットの小数で持つ、という指定です。CPU では、これが確実です。
 # - トークナイザーには、教材の `load_tokenizer` を使います。`transformers` のものを使わない理由は、レッスン 2 で見ます。
 
 # %% [markdown] lang="en"
-# First with `transformers` alone. Load the model's weights and its tokenizer, which turns text into numbers.
+# First with `transformers` alone. Load the model's weights and its tokenizer, which turns text into ids.
 #
 # - `disable_progress_bar()` hides the bar that shows the loading. A small model is there in a moment.
 # - `dtype=torch.float32` holds the weights as 32-bit numbers, the safe choice on a CPU.
@@ -387,14 +424,14 @@ tokenizer = load_tokenizer(BUNDLED_PATH)
 model = AutoModelForCausalLM.from_pretrained(BUNDLED_PATH, dtype=torch.float32)
 
 # %% [markdown] lang="ja"
-# 書き出しは、川端康成の『雪国』の最初の一文です。トークナイザーが、これを番号の列にします。
+# 書き出しは、川端康成の『雪国』の最初の一文です。トークナイザーが、これを id の列にします。
 #
-# 一緒にできる `attention_mask` は、「どの番号を読むか」の印です。ここでは全部読むので、すべて 1 です。
+# 一緒にできる `attention_mask` は、「どの id を読むか」の印です。ここでは全部読むので、すべて 1 です。
 
 # %% [markdown] lang="en"
-# The opening line is the first sentence of Kawabata Yasunari's novel 『雪国』 (*Snow Country*). The tokenizer turns it into numbers.
+# The opening line is the first sentence of Kawabata Yasunari's novel 『雪国』 (*Snow Country*). The tokenizer turns it into ids.
 #
-# The `attention_mask` beside them marks which numbers to read. Here all of them are read, so it is all ones.
+# The `attention_mask` beside them marks which ids to read. Here all of them are read, so it is all ones.
 
 # %%
 PROMPT = "国境の長いトンネルを抜けると雪国であった。"
@@ -403,12 +440,12 @@ print(inputs["input_ids"])
 print(inputs["attention_mask"])
 
 # %% [markdown] lang="ja"
-# `generate` が続きを作ります。`**inputs` と書くと、番号の列と印の両方が渡ります。印を渡さないと、`transformers` は自分で推測し、警告を出すことがあります。
+# `generate` が続きを作ります。`**inputs` と書くと、id の列と印の両方が渡ります。印を渡さないと、`transformers` は自分で推測し、警告を出すことがあります。
 #
 # ほかの設定の意味は、レッスン 3 で一つずつ見ます。`torch.manual_seed(0)` は、すぐあとで説明します。
 
 # %% [markdown] lang="en"
-# `generate` writes the continuation. `**inputs` hands over both the numbers and the mask. Without the mask, `transformers` has to guess it and may warn you.
+# `generate` writes the continuation. `**inputs` hands over both the ids and the mask. Without the mask, `transformers` has to guess it and may warn you.
 #
 # Lesson 3 explains the other settings one by one. `torch.manual_seed(0)` is the topic right after this.
 
@@ -428,7 +465,7 @@ print(tokenizer.decode(output[0], skip_special_tokens=True))
 # %% [markdown] lang="ja"
 # ## シード
 #
-# モデルは、次のトークンをくじ引きで選びます。だから、実行するたびに違う文章になるはずです。
+# モデルは、次のトークンをくじ引きで選びます。だから、実行するたびに違う文になるはずです。
 #
 # コンピューターのくじは、「シード」という数から計算で作られます。シードが同じなら、くじの出方も同じです。`torch.manual_seed(0)` は、シードを 0 に決めます。
 
@@ -440,7 +477,7 @@ print(tokenizer.decode(output[0], skip_special_tokens=True))
 # But a computer makes its lots by calculation, from a number called the seed. With the same seed, the same lots come out. `torch.manual_seed(0)` sets the seed to 0.
 
 # %% [markdown] lang="ja"
-# **予想してみましょう。** 次のセルは、シード 0、0、1 で三回書かせます。三つの文章のうち、同じになるのはどれとどれでしょうか。
+# **予想してみましょう。** 次のセルは、シード 0、0、1 で三回書かせます。三つの文のうち、同じになるのはどれとどれでしょうか。
 
 # %% [markdown] lang="en"
 # **Predict:** the next cell writes three times, with the seeds 0, 0 and 1. Which of the three texts will be equal?
@@ -458,9 +495,9 @@ print(first, second, third, sep="\n\n")
 print(first == second, first == third)
 
 # %% [markdown] lang="ja"
-# 最初の二つは同じで、三つ目は違います。教室の全員が同じシードを使えば、同じ文章を見ながら話し合えます。
+# 最初の二つは同じで、三つ目は違います。教室の全員が同じシードを使えば、同じ文を見ながら話し合えます。
 #
-# 同じになるのは、同じ計算をしたときです。CPU と GPU では、乱数の作り方と計算の細かい丸めが違うので、同じシードでも違う文章になります。
+# 同じになるのは、同じ計算をしたときです。CPU と GPU では、乱数の作り方と計算の細かい丸めが違うので、同じシードでも違う文になります。
 
 # %% [markdown] lang="en"
 # The first two are equal, the third is not. If a whole class uses one seed, everybody talks about the same text.
@@ -472,7 +509,7 @@ print(first == second, first == third)
 #
 # 同じことを、教材の `helpers` でもできます。`load_model` は、モデルとトークナイザーをまとめて読み込みます。`generate` の設定は `SamplingSettings` に入れます。設定の初期値は、元の記事と同じです。
 #
-# このレッスンでは、GPU のあるパソコンでも同じ文章になるように、`device="cpu"` と指定します。
+# このレッスンでは、GPU のあるパソコンでも同じ文になるように、`device="cpu"` と指定します。
 
 # %% [markdown] lang="en"
 # ## With our own functions
@@ -490,10 +527,10 @@ generation = generate(language_model, PROMPT, SamplingSettings(seed=0, num_retur
 print(generation.sequences[0].text)
 
 # %% [markdown] lang="ja"
-# さっきの `model.generate` の結果と、番号の列まで同じかどうかを確かめます。
+# さっきの `model.generate` の結果と、id の列まで同じかどうかを確かめます。
 
 # %% [markdown] lang="en"
-# Is this the same as what `model.generate` gave, number by number?
+# Is this the same as what `model.generate` gave, id by id?
 
 # %%
 print(generation.sequences[0].token_ids == output[0].tolist())
@@ -546,7 +583,7 @@ probability_text(generation.sequences[0], language_model.tokenizer)
 #     print(sequence.text)
 # ```
 #
-# 同じシード、同じ書き出し、同じ設定なら、となりの人とも同じ文章になります。一つでも違えば、違う文章になります。
+# 同じシード、同じ書き出し、同じ設定なら、となりの人とも同じ文になります。一つでも違えば、違う文になります。
 #
 # </details>
 #
@@ -612,23 +649,23 @@ probability_text(generation.sequences[0], language_model.tokenizer)
 # %% [markdown] lang="ja"
 # ## まとめ
 #
-# - `sentencepiece` が文章を番号にし、`transformers` のモデルを `torch` が計算します。
+# - `sentencepiece` が文を id にし、`transformers` のモデルを `torch` が計算します。
 # - ライブラリは、入れる前に確かめます。動いている間は更新しません。
-# - 言語モデルは、次のトークンをくじで選びます。シードを決めれば、同じ文章を再現できます。
+# - 言語モデルは、次のトークンをくじで選びます。シードを決めれば、同じ文を再現できます。
 # - 書かれたことが正しいとは限りません。
 #
-# 次のレッスンでは、文章がどう番号になるのか、モデルの中に何があるのかを見ます。
+# 次のレッスンでは、文がどう id になるのか、モデルの中に何があるのかを見ます。
 #
 # {{nav}}
 
 # %% [markdown] lang="en"
 # ## Summary
 #
-# - `sentencepiece` turns text into numbers; `torch` computes the model that `transformers` describes.
+# - `sentencepiece` turns text into ids; `torch` computes the model that `transformers` describes.
 # - Check libraries before you install them, and do not upgrade them while they run.
 # - A language model draws the next token by lot. Fix the seed, and you get the same text again.
 # - What it writes need not be true.
 #
-# The next lesson shows how text becomes numbers, and what is inside the model.
+# The next lesson shows how text becomes ids, and what is inside the model.
 #
 # {{nav}}

@@ -3,12 +3,12 @@
 #
 # {{badge}}
 #
-# モデルは文章を読みません。読むのは番号です。このレッスンでは、文章がどのように番号になるのか、モデルの中に何があるのか、そこから何が計算されるのかを、順に見ていきます。
+# モデルは文字を読みません。読むのは、トークンの番号（id）です。このレッスンでは、文がどのように id になるのか、モデルの中に何があるのか、そこから何が計算されるのかを、順に見ていきます。
 #
 # **できるようになること**
 #
 # - 言語モデルが何を計算しているかを、確率の言葉で説明できます。
-# - 文章をトークンに切り、番号にし、元に戻せます。
+# - 文をトークンに切り、id にし、元に戻せます。
 # - 知らない文字がどうなるか、なぜ教材のトークナイザーを使うのかがわかります。
 # - rinna のモデルの表を読み、パラメーターの数を自分で計算できます。
 # - モデルを選んで読み込み、次のトークンの確率を取り出せます。
@@ -22,12 +22,12 @@
 #
 # {{badge}}
 #
-# A model does not read text. It reads numbers. This lesson shows, step by step, how text becomes numbers, what is inside the model, and what it computes from them.
+# A model does not read letters. It reads numbers, the ids of tokens. This lesson shows, step by step, how text becomes ids, what is inside the model, and what it computes from them.
 #
 # **You will be able to**
 #
 # - say in terms of probability what a language model computes;
-# - cut text into tokens, turn them into numbers, and back;
+# - cut text into tokens, turn them into ids, and back;
 # - tell what becomes of unknown characters, and why we use a tokenizer of our own;
 # - read the table of rinna's models and count their parameters yourself;
 # - choose and load a model, and get the probabilities of the next token from it.
@@ -53,7 +53,7 @@ LANG = "ja"
 # %% [markdown] lang="ja"
 # ## 言語モデルが計算するもの
 #
-# 言語モデルは、「ここまでの文章のあとに、次に何が来るか」の確率を計算します。
+# 言語モデルは、「ここまでの文のあとに、次に何が来るか」の確率を計算します。
 #
 # たとえば「雪が」のあとに来るのは「降る」かもしれず、「とける」かもしれません。モデルは、あらゆる候補に確率を付けます。全部を足すと 1 です。
 
@@ -65,7 +65,7 @@ LANG = "ja"
 # After 「雪が」 ("the snow ...") there may come 「降る」 ("falls") or 「とける」 ("melts"). The model gives a probability to every candidate. Together they make 1.
 
 # %% [markdown] lang="ja"
-# 次に来るものの確率がわかれば、文章全体の確率もわかります。順にかけ合わせるだけです。`P(B | A)` を「A のあとに B が来る確率」とすると、三つの部品 A、B、C からなる文章では、こうなります。
+# 次に来るものの確率がわかれば、文全体の確率もわかります。順にかけ合わせるだけです。`P(B | A)` を「A のあとに B が来る確率」とすると、三つの部品 A、B、C からなる文では、こうなります。
 #
 # ```text
 # P(ABC) = P(A) × P(B | A) × P(C | A, B)
@@ -79,7 +79,7 @@ LANG = "ja"
 # ```
 
 # %% [markdown] lang="ja"
-# 文章を書くときは、自分が書いたものを次の手がかりにして、一つずつ進みます。このようなモデルを**自己回帰**言語モデルと呼びます。GPT-2 もその一つです。
+# 文を書くときは、自分が書いたものを次の手がかりにして、一つずつ進みます。このようなモデルを**自己回帰**言語モデルと呼びます。GPT-2 もその一つです。
 
 # %% [markdown] lang="en"
 # When it writes, it goes on step by step from what it has written itself. Such a model is called **autoregressive**. GPT-2 is one.
@@ -99,9 +99,9 @@ LANG = "ja"
 # |---|---|---|
 # | 公開 | 2019 年（OpenAI） | 2018 年（Google） |
 # | 使う部分 | デコーダー | エンコーダー |
-# | 見えるもの | 左だけ（これまでの文章） | 左も右も（文章の全体） |
+# | 見えるもの | 左だけ（これまでの文） | 左も右も（文の全体） |
 # | 学び方 | 次のトークンを当てる | かくしたトークンを当てる |
-# | 得意なこと | 文章の続きを書く | 分類、穴埋め、検索のための比較 |
+# | 得意なこと | 文の続きを書く | 分類、穴埋め、検索のための比較 |
 #
 # 続きを書くときには、右側はまだありません。だから、左だけを見る GPT-2 が向いています。
 
@@ -163,16 +163,16 @@ print(len(PROMPT), len(ids))
 print(t5.convert_ids_to_tokens(ids))
 
 # %% [markdown] lang="ja"
-# 先頭の `▁` は、空白を表す記号です。SentencePiece は、文章の先頭に空白を一つ補ってから切ります。英語の単語が文頭でも文中でも同じトークンになるようにするためで、日本語では `▁` だけが一つのトークンになることがよくあります。
+# 先頭の `▁` は、空白を表す記号です。SentencePiece は、文の先頭に空白を一つ補ってから切ります。英語の単語が文頭でも文中でも同じトークンになるようにするためで、日本語では `▁` だけが一つのトークンになることがよくあります。
 
 # %% [markdown] lang="en"
 # The `▁` at the beginning stands for a space. SentencePiece puts one before every text and cuts then. That way an English word is the same token at the beginning and in the middle. In Japanese, the `▁` often ends up as a token of its own.
 
 # %% [markdown] lang="ja"
-# 教材の `load_tokenizer` と `token_chips` を使うと、切れ目と番号が一目でわかります。
+# 教材の `load_tokenizer` と `token_chips` を使うと、切れ目と id が一目でわかります。
 
 # %% [markdown] lang="en"
-# With our `load_tokenizer` and `token_chips` you see cuts and numbers at a glance.
+# With our `load_tokenizer` and `token_chips` you see cuts and ids at a glance.
 
 # %%
 from helpers.charts import token_chips
@@ -223,7 +223,7 @@ table(
 # %% [markdown] lang="ja"
 # ## `add_special_tokens=False` の理由
 #
-# `encode` は、何も指定しないと、最後に「文章の終わり」を表す特別なトークンを付けます。
+# `encode` は、何も指定しないと、最後に「文の終わり」を表す特別なトークンを付けます。
 
 # %% [markdown] lang="en"
 # ## Why `add_special_tokens=False`
@@ -243,14 +243,14 @@ print(tokenizer.convert_ids_to_tokens(without_end)[-3:])
 # We want a continuation, so we must not tell the model that the text is over. `add_special_tokens=False` leaves the end token out.
 
 # %% [markdown] lang="ja"
-# ## 番号から文章へ
+# ## id から文へ
 #
-# `decode` は、番号の列を文章に戻します。`skip_special_tokens=True` とすると、特別なトークンを除きます。
+# `decode` は、id の列を文に戻します。`skip_special_tokens=True` とすると、特別なトークンを除きます。
 
 # %% [markdown] lang="en"
-# ## From numbers back to text
+# ## From ids back to text
 #
-# `decode` turns numbers back into text. With `skip_special_tokens=True` it leaves special tokens out.
+# `decode` turns ids back into text. With `skip_special_tokens=True` it leaves special tokens out.
 
 # %%
 print(tokenizer.decode(with_end))
@@ -263,8 +263,8 @@ print(tokenizer.decode(with_end, skip_special_tokens=True))
 #
 # | 名前 | 役割 |
 # |---|---|
-# | `bos_token` | 文章の始まり |
-# | `eos_token` | 文章の終わり。モデルがこれを選ぶと、生成は終わります |
+# | `bos_token` | 文の始まり |
+# | `eos_token` | 文の終わり。モデルがこれを選ぶと、生成は終わります |
 # | `unk_token` | 知らない文字 |
 # | `pad_token` | 長さをそろえるための詰め物 |
 # | `cls_token`・`sep_token`・`mask_token` | BERT のためのもの。GPT-2 では使いません |
@@ -294,10 +294,10 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 番号は、モデルによって違います。`rinna/japanese-gpt-1b` では、並び方がこの表と違います。プログラムに番号を直接書かず、`tokenizer.eos_token_id` のように、トークナイザーに聞いてください。
+# id は、モデルによって違います。`rinna/japanese-gpt-1b` では、並び方がこの表と違います。プログラムに id を直接書かず、`tokenizer.eos_token_id` のように、トークナイザーに聞いてください。
 
 # %% [markdown] lang="en"
-# These numbers differ from model to model: `rinna/japanese-gpt-1b` has another order. Do not write them into a program. Ask the tokenizer, as in `tokenizer.eos_token_id`.
+# These ids differ from model to model: `rinna/japanese-gpt-1b` has another order. Do not write them into a program. Ask the tokenizer, as in `tokenizer.eos_token_id`.
 
 # %% [markdown] lang="ja"
 # ## 切る前の整理：正規化
@@ -354,22 +354,22 @@ table(rows, [say("元の文字", "Text"), "NFKC", say("トークナイザー", "
 #
 # トークナイザーの語彙には、限りがあります。語彙にない文字は、どうなるでしょうか。
 #
-# **予想してみましょう。** 「𠮷」（「吉」の上が「土」になった字）と「🍣」は、aozora-mini の語彙にありません。どんな番号になるでしょうか。次の答えから選んでください。
+# **予想してみましょう。** 「𠮷」（「吉」の上が「土」になった字）と「🍣」は、aozora-mini の語彙にありません。どんな id になるでしょうか。次の答えから選んでください。
 #
 # - A. エラーになる
-# - B. どちらも同じ番号になる
-# - C. 新しい番号が付く
+# - B. どちらも同じ id になる
+# - C. 新しい id が付く
 
 # %% [markdown] lang="en"
 # ## Unknown characters
 #
 # The vocabulary of a tokenizer is limited. What becomes of a character that is not in it?
 #
-# **Predict:** 「𠮷」 (a variant of the character 「吉」) and 「🍣」 are not in the vocabulary of aozora-mini. What numbers will they get?
+# **Predict:** 「𠮷」 (a variant of the character 「吉」) and 「🍣」 are not in the vocabulary of aozora-mini. What ids will they get?
 #
 # - A. An error is raised.
-# - B. Both get the same number.
-# - C. Each gets a new number.
+# - B. Both get the same id.
+# - C. Each gets a new id.
 
 # %% [markdown] lang="ja"
 # 本家の `sentencepiece` に聞くのが確実です。モデルが学習したときに使われたのも、これだからです。
@@ -386,13 +386,13 @@ for text in ("𠮷田さん", "寿司🍣"):
 print(original.unk_id(), original.id_to_piece(original.unk_id()))
 
 # %% [markdown] lang="ja"
-# 答えは B です。知らない文字は、どれも `<unk>`（unknown）の番号になります。どの文字だったのかは、モデルには伝わりません。
+# 答えは B です。知らない文字は、どれも `<unk>`（unknown）の id になります。どの文字だったのかは、モデルには伝わりません。
 
 # %% [markdown] lang="en"
-# It is B. Every unknown character gets the number of `<unk>` (unknown). Which character it was, the model does not learn.
+# It is B. Every unknown character gets the id of `<unk>` (unknown). Which character it was, the model does not learn.
 
 # %% [markdown] lang="ja"
-# では、同じ文章を、はじめの `T5Tokenizer` で番号にしてみます。
+# では、同じ文を、はじめの `T5Tokenizer` で id にしてみます。
 
 # %% [markdown] lang="en"
 # Now the same texts with the `T5Tokenizer` we began with.
@@ -403,14 +403,14 @@ for text in ("𠮷田さん", "寿司🍣"):
     print(text, wrong, t5.convert_ids_to_tokens(wrong))
 
 # %% [markdown] lang="ja"
-# 食い違いました。`<unk>` になるはずのところが、`</s>`、つまり**文章の終わり**になっています。エラーも警告も出ません。モデルは、「寿司」で文章が終わったと受け取ります。
+# 食い違いました。`<unk>` になるはずのところが、`</s>`、つまり**文の終わり**になっています。エラーも警告も出ません。モデルは、「寿司」で文が終わったと受け取ります。
 #
-# 原因は、`transformers` 5 の `T5Tokenizer` が、知らない文字の番号を 2 と決めていることです。T5 の語彙では 2 が `<unk>` ですが、このモデルと rinna の `japanese-gpt2` では 2 は `</s>` です。バージョン 4 では、正しい番号になりました。
+# 原因は、`transformers` 5 の `T5Tokenizer` が、知らない文字の id を 2 と決めていることです。T5 の語彙では 2 が `<unk>` ですが、このモデルと rinna の `japanese-gpt2` では 2 は `</s>` です。バージョン 4 では、正しい id になりました。
 
 # %% [markdown] lang="en"
 # They disagree. Where `<unk>` should be, there is `</s>`: **end of text**. There is no error and no warning. The model takes it that the text ended after 「寿司」.
 #
-# The reason: in `transformers` 5, `T5Tokenizer` takes it for granted that the number of unknown characters is 2. In T5's vocabulary 2 is `<unk>`; in this model and in rinna's `japanese-gpt2` models 2 is `</s>`. In version 4 the number was right.
+# The reason: in `transformers` 5, `T5Tokenizer` takes it for granted that the id of unknown characters is 2. In T5's vocabulary 2 is `<unk>`; in this model and in rinna's `japanese-gpt2` models 2 is `</s>`. In version 4 the id was right.
 
 # %% [markdown] lang="ja"
 # 食い違いは、ほかにもあります。三つのトークナイザーを並べます。最後の列は、教材の `load_tokenizer` です。✗ は、本家と違うという印です。
@@ -428,21 +428,21 @@ for text in (PROMPT, "𠮷田さん", "寿司🍣", "ﾊﾟﾝﾀﾞ", "</s>"):
         cells.append(f"{'✓' if found == right else '✗'} {found}")
     rows.append((text, right, *cells))
 
-table(rows, [say("文章", "Text"), "sentencepiece", "T5Tokenizer", "load_tokenizer"])
+table(rows, [say("文", "Text"), "sentencepiece", "T5Tokenizer", "load_tokenizer"])
 
 # %% [markdown] lang="ja"
 # - 書き出しの一文では、三つとも同じです。だから、違いに気づきにくいのです。
 # - `ﾊﾟﾝﾀﾞ` では、半角の濁点や半濁点を、前の文字とまとめられていません。
 # - `</s>` は、キーボードで打った 4 文字のはずが、「終わり」の命令になっています。
 #
-# `load_tokenizer` は、番号付けを `sentencepiece` そのものに任せます。だから、どの文章でも本家と同じになります。
+# `load_tokenizer` は、id を決める仕事を `sentencepiece` そのものに任せます。だから、どの文でも本家と同じになります。
 
 # %% [markdown] lang="en"
 # - For the opening line all three agree. That is why the slip is hard to notice.
 # - In `ﾊﾟﾝﾀﾞ`, the narrow sound marks are not joined with the letters before them.
 # - `</s>` should be four characters that somebody typed. It has become the command to end.
 #
-# `load_tokenizer` leaves the numbering to `sentencepiece` itself. So it agrees with the original on any text.
+# `load_tokenizer` leaves the choice of ids to `sentencepiece` itself. So it agrees with the original on any text.
 
 # %% [markdown] lang="ja"
 # もう一つ、直していることがあります。rinna の `japanese-gpt2` の三つは、英字をすべて小文字にして学習しました。`transformers` 5 の `T5Tokenizer` はこの設定を無視しますが、`load_tokenizer` は小文字に直してから切ります。
@@ -458,10 +458,10 @@ table(rows, [say("文章", "Text"), "sentencepiece", "T5Tokenizer", "load_tokeni
 token_chips(tokenizer, "𠮷田さんと寿司🍣を食べた。")
 
 # %% [markdown] lang="ja"
-# 文章に戻すときも、元の文字はわかりません。番号には、`<unk>` だったことしか残っていないからです。
+# 文に戻すときも、元の文字はわかりません。id には、`<unk>` だったことしか残っていないからです。
 
 # %% [markdown] lang="en"
-# Decoding cannot bring the character back either. All that the numbers have kept is that it was `<unk>`.
+# Decoding cannot bring the character back either. All that the ids have kept is that it was `<unk>`.
 
 # %%
 print(tokenizer.decode(tokenizer.encode("寿司🍣", add_special_tokens=False)))
@@ -544,7 +544,7 @@ table(
 #
 # モデルを選ぶ前に、大きさを確かめます。重み一つは、float32 で 4 バイト、float16 や bfloat16 で 2 バイトです。だから、メモリの量はパラメーターの数から見積もれます。
 #
-# 「生成時」は、100 トークンの文章を三つ作るときの見積もりです。計算の途中の値も入るので、重みより大きくなります。
+# 「生成時」は、100 トークンの文を三つ作るときの見積もりです。計算の途中の値も入るので、重みより大きくなります。
 
 # %% [markdown] lang="en"
 # ## Download and memory
@@ -687,7 +687,7 @@ print(model)
 #
 # | 部品 | すること |
 # |---|---|
-# | `wte` | トークンの番号を、ベクトル（数の並び）に変える表 |
+# | `wte` | トークンの id を、ベクトル（数の並び）に変える表 |
 # | `wpe` | 何番目のトークンかを、ベクトルに変える表 |
 # | `h` | ブロックを重ねたもの。`attn` が左側のトークンを見わたし、`mlp` が一つずつ加工します |
 # | `ln_f` | 最後に、数の大きさをそろえます |
@@ -700,19 +700,19 @@ print(model)
 #
 # | Part | What it does |
 # |---|---|
-# | `wte` | a table that turns a token's number into a vector (a row of numbers) |
+# | `wte` | a table that turns a token's id into a vector (a row of numbers) |
 # | `wpe` | a table that turns a token's position into a vector |
 # | `h` | the stacked blocks: `attn` looks at the tokens to the left, `mlp` works on each token by itself |
 # | `ln_f` | brings the numbers to one scale at the end |
 # | `lm_head` | turns a vector into a score for every token of the vocabulary |
 
 # %% [markdown] lang="ja"
-# `wte` の形は「語彙の数 × 埋め込みの次元」です。トークンの番号は、この表の行の番号です。
+# `wte` の形は「語彙の数 × 埋め込みの次元」です。トークンの id は、この表の行の番号です。
 #
 # `lm_head` は、`wte` と同じ重みを使い回しています。だから、数えるのは一度だけです。
 
 # %% [markdown] lang="en"
-# The shape of `wte` is vocabulary size × embedding size. A token's number is the number of a row in this table.
+# The shape of `wte` is vocabulary size × embedding size. A token's id is the number of a row in this table.
 #
 # `lm_head` uses the weights of `wte` again. So they count only once.
 
@@ -793,24 +793,55 @@ bar_chart(
 )
 
 # %% [markdown] lang="ja"
-# 小さいモデルでは、`wte` が大きな割合を占めます。語彙の数は、モデルを小さくしてもあまり減らせないからです。層を増やすと、`attn` と `mlp` が中心になります。
+# 答えは、コードにも言わせましょう。いちばん多い部品と、その割合です。
+
+# %% [markdown] lang="en"
+# Let the code say the answer, too: the part that has most, and its share.
+
+# %%
+from helpers.charts import percent
+
+largest = max(counted, key=counted.get)
+print(largest, percent(counted[largest] / sum(counted.values())))
+
+# %% [markdown] lang="ja"
+# ほかのモデルでも同じでしょうか。二つの表（`wte` と `wpe`）と、ブロックとに分けて、くらべます。ブロックの分は、全体から二つの表と最後の `ln_f` を引いたものです。
+
+# %% [markdown] lang="en"
+# Is it the same in other models? Compare the two tables (`wte` and `wpe`) with the blocks: what is left of the whole without the tables and the last `ln_f`.
+
+# %%
+rows = []
+for info in CATALOGUE.values():
+    tables = (info.vocab_size + info.n_positions) * info.n_embd
+    blocks = info.parameters - tables - 2 * info.n_embd
+    rows.append((info.name, percent(tables / info.parameters), percent(blocks / info.parameters)))
+
+table(
+    rows,
+    [say("モデル", "Model"), "wte + wpe", say("ブロック", "Blocks")],
+    align=["left", "right", "right"],
+)
+
+# %% [markdown] lang="ja"
+# rinna の四つでは、大きいモデルほど、二つの表の割合が小さくなります。語彙の数はあまり変わらないのに、ブロックは層の数と `d` の二乗に合わせて増えるからです。
 #
 # さきほどの表の「計算値」も、この式によるものです。rinna の四つのモデルでも、公表値とよく合っていました。
 
 # %% [markdown] lang="en"
-# In a small model, `wte` takes a large share: the vocabulary cannot shrink much with the model. With more layers, `attn` and `mlp` take over.
+# Among rinna's four, the larger the model, the smaller the share of the two tables. The vocabulary hardly changes, while the blocks grow with the number of layers and the square of `d`.
 #
-# The counted figures in the table above came from this formula. For rinna's four models they agree well with the published ones.
+# The counted figures in the table further up came from this formula. For rinna's four models they agree well with the published ones.
 
 # %% [markdown] lang="ja"
 # ## 一度だけ計算させる
 #
-# 書き出しをモデルに渡し、一度だけ計算させます。`return_tensors="pt"` は、番号の列を PyTorch の形で返すという指定です。`no_grad()` は、学習に使う記録を取らないという指定です。
+# 書き出しをモデルに渡し、一度だけ計算させます。`return_tensors="pt"` は、id の列を PyTorch の形で返すという指定です。`no_grad()` は、学習に使う記録を取らないという指定です。
 
 # %% [markdown] lang="en"
 # ## Running the model once
 #
-# Now give the opening line to the model and run it once. `return_tensors="pt"` asks for the numbers in PyTorch's form; `no_grad()` says that no record is needed for training.
+# Now give the opening line to the model and run it once. `return_tensors="pt"` asks for the ids in PyTorch's form; `no_grad()` says that no record is needed for training.
 
 # %%
 input_ids = tokenizer.encode(PROMPT, return_tensors="pt", add_special_tokens=False)
@@ -820,7 +851,7 @@ with torch.no_grad():
 print(tuple(input_ids.shape), tuple(logits.shape))
 
 # %% [markdown] lang="ja"
-# 結果の `logits` は点数の表です。形は「文章の数 × トークンの数 × 語彙の数」です。トークンの位置ごとに、**その次に来るもの**の点数が、語彙の全部について並んでいます。続きを書くのに使うのは、最後の位置の点数です。
+# 結果の `logits` は点数の表です。形は「文の数 × トークンの数 × 語彙の数」です。トークンの位置ごとに、**その次に来るもの**の点数が、語彙の全部について並んでいます。続きを書くのに使うのは、最後の位置の点数です。
 
 # %% [markdown] lang="en"
 # The `logits` are a table of scores, of the shape texts × tokens × vocabulary. For each position it holds the scores of **what comes next**, for every token there is. To continue the text, we need the last position.
@@ -855,7 +886,7 @@ distribution_chart(next_token_distribution(language_model, PROMPT, everything), 
 # %% [markdown] lang="ja"
 # ## 左だけを見る、を確かめる
 #
-# GPT-2 は左だけを見る、と言いました。本当なら、あとに続く文章を取り去っても、前の位置の点数は変わらないはずです。
+# GPT-2 は左だけを見る、と言いました。本当なら、あとに続く文を取り去っても、前の位置の点数は変わらないはずです。
 #
 # **予想してみましょう。** 最初の 6 トークンだけを渡したときと、全部を渡したときとで、最初の 6 か所の点数は、どれだけ違うでしょうか。
 
@@ -879,7 +910,7 @@ print(f"{difference:.2f}")
 # There is no difference (in half precision on a GPU there may be a tiny one). With BERT the scores would change, because the right side has changed.
 
 # %% [markdown] lang="ja"
-# ## 文章全体の確率
+# ## 文全体の確率
 #
 # 最後に、書き出しの一文の確率を、トークンを一つずつかけて求めます。
 #
@@ -906,8 +937,6 @@ chosen = [distributions[i, token].item() for i, token in enumerate(ids)]
 # **Predict:** which tokens came as a surprise to the model? Which were easy to guess?
 
 # %%
-from helpers.charts import percent
-
 rows, product = [], 1.0
 for token, probability in zip(ids, chosen, strict=True):
     product *= probability
@@ -917,7 +946,7 @@ table(
     rows,
     [
         say("トークン", "Token"),
-        say("前の文章から見た確率", "Probability given the text before"),
+        say("前の文から見た確率", "Probability given the text before"),
         say("ここまでの積", "Product so far"),
     ],
     align=["left", "right", "right"],
@@ -952,7 +981,7 @@ print(f"{2 ** (bits / len(ids)):.1f} perplexity")
 print(f"{bits / len(PROMPT):.2f} bits per character")
 
 # %% [markdown] lang="ja"
-# パープレキシティを比べるときは、注意がいります。同じ 60 ビットの文章でも、いくつのトークンに切るかで値が変わるからです。
+# パープレキシティを比べるときは、注意がいります。同じ 60 ビットの文でも、いくつのトークンに切るかで値が変わるからです。
 
 # %% [markdown] lang="en"
 # Be careful when you compare perplexities. A text of 60 bits gives different values, depending on the number of tokens it was cut into.
@@ -962,7 +991,7 @@ for count in (10, 15, 30):
     print(count, 2 ** (60 / count))
 
 # %% [markdown] lang="ja"
-# 文章の確率は同じなのに、細かく切るほどパープレキシティは小さくなります。だから、**トークナイザーが違うモデルどうしでは、比べられません**。表の gpt-1b と gpt2 の三つも、語彙が違います。
+# 文の確率は同じなのに、細かく切るほどパープレキシティは小さくなります。だから、**トークナイザーが違うモデルどうしでは、比べられません**。表の gpt-1b と gpt2 の三つも、語彙が違います。
 #
 # 比べたいときは、1 文字あたりのビット数を使います。文字の数は、切り方によらないからです。同梱モデルの成績も、この単位で[モデルカード]({{repository}}/blob/{{branch}}/helpers/aozora_mini/README.md)に書いてあります。
 
@@ -976,14 +1005,14 @@ for count in (10, 15, 30):
 #
 # 1. 自分の名前や好きな言葉を `token_chips` で切ってください。思いがけないところで切れたものはありますか。知らない文字はありましたか。
 # 2. `rinna/japanese-gpt2-medium` のパラメーターの数を、式だけから求めてください。24 層、`d = 1024`、語彙 32,000、位置 1,024、`m = 4 * d` です。
-# 3. 「寿司🍣」の次のトークンを、本家の番号と `T5Tokenizer` の番号とで比べてください。`T5Tokenizer` の番号だと、何が起きますか。（同梱モデルで試してください。）
+# 3. 「寿司🍣」の次のトークンを、本家の id と `T5Tokenizer` の id とで比べてください。`T5Tokenizer` の id だと、何が起きますか。（同梱モデルで試してください。）
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
 # 1. Cut your name or words you like with `token_chips`. Is anything cut in an unexpected place? Were there unknown characters?
 # 2. Find the number of parameters of `rinna/japanese-gpt2-medium` from the formula alone: 24 layers, `d = 1024`, 32,000 tokens, 1,024 positions, `m = 4 * d`.
-# 3. Compare the next tokens after 「寿司🍣」 for the numbers of the original and for those of `T5Tokenizer`. What do the latter do? (Try it with the bundled model.)
+# 3. Compare the next tokens after 「寿司🍣」 for the ids of the original and for those of `T5Tokenizer`. What do the latter do? (Try it with the bundled model.)
 
 # %% [markdown] lang="ja"
 # <details><summary>練習 1 の解答</summary>
@@ -1019,7 +1048,7 @@ for count in (10, 15, 30):
 #     print(original.id_to_piece(scores.topk(5).indices.tolist()))
 # ```
 #
-# 上位のトークンが変わります。`T5Tokenizer` の番号では、モデルは「文章が終わった直後」だと受け取るからです。`<unk>` なら、「何かはわからないが、文章の途中」です。
+# 上位のトークンが変わります。`T5Tokenizer` の id では、モデルは「文が終わった直後」だと受け取るからです。`<unk>` なら、「何かはわからないが、文の途中」です。
 #
 # </details>
 
@@ -1057,20 +1086,20 @@ for count in (10, 15, 30):
 #     print(original.id_to_piece(scores.topk(5).indices.tolist()))
 # ```
 #
-# The tokens at the top change. With the numbers of `T5Tokenizer`, the model takes it that a text has just ended. With `<unk>` it is in the middle of a text, after something it does not know.
+# The tokens at the top change. With the ids of `T5Tokenizer`, the model takes it that a text has just ended. With `<unk>` it is in the middle of a text, after something it does not know.
 #
 # </details>
 
 # %% [markdown] lang="ja"
 # ## まとめ
 #
-# - 言語モデルは、これまでのトークンから、次のトークンの確率を計算します。かけ合わせると、文章の確率になります。
-# - トークナイザーは、正規化をしてから切り、番号を付けます。知らない文字は `<unk>` になります。
-# - `load_tokenizer` は `sentencepiece` と同じ番号を返します。`T5Tokenizer` は、そうとは限りません。
+# - 言語モデルは、これまでのトークンから、次のトークンの確率を計算します。かけ合わせると、文の確率になります。
+# - トークナイザーは、正規化をしてから切り、id を付けます。知らない文字は `<unk>` になります。
+# - `load_tokenizer` は `sentencepiece` と同じ id を返します。`T5Tokenizer` は、そうとは限りません。
 # - パラメーターの数は、設定から計算できます。`dtype` をかければ、重みのメモリがわかります。
 # - パープレキシティは、同じトークナイザーのモデルどうしで比べます。
 #
-# 次のレッスンでは、この確率から一つずつ選んで、文章を作ります。
+# 次のレッスンでは、この確率から一つずつ選んで、文を作ります。
 #
 # {{nav}}
 
@@ -1078,8 +1107,8 @@ for count in (10, 15, 30):
 # ## Summary
 #
 # - A language model computes the probability of the next token from the tokens before. Multiplied, they give the probability of a text.
-# - A tokenizer normalises, cuts and numbers. Unknown characters become `<unk>`.
-# - `load_tokenizer` returns the numbers of `sentencepiece`. `T5Tokenizer` does not always.
+# - A tokenizer normalises, cuts and gives each token its id. Unknown characters become `<unk>`.
+# - `load_tokenizer` returns the ids of `sentencepiece`. `T5Tokenizer` does not always.
 # - The configuration tells the number of parameters; times the bytes of the `dtype`, it gives the memory for the weights.
 # - Compare perplexities only between models with the same tokenizer.
 #

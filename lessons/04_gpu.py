@@ -12,6 +12,7 @@
 # - `float32` と `float16`、`no_grad` のちがいを、速さとメモリで説明する
 # - 自分のマシンで、速さとメモリを測る
 # - GPU がないとき、メモリが足りないときに、次の一手を選ぶ
+# - CPU で文を速く書かせ、速さの限界を見積もる
 #
 # | かかる時間 | ダウンロード | メモリ | GPU |
 # |---|---|---|---|
@@ -31,6 +32,7 @@
 # - explain `float32`, `float16` and `no_grad` by their speed and memory
 # - measure speed and memory on your own machine
 # - choose what to do without a GPU, or when memory runs out
+# - have a CPU write faster, and estimate the limit of its speed
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
@@ -446,7 +448,7 @@ for dtype in dtypes[1:]:
     )
 
 # %% [markdown] lang="ja"
-# 多くの CPU は、半分の形式の計算が得意ではありません。毎回もとの形式に直してから計算するので、かえって遅くなることがあります。だからこの教材では、CPU では `float32` を使います。
+# 多くの CPU は、半分の形式の計算が得意ではありません。毎回もとの形式に直してから計算するので、かえって遅くなることがあります。だからこの教材では、CPU ではふつう `float32` を使います。`bfloat16` の回路（AMX か AVX512-BF16）がある CPU で、3 億以上の重みを持つモデルを使うときだけ、`bfloat16` を選びます。
 #
 # GPU には、半分の形式のための回路があります。ただし種類によります。
 #
@@ -454,7 +456,9 @@ for dtype in dtypes[1:]:
 # - compute capability 8.0 以上の GPU：両方あります。→ 大きな数に強い `bfloat16`
 
 # %% [markdown] lang="en"
-# Many CPUs are not good at the half formats. They convert each number first, which can make it slower. So on a CPU we use `float32`.
+# Many CPUs are not good at the half formats. They convert each number first, which can make it slower. So on a CPU we normally use
+# `float32`. Only where the CPU has circuits for `bfloat16` (AMX or AVX512-BF16), and the model has 300 million weights or more, do we
+# choose `bfloat16`.
 #
 # GPUs have circuits for the half formats, but it depends on the kind:
 #
@@ -730,6 +734,7 @@ torch.cuda.empty_cache()
 # - **文の数を減らす**：`num_return_sequences=1`
 # - **短くする**：`max_length=50`
 # - **待つ**：`japanese-gpt-1b` も CPU で動きます。時間がかかるだけです。
+# - **速いエンジンを使う**：CPU 用のエンジンがあります。あとの「CPU で速く書く」でためします。
 #
 # 文の数と長さの効き目を測ります。**文を三分の一に減らすと、時間も三分の一になるでしょうか。**
 
@@ -742,13 +747,18 @@ torch.cuda.empty_cache()
 # - **fewer texts**: `num_return_sequences=1`
 # - **shorter texts**: `max_length=50`
 # - **patience**: `japanese-gpt-1b` runs on a CPU too, it only takes time
+# - **a fast engine**: there is one made for CPUs; see "Writing fast on a CPU" below
 #
 # Let us measure the number and the length. **With a third of the texts, will it take a third of the time?**
 
 # %% tags=["varies"]
 model = model.to("cpu")
 choices = [(3, 60), (1, 60), (3, 20), (1, 20)]
-times = [seconds_to_write(model, tokens, sequences) for sequences, tokens in choices]
+seconds_to_write(model, 3, 3)
+times = [
+    min(seconds_to_write(model, tokens, sequences) for _ in range(3))
+    for sequences, tokens in choices
+]
 bar_chart(
     [
         say(f"{sequences} 文 × {tokens} トークン", f"{sequences} × {tokens} tokens")
@@ -879,6 +889,240 @@ for device in devices:
     print(f"[{device.type}]", tokenizer.decode(answer[0], skip_special_tokens=True))
 
 # %% [markdown] lang="ja"
+# ## CPU で速く書く
+#
+# GPU がなくても、もう少し速くできます。まず、CPU の速さを決めているものを考えます。
+#
+# トークンを一つ書くたびに、モデルの重みを**全部**、メモリから読みます。13 億の重みは、`float32` なら 5.2 GB です。計算そのものより、読むほうに時間がかかります。だから、速さには限界があります。
+#
+# > 一秒に進めるステップ ≦ 一秒に読めるバイト数 ÷ 重みのバイト数
+#
+# 一秒に読めるバイト数（メモリの帯域）を測ります。
+
+# %% [markdown] lang="en"
+# ## Writing fast on a CPU
+#
+# There is more to gain without a GPU. What decides a CPU's speed?
+#
+# For every token it writes, a model reads **all** its weights from memory. In `float32`, 1.3 billion weights are 5.2 GB. Reading them
+# takes longer than computing. So there is a limit:
+#
+# > steps a second ≤ bytes read a second ÷ bytes of the weights
+#
+# We measure how many bytes this machine reads a second (its memory bandwidth).
+
+# %% tags=["varies"]
+matrix, vector = torch.ones(64_000, 1_000), torch.ones(1_000)
+
+
+def seconds_to_read():
+    start = time.perf_counter()
+    matrix @ vector
+    return time.perf_counter() - start
+
+
+bandwidth = matrix.nbytes / min(seconds_to_read() for _ in range(10))
+print(f"{bandwidth / 1e9:.1f} GB/s")
+
+# %% [markdown] lang="ja"
+# ### ふつうの書き方
+#
+# 測り方は前と同じです。慣らし運転をして、三回のうち一番よい値を取ります。`"auto"` のときは同梱のモデルを、ほかを選んだときはそのモデルを、CPU で動かします。
+
+# %% [markdown] lang="en"
+# ### The plain way
+#
+# We measure as before: a run to warm up, then the best of three. With `"auto"` this is the bundled model, otherwise the one you chose,
+# on the CPU.
+
+
+# %% tags=["varies"]
+def writing_speed(language_model, tokens=60, sequences=3):
+    prompt = language_model.tokenizer.encode(text, add_special_tokens=False)
+    length = len(prompt) + tokens
+    settings = SamplingSettings(
+        min_length=length, max_length=length, num_return_sequences=sequences, seed=1
+    )
+    generate(language_model, text, settings)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        generate(language_model, text, settings)
+        times.append(time.perf_counter() - start)
+    return tokens * sequences / min(times)
+
+
+plain = load_model("aozora-mini" if MODEL == "auto" else MODEL, device="cpu")
+plain_bytes = plain.model.get_memory_footprint()
+plain_speed = writing_speed(plain)
+print(say(f"{plain_speed:.0f} トークン/秒", f"{plain_speed:.0f} tokens/s"))
+
+# %% [markdown] lang="ja"
+# ### 重みを 1 バイトにする：int8
+#
+# 重みが小さければ、読む時間も短くなります。そこで、重み一つを 1 バイトの整数（`int8`）で持ちます。`float32` の四分の一です。
+#
+# 代わりに、数が粗くなります。一つの重みが取れる値は 255 通りだけです。**計算の結果は `float32` と同じにはなりません。** 同じシードでも、ちがう文になります。
+#
+# これを CPU でうまく動かすのが、CTranslate2 というライブラリです。まだ入っていなければ、ここで入れます。
+
+# %% [markdown] lang="en"
+# ### One byte a weight: int8
+#
+# Smaller weights take less time to read. So each weight is kept as an integer of one byte (`int8`), a quarter of `float32`.
+#
+# The price is coarser numbers: a weight can have only 255 different values. **The results are not those of `float32`**, and one seed
+# gives another text.
+#
+# CTranslate2 is a library that does this well on CPUs. If it is missing, it is installed here.
+
+# %% tags=["varies"]
+from importlib.metadata import version
+
+from helpers.fast import install_engine
+
+install_engine()
+print("ctranslate2", version("ctranslate2"))
+
+# %% [markdown] lang="ja"
+# `load_model` に `engine="ctranslate2"` と書くだけです。はじめて使うモデルは、ここで int8 に変換され、キャッシュに残ります。二回目からは、読み込むだけです。`generate` の使い方は変わりません。
+
+# %% [markdown] lang="en"
+# All you write is `engine="ctranslate2"` in `load_model`. A model used for the first time is converted to int8 here, and kept in the
+# cache; from then on it is only loaded. `generate` is used as before.
+
+# %% tags=["varies"]
+fast = load_model(plain.name, engine="ctranslate2")
+print(fast.engine, fast.device, fast.dtype)
+print(fast.reason)
+
+for number, sequence in enumerate(generate(fast, text, SamplingSettings(seed=42)).sequences, 1):
+    print(f"[{number}] {sequence.text}\n")
+
+# %% [markdown] lang="ja"
+# 速さと限界を並べます。限界は、三つの文が同時に進むとして計算しました。**グラフを見る前に予想してください。int8 は何倍速いでしょうか。限界の何割まで届くでしょうか。**
+
+# %% [markdown] lang="en"
+# Now the speeds beside their limits, which are computed for three texts going forward together. **Guess before you look: how many times
+# faster is int8, and how near does each come to its limit?**
+
+# %% tags=["varies"]
+fast_bytes = (fast.model.folder / "model.bin").stat().st_size
+fast_speed = writing_speed(fast)
+
+bar_chart(
+    [
+        "float32",
+        say("float32 の限界", "limit of float32"),
+        "int8",
+        say("int8 の限界", "limit of int8"),
+    ],
+    [plain_speed, 3 * bandwidth / plain_bytes, fast_speed, 3 * bandwidth / fast_bytes],
+    title=say("CPU での速さとメモリの限界", "Speed on the CPU and the limit set by memory"),
+    unit=say("トークン/秒", "tokens/s"),
+)
+
+# %% tags=["varies"]
+print(
+    say(
+        f"int8 の速さは float32 の {fast_speed / plain_speed:.1f} 倍です。",
+        f"int8 runs at {fast_speed / plain_speed:.1f} times the speed of float32.",
+    )
+)
+for name, speed, size in (("float32", plain_speed, plain_bytes), ("int8", fast_speed, fast_bytes)):
+    share = speed / (3 * bandwidth / size)
+    print(
+        say(
+            f"{name}: 限界の {share:.0%}、重み {size / 1e6:,.0f} MB",
+            f"{name}: {share:.0%} of the limit, weights {size / 1e6:,.0f} MB",
+        )
+    )
+
+# %% [markdown] lang="ja"
+# 同梱のモデルでは、どちらも限界からずいぶん遠いはずです。重みがとても小さいので、読む時間はわずかです。時間の大部分は、一歩ごとの段取り（小さな計算を一つずつ頼む手間）に使われています。int8 のエンジンが速いのも、ここでは読む量より段取りが軽いからです。
+#
+# 大きいモデルでは話が変わり、読む量がほとんどを決めます。`japanese-gpt-1b` と同じ形での測定は、[ベンチマークのページ]({{repository}}/blob/{{branch}}/benchmarks/README.md)にあります。
+
+# %% [markdown] lang="en"
+# With the bundled model both should be far from their limits. Its weights are so small that reading them takes hardly any time. Most
+# of it goes into the overhead of each step, that is, into asking for many small calculations one by one. Here the int8 engine is
+# faster because it has less overhead, not because it reads less.
+#
+# With a large model it is the other way round: what is read decides nearly everything. The
+# [page of benchmarks]({{repository}}/blob/{{branch}}/benchmarks/README.md) has measurements in the shape of `japanese-gpt-1b`.
+
+# %% [markdown] lang="ja"
+# ### int8 で質は落ちるか
+#
+# 数が粗くなると、予想も悪くなるでしょうか。夏目漱石『吾輩は猫である』の書き出しで測ります。1 文字を当てるのに必要な情報量（ビット）は、小さいほどよい予想です。
+
+# %% [markdown] lang="en"
+# ### Does int8 cost quality?
+#
+# Do coarser numbers make worse guesses? We measure it on the opening of 『吾輩は猫である』 by Natsume Soseki: the information (in bits) needed
+# for each character. Less is better.
+
+# %%
+passage = (
+    "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"
+    "何でも薄暗いじめじめした所でニャーニャー泣いていた事だけは記憶している。"
+)
+ids = plain.tokenizer.encode(passage, return_tensors="pt", add_special_tokens=False)
+
+
+def bits_per_character(logits):
+    log_probabilities = logits[0, :-1].log_softmax(-1)
+    chosen = log_probabilities.gather(1, ids[0, 1:, None])
+    return -chosen.sum().item() / torch.tensor(2.0).log().item() / len(passage)
+
+
+# %% tags=["varies"]
+with torch.no_grad():
+    plain_logits = plain.model(ids).logits.float()
+table(
+    [
+        ["float32", f"{bits_per_character(plain_logits):.3f}"],
+        ["int8", f"{bits_per_character(fast.model.logits(ids)):.3f}"],
+    ],
+    header=[say("重み", "weights"), say("ビット/文字", "bits per character")],
+    align=["left", "right"],
+)
+
+# %% [markdown] lang="ja"
+# 差はわずかなはずです。もっと長い文章での測定も、ベンチマークのページにあります。
+#
+# このエンジンには、できないことがあります。
+#
+# - `repetition_penalty` は使えません（prompt を数えないので、意味が変わります）。使おうとすると、始める前に断ります。
+# - GPU では使いません。
+# - シードが同じなら文も同じになるのは、同じマシンの中だけのことです。
+#
+# 確かめてみましょう。
+
+# %% [markdown] lang="en"
+# The difference should be small. The page of benchmarks has it for a longer text.
+#
+# There are things this engine cannot do:
+#
+# - `repetition_penalty` is refused before anything starts: it would leave out the prompt, and so mean something else.
+# - It is not used on a GPU.
+# - One seed gives one text on one machine only.
+#
+# Let us see.
+
+# %%
+from helpers.settings import SettingsError
+
+try:
+    generate(fast, text, SamplingSettings(repetition_penalty=1.2))
+except SettingsError as error:
+    print(error)
+
+# %%
+twice = [generate(fast, text, SamplingSettings(seed=7)).sequences[0].text for _ in range(2)]
+print(twice[0] == twice[1])
+
+# %% [markdown] lang="ja"
 # ## 練習
 #
 # **練習 1.** `japanese-gpt2-medium` を `float32` で動かすのに必要なメモリを、ヘルパーを使わずに計算してください。重みの数は `CATALOGUE` から取り、1.6 倍します。
@@ -995,7 +1239,8 @@ for device in devices:
 # - dtype は、重み一つのバイト数です。CPU では `float32`、T4 では `float16` を使います。
 # - `generate` は、中で `no_grad` を使います。
 # - メモリは、重みの数 × バイト数と、文の数 × 長さで決まります。
-# - GPU がなくても、小さいモデルと短い文で学べます。
+# - GPU がなくても、小さいモデルと短い文で学べます。`engine="ctranslate2"` は CPU を速くします。
+# - CPU の速さの限界は、メモリを読む速さで決まります。int8 は読む量を減らし、そのぶん数は粗くなります。
 #
 # {{nav}}
 
@@ -1007,6 +1252,7 @@ for device in devices:
 # - The dtype is the bytes of one weight: `float32` on a CPU, `float16` on a T4.
 # - `generate` uses `no_grad` by itself.
 # - Memory is the number of weights × bytes, plus the number of texts × length.
-# - Without a GPU you can learn with a small model and short texts.
+# - Without a GPU you can learn with a small model and short texts; `engine="ctranslate2"` makes a CPU faster.
+# - Reading memory is what limits a CPU. With int8 there is less to read, and the numbers are coarser.
 #
 # {{nav}}

@@ -1,12 +1,29 @@
 """What all test files share: the browser they start, and how long each lesson took."""
 
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from tools.browser import FLAGS, find_browser
+from tools.colab_environment import ENVIRONMENT, colab_versions, differences
 
 ROOT = Path(__file__).resolve().parent.parent
+ON_COLABS_VERSIONS = Path(sys.prefix).resolve() == ENVIRONMENT
+# It holds there only: `make test-colab`.
+collect_ignore = [] if ON_COLABS_VERSIONS else ["test_colab.py"]
+
+
+def pytest_report_header() -> list[str]:
+    """On Colab's versions, say so, and where they are not Colab's."""
+    if not ON_COLABS_VERSIONS:
+        return []
+    installed = {name: metadata.version(name) for name in colab_versions()}
+    return [
+        f"Google Colab's versions of {len(installed)} packages, except",
+        *differences(installed),
+    ]
 
 
 @pytest.fixture(scope="session")

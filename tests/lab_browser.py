@@ -7,15 +7,20 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import matplotlib
 import nbformat
+from matplotlib import font_manager
 from nbformat import NotebookNode
 from playwright.sync_api import Locator, Page, expect
+
+from tools.execution import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {
@@ -31,7 +36,7 @@ _READY = """() => {
 
 
 @contextmanager
-def jupyter(folder: Path, python: str) -> Iterator[str]:
+def jupyter(folder: Path) -> Iterator[str]:
     """A JupyterLab that serves `folder` and writes nowhere else; gives its address, token included."""
     places = {
         name: folder / ".jupyter" / name.lower()
@@ -44,17 +49,19 @@ def jupyter(folder: Path, python: str) -> Iterator[str]:
     (settings / "default_setting_overrides.json").write_text(json.dumps(QUIET))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_"))}
     environment |= {name: str(place) for name, place in places.items()}
-    environment |= {
+    environment |= ENVIRONMENT | {
         "PYTHONPATH": str(ROOT),
         "HELPERS_MODEL": "aozora-mini",
-        "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
         "JUPYTER_PREFER_ENV_PATH": "1",
+        # On a new machine matplotlib lists the fonts, and says so on stderr: here, not in a lesson.
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),
     }
+    font_manager.findfont("DejaVu Sans")
     log = (folder / ".jupyter" / "server.log").open("w")
     server = subprocess.Popen(
         [
-            python,
+            sys.executable,
             "-m",
             "jupyterlab",
             "--no-browser",
@@ -73,12 +80,12 @@ def jupyter(folder: Path, python: str) -> Iterator[str]:
         yield _address(server, places["JUPYTER_RUNTIME_DIR"])
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(60)
         log.close()
 
 
 def _address(server: subprocess.Popen, runtime: Path) -> str:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while time.monotonic() < until:
         if server.poll() is not None:
             break
@@ -131,7 +138,7 @@ def open_notebook(page: Page, address: str, name: str) -> None:
     page.goto(f"{address}lab/tree/{name}?token=lab&reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     # Running cells before the session is there makes JupyterLab ask which kernel to use.
-    page.wait_for_function(_READY, timeout=60_000)
+    page.wait_for_function(_READY, timeout=120_000)
 
 
 def command(page: Page, name: str) -> None:
@@ -140,10 +147,21 @@ def command(page: Page, name: str) -> None:
     page.evaluate(f"() => void jupyterapp.commands.execute('{name}')")
 
 
-def run_all(page: Page, timeout: int = 60_000) -> None:
-    """Run all cells, and wait until the lab is there."""
+def run_all(page: Page, timeout: int = 120_000) -> None:
+    """Run all cells, and wait until the lab is there, in milliseconds at most."""
     command(page, "notebook:run-all-cells")
     expect(page.get_by_label("prompt", exact=True)).to_be_visible(timeout=timeout)
+
+
+def cells_shown(page: Page) -> list[dict]:
+    """The open notebook's code cells as JupyterLab holds them, outputs included."""
+    cells = page.evaluate("() => jupyterapp.shell.currentWidget.context.model.toJSON().cells")
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def lab_output(page: Page) -> Locator:
+    """The output that the lab is in."""
+    return page.locator(".jp-OutputArea-output", has=page.get_by_label("prompt", exact=True))
 
 
 def number_box(page: Page, name: str) -> Locator:
@@ -164,9 +182,22 @@ def type_number(page: Page, name: str, value: float) -> None:
     box.press("Enter")
 
 
+def type_and_see_the_slider_follow(page: Page, name: str, value: float) -> None:
+    """Type a number, and wait until the slider's handle has moved."""
+    before = slider(page, name).bounding_box()["x"]
+    type_number(page, name, value)
+    for _ in range(1200):
+        if abs(slider(page, name).bounding_box()["x"] - before) > 1:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"The slider of {name} did not follow the number typed, {value}.")
+
+
 def picture_rows(page: Page) -> list[list[str]]:
     """The next-token picture's rows as text: token, bar, model, drawn with, zone, id."""
-    rows = page.locator("table", has=page.locator("th", has_text=re.compile("^id$"))).first
+    rows = (
+        lab_output(page).locator("table", has=page.locator("th", has_text=re.compile("^id$"))).first
+    )
     return rows.locator("tbody tr").evaluate_all(
         "rows => rows.map(row => [...row.children].map(cell => cell.innerText.trim()))"
     )

@@ -57,7 +57,7 @@ def test_there_is_no_notebook_without_a_source():
 
 
 @each_lesson
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_lesson_runs_and_shows_what_is_in_git(
     lesson: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ):

@@ -150,17 +150,31 @@ def _is_binary(name: str) -> bool:
 
 
 def test_gitignore_covers_what_make_leaves():
-    made = [".venv/installed", "helpers/__pycache__/x.pyc", "training/work/corpus.txt"]
+    made = [".venv/installed", ".venv-lowest/pins.txt", "wheels/x.whl", "helpers/__pycache__/x.pyc"]
+    made += ["training/work/corpus.txt"]
     done = subprocess.run(
         ["git", "check-ignore", "--no-index", *made], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.split() == made
 
 
-@pytest.mark.parametrize("target", ["run", "test", "lab", "lessons", "lint", "format"])
+@pytest.mark.parametrize(
+    "target", ["run", "test", "lab", "lessons", "lint", "format", "wheels", "compat", "bench"]
+)
 def test_make_knows_its_targets(target: str, tmp_path: Path):
-    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+    colab = ("tests/data/colab-versions.txt", "tools/colab_environment.py")
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml", *colab):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text_of(name), encoding="utf-8")
     done = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "-m venv .venv" in done.stdout and "-c constraints.txt" in done.stdout
+
+
+def test_the_table_of_faults_names_tests_that_exist():
+    table = text_of("docs/reliability.md")
+    written = "".join(text_of(name) for name in PYTHON if name.startswith("tests/"))
+    named = set(re.findall(r"`(test_\w+)`", table))
+    assert named and [name for name in named if f"def {name}(" not in written] == []
+    files = set(re.findall(r"`(tests/\w+\.py|\.github/\S+\.yml)`", table))
+    assert [name for name in files if not (ROOT / name).is_file()] == []

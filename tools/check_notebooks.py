@@ -5,6 +5,7 @@ import re
 import struct
 import tokenize
 from base64 import b64decode
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from nbformat import NotebookNode
@@ -112,8 +113,9 @@ def differences(committed: NotebookNode, fresh: NotebookNode) -> list[str]:
 def difference(committed: NotebookNode, fresh: NotebookNode) -> str | None:
     """How a code cell's outputs differ from those of a fresh run, or None.
 
-    Text must be equal; a picture must have the same size. Where the cell is tagged as varying,
-    the outputs must have the same kinds, and texts as many lines or the same HTML elements.
+    Text must be equal; a picture must have the same size, but for the few pixels by which releases of
+    matplotlib differ. Where the cell is tagged as varying, the outputs must have the same kinds, and
+    texts as many lines or the same HTML elements.
     """
     form = _form_of if varies(fresh) else _content_of
     before, after = [form(o) for o in committed.outputs], [form(o) for o in fresh.outputs]
@@ -159,8 +161,21 @@ def _form_of(output: NotebookNode) -> object:
     return kinds, elements if elements else lines
 
 
-def _png_size(encoded: str) -> tuple[int, int]:
-    return struct.unpack(">II", b64decode(encoded)[16:24])
+@dataclass(frozen=True, eq=False)
+class _Size:
+    """A picture's size in pixels; equal to another if neither number differs by more than four."""
+
+    width: int
+    height: int
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Size):
+            return NotImplemented
+        return max(abs(self.width - other.width), abs(self.height - other.height)) <= 4
+
+
+def _png_size(encoded: str) -> _Size:
+    return _Size(*struct.unpack(">II", b64decode(encoded)[16:24]))
 
 
 def _plain(markdown: str) -> str:

@@ -20,6 +20,10 @@ ENVIRONMENT = {
     "HELPERS_MODEL": "",
     "HF_HUB_OFFLINE": "1",
     "PYTHONUTF8": "1",
+    # A deprecation in our own code ends the cell; one in the cell itself is printed there, which is refused as well.
+    "PYTHONWARNINGS": ",".join(
+        f"error:::helpers.{module.stem}" for module in sorted((ROOT / "helpers").glob("*.py"))
+    ),
 }
 
 

@@ -1,0 +1,314 @@
+"""What a broken hub or network does to `load_model`: `pytest tests/test_hub_faults.py`. The hub is one on 127.0.0.1.
+
+Each fault ends in the model loaded or in one sentence, and leaves nothing behind that fails the next time.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hub_client import ROOT, Client, fingerprint
+from local_hub import Hub, hub
+from rinna_layout import make_model, raw
+from small_disk import on_small_disk
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from helpers import BUNDLED_MODEL
+
+XSMALL, LARGE = "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt-1b"
+SMALL, MEDIUM = "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium"
+LANGUAGES = ("ja", "en")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    # The hub's client keeps what came in steps of 10 MB: only a larger file can be taken up half way.
+    config = GPT2Config.from_pretrained(make_model(folder / "small"), n_inner=50_000)
+    GPT2LMHeadModel(config).save_pretrained(folder / "small")
+    return {
+        SMALL: folder / "small",
+        XSMALL: make_model(folder / "xsmall", "gpt2", do_lower_case=True),
+        LARGE: make_model(folder / "1b", "gpt-1b", dtype=torch.float16),
+        MEDIUM: make_model(folder / "medium", "gpt2", do_lower_case=True, safe=False),
+    }
+
+
+@pytest.fixture(scope="module")
+def served(models):
+    with hub(models) as state:
+        yield state
+
+
+@pytest.fixture(scope="module")
+def process(served, tmp_path_factory):
+    client = Client(tmp_path_factory.mktemp("home"), served.address)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def reader(process, served):
+    """The reader's process, with an empty cache and a hub without faults."""
+    forget(process, XSMALL, SMALL, MEDIUM, LARGE)
+    served.mend()
+    yield process
+    served.mend()
+
+
+def cache_of(client: Client, name: str) -> Path:
+    return client.home / "hub" / f"models--{name.replace('/', '--')}"
+
+
+def forget(client: Client, *names: str) -> None:
+    for name in names:
+        for path in sorted(cache_of(client, name).rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def assert_loaded(answer: dict, folder: Path) -> None:
+    assert answer["error"] is None, answer
+    assert answer["ids"] == raw(folder).encode("雪国🍣")
+    if (folder / "model.safetensors").exists():
+        expected = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+        assert answer["weights"] == fingerprint(expected)
+
+
+def assert_one_sentence(answer: dict, name: str, language: str, *words: str) -> None:
+    message = answer["message"]
+    assert answer["error"] == "ModelUnavailable", answer
+    assert "\n" not in message and len(message) < 400
+    for word in (name, BUNDLED_MODEL, *words):
+        assert word in message
+    assert bool(re.search("[ぁ-ん]", message)) == (language == "ja")
+    # What a notebook shows: the sentence, the cause in a line, where the rest is. No forty lines.
+    lines = answer["shown"].splitlines()
+    assert message in lines[0]
+    assert len(lines) <= 4 and "print_last" in lines[-1]
+
+
+def assert_nothing_half_written(client: Client, name: str) -> None:
+    assert list(cache_of(client, name).rglob("*.incomplete")) == []
+    weights = [*cache_of(client, name).rglob("model*.safetensors")]
+    assert [w for w in weights if not w.exists()] == []
+
+
+def refused_then_loaded(
+    reader: Client, served: Hub, name: str, *words: str, cause: bool = True
+) -> None:
+    """Both languages get their sentence; the fault over, the same call loads the model."""
+    for language in LANGUAGES:
+        answer = reader.loads(name, language)
+        assert_one_sentence(answer, name, language, *words)
+        assert (answer["cause"] != "NoneType") == cause
+        assert_nothing_half_written(reader, name)
+    served.mend()
+    assert_loaded(reader.loads(name), served.models[name])
+
+
+@pytest.mark.parametrize("name", [XSMALL, LARGE])
+def test_a_model_comes_from_the_hub_and_then_from_the_cache(reader, served, models, name):
+    answer = reader.loads(name)
+    assert_loaded(answer, models[name])
+    assert answer["warnings"] == []
+    served.status = 503
+    assert_loaded(reader.loads(name), models[name])
+    assert [r for r in served.requests if "resolve" in r[1]][-1][0] == "GET"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "words"),
+    [
+        (401, {}, ["HTTP 401"]),
+        (403, {}, ["HTTP 403"]),
+        (404, {"X-Error-Code": "RepoNotFound"}, ["HTTP 404"]),
+        (429, {"Retry-After": "37"}, ["HTTP 429", "37"]),
+        (500, {}, ["HTTP 500"]),
+        (503, {}, ["HTTP 503"]),
+    ],
+)
+def test_a_hub_that_refuses(reader, served, status, headers, words):
+    served.status, served.headers = status, headers
+    refused_then_loaded(reader, served, XSMALL, *words)
+
+
+def test_a_download_that_is_told_to_wait_waits(reader, served, models):
+    served.only, served.status, served.headers = "model.safetensors", 429, {"Retry-After": "1"}
+    reader.begin(XSMALL)
+    wait_for(lambda: any(r[1].endswith("model.safetensors") for r in served.requests))
+    served.mend()
+    assert_loaded(reader.answer(), models[XSMALL])
+
+
+@pytest.mark.parametrize("answered", [b"<html>Log in</html>", b'{"please": "log in"}'])
+def test_a_login_page_in_place_of_the_hub(reader, served, answered):
+    served.page = answered
+    refused_then_loaded(reader, served, XSMALL)
+
+
+def test_a_hub_that_says_nothing(reader, served):
+    served.stalls = True
+    answer = reader.loads(LARGE)
+    assert_one_sentence(answer, LARGE, "en")
+    # HF_HUB_ETAG_TIMEOUT is 2 seconds here.
+    assert answer["seconds"] < 20
+    served.stalls = False
+    assert_loaded(reader.loads(LARGE), served.models[LARGE])
+
+
+def test_a_connection_cut_once_is_taken_up_where_it_broke(reader, served, models):
+    served.only, served.cuts = "model.safetensors", 1
+    assert_loaded(reader.loads(SMALL), models[SMALL])
+    size = (models[SMALL] / "model.safetensors").stat().st_size
+    whole, rest = served.bodies("model.safetensors")
+    start = int(re.fullmatch(r"bytes=(\d+)-(?:\d+)?", rest)[1])
+    assert whole is None and 0 < start <= size // 2
+
+
+def test_a_connection_that_is_cut_again_and_again(reader, served):
+    served.only, served.cuts = "model.safetensors", 100
+    refused_then_loaded(reader, served, XSMALL)
+
+
+def test_bytes_that_changed_on_their_way_are_not_kept(reader, served):
+    served.damaged = {"model.safetensors"}
+    refused_then_loaded(reader, served, LARGE, "model.safetensors", cause=False)
+
+
+def test_a_broken_header_in_the_cache_is_thrown_out(reader, served, models):
+    assert_loaded(reader.loads(XSMALL), models[XSMALL])
+    (weights,) = cache_of(reader, XSMALL).rglob("model.safetensors")
+    body = bytearray(weights.read_bytes())
+    body[:12] = b"\xff" * 12
+    weights.resolve().write_bytes(body)
+    served.status = 503
+    assert_one_sentence(reader.loads(XSMALL, "ja"), XSMALL, "ja", "model.safetensors")
+    served.mend()
+    assert_loaded(reader.loads(XSMALL), models[XSMALL])
+
+
+def test_a_broken_configuration_in_the_cache_is_thrown_out(reader, served, models):
+    assert_loaded(reader.loads(XSMALL), models[XSMALL])
+    (config,) = cache_of(reader, XSMALL).rglob("config.json")
+    config.resolve().write_text('{"model_type": "gp')
+    assert_one_sentence(reader.loads(XSMALL), XSMALL, "en", "config.json")
+    assert_loaded(reader.loads(XSMALL), models[XSMALL])
+
+
+@pytest.mark.parametrize("name", [XSMALL, MEDIUM], ids=["safetensors", "bin"])
+def test_an_interrupt_in_mid_download_and_then_again(reader, served, models, name):
+    weights = "model.safetensors" if name == XSMALL else "pytorch_model.bin"
+    served.only, served.pause = weights, 20
+    reader.begin(name)
+    assert served.half_sent.wait(60)
+    reader.interrupt()
+    answer = reader.answer()
+    # At once: not when the other half has come.
+    assert answer["error"] == "Interrupted" and answer["interrupt"] and answer["seconds"] < 20
+    assert answer["message"] in answer["shown"] and len(answer["shown"].splitlines()) <= 4
+    assert_nothing_half_written(reader, name)
+    # Offline, half a model is not taken for a whole one.
+    served.mend()
+    served.status = 503
+    assert_one_sentence(reader.loads(name, "ja"), name, "ja", "503")
+    served.mend()
+    assert_loaded(reader.loads(name), models[name])
+    # What had come whole is not fetched again.
+    assert served.bodies("spiece.model") == []
+
+
+def test_where_there_is_only_a_pickle_the_reader_is_warned(reader, models):
+    for language, word in (("ja", "プログラム"), ("en", "code")):
+        answer = reader.loads(MEDIUM, language)
+        assert_loaded(answer, models[MEDIUM])
+        (warning,) = answer["warnings"]
+        assert MEDIUM in warning and "pytorch_model.bin" in warning and word in warning
+
+
+def test_a_repository_in_another_layout(reader, served, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    served.models["someone/else"] = tmp_path
+    try:
+        for language in LANGUAGES:
+            answer = reader.loads("someone/else", language)
+            assert_one_sentence(answer, "someone/else", language, "spiece.model")
+    finally:
+        del served.models["someone/else"]
+
+
+def test_a_hub_that_falls_silent_in_mid_download(reader, served):
+    served.only, served.pause = "model.safetensors", 100
+    answer = reader.loads(XSMALL, "ja")
+    assert_one_sentence(answer, XSMALL, "ja")
+    # HF_HUB_DOWNLOAD_TIMEOUT is 1 second here, and it is asked six times with a second between.
+    assert answer["seconds"] < 30
+    assert_nothing_half_written(reader, XSMALL)
+    served.mend()
+    assert_loaded(reader.loads(XSMALL), served.models[XSMALL])
+
+
+def command_line(home: Path, endpoint: str, **environment: str) -> subprocess.CompletedProcess:
+    """`python -m helpers.generate` with one of rinna's models."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TRANSFORMERS_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "helpers.generate", "雪国", "--model", XSMALL, "--max-length", "20"],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        timeout=120,
+        env=kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home)} | environment,
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess, *words: str) -> None:
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    for word in (XSMALL, BUNDLED_MODEL, *words):
+        assert word in line
+
+
+def test_the_command_line_when_the_name_of_the_hub_is_not_resolved(tmp_path):
+    done = command_line(tmp_path, "http://does-not-exist.invalid", HELPERS_LANG="ja")
+    assert_one_line(done, "ネットワーク")
+
+
+def test_the_command_line_when_downloads_are_switched_off(tmp_path, served):
+    served.mend()
+    done = command_line(tmp_path, served.address, HELPERS_LANG="en", HF_HUB_OFFLINE="1")
+    assert_one_line(done, "HF_HUB_OFFLINE")
+    assert served.requests == []
+
+
+@pytest.fixture(scope="module")
+def small_disk(served, tmp_path_factory):
+    """A reader's process whose cache has 330 kB: enough for the tokenizer, not for the model besides."""
+    home = tmp_path_factory.mktemp("small")
+    (home / "disk").mkdir()
+    before = on_small_disk(home / "disk", "330k")
+    client = Client(home, served.address, before=before, HF_HOME=str(home / "disk"))
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize("tells_sizes", [True, False], ids=["known-before", "found-out"])
+def test_a_full_disk(small_disk, served, tells_sizes):
+    served.mend()
+    served.tells_sizes = tells_sizes
+    for language in LANGUAGES:
+        answer = small_disk.loads(XSMALL, language)
+        assert_one_sentence(answer, XSMALL, language, "HF_HOME")
+        assert ("MB" in answer["message"]) == tells_sizes
+    assert (served.bodies("model.safetensors") == []) == tells_sizes
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
