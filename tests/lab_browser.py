@@ -198,6 +198,8 @@ def picture_rows(page: Page) -> list[list[str]]:
     rows = (
         lab_output(page).locator("table", has=page.locator("th", has_text=re.compile("^id$"))).first
     )
+    # JupyterLab does not draw what is out of sight, and what is not drawn has no text.
+    rows.evaluate("table => table.scrollIntoView({block: 'nearest'})")
     return rows.locator("tbody tr").evaluate_all(
         "rows => rows.map(row => [...row.children].map(cell => cell.innerText.trim()))"
     )
