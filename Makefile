@@ -1,5 +1,5 @@
 # run: three continuations of a sentence   lab: the lessons in the browser   test: every test
-# test-colab: of these, what a notebook runs, on Google Colab's versions
+# test-colab: what a notebook runs, on Google Colab's versions
 # lessons: build lessons/*.py into notebooks (LESSONS="03_generate" for one)   lint, format: ruff
 # wheels: all that is installed, as files for machines without a network; there: make run WHEELS=folder
 # bench: every speed and memory figure we state (an hour; BENCH="--runs 1 --shapes aozora-mini" for a quick look)
@@ -25,7 +25,6 @@ lab: .venv/installed
 test: .venv/test-installed
 	$(PY) -m tools.browser
 	$(PY) -m pytest
-	$(MAKE) test-colab
 
 # What runs in a reader's notebook, on the versions that Google Colab has.
 COLAB := browser charts colab device fast finetune kernel_habits lab models notebooks sampling session setup_cell tokenizer
