@@ -249,21 +249,18 @@ def _device() -> Finding:
     values = {"device": str(choice.device), "dtype": dtype}
     if choice.device.type != "cpu":
         return Finding("device", OK, found, values=values)
+    # On Colab the reason itself tells how to get one.
     step = say("GPU なしでもレッスンはできます。", "the lessons do without a GPU.")
-    if _on_colab():
-        step += say(
-            "使うなら「ランタイム」→「ランタイムのタイプを変更」。",
-            " To use one: Runtime > Change runtime type.",
-        )
     return Finding("device", NOTE, found, step, values)
 
 
 def _memory() -> Finding:
-    import psutil
+    import torch
 
+    from helpers.device import available_memory
     from helpers.models import CATALOGUE
 
-    free = psutil.virtual_memory().available
+    free = available_memory(torch.device("cpu"))
     fits = [info.name for info in CATALOGUE.values() if MEMORY_NEEDED + info.memory_bytes(4) < free]
     found = say(f"空き {free / 1e9:.1f} GB", f"{free / 1e9:.1f} GB free")
     if free < MEMORY_NEEDED:

@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -185,26 +186,23 @@ def check_room(parameters: int) -> None:
         )
 
 
-class _explained_writing:
+@contextmanager
+def _explained_writing(folder: Path) -> Iterator[None]:
     """Turn what a cache that cannot be written raises into one sentence, the cause kept."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, Explained):
-            raise EngineUnavailable(
-                say(
-                    f"変換したモデルを {self.folder} に書けません（{type(error).__name__}: {error.strerror}）。"
-                    '環境変数 HF_HOME で書ける場所を指定するか、engine="torch" を使ってください。',
-                    f"the converted model cannot be written to {self.folder} "
-                    f"({type(error).__name__}: {error.strerror}): name a place with HF_HOME in the environment, "
-                    'or use engine="torch".',
-                )
-            ) from error
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, Explained):
+            raise
+        raise EngineUnavailable(
+            say(
+                f"変換したモデルを {folder} に書けません（{type(error).__name__}: {error.strerror}）。"
+                '環境変数 HF_HOME で書ける場所を指定するか、engine="torch" を使ってください。',
+                f"the converted model cannot be written to {folder} "
+                f"({type(error).__name__}: {error.strerror}): name a place with HF_HOME in the environment, "
+                'or use engine="torch".',
+            )
+        ) from error
 
 
 def _mb(size: int) -> str:

@@ -1,11 +1,13 @@
-"""What all test files share: the browser they start, and how long each lesson took."""
+"""What test files share: language, threads, the browser they start, and how long each lesson took."""
 
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from helpers.language import get_language, set_language
 from tools.browser import FLAGS, find_browser
 from tools.colab_environment import ENVIRONMENT, colab_versions, differences
 
@@ -33,6 +35,26 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     if browser is None:
         pytest.fail("No Chromium or Chrome here: python -m tools.browser adds one.")
     return {**browser_type_launch_args, "executable_path": str(browser), "args": FLAGS}
+
+
+@pytest.fixture
+def english() -> Iterator[None]:
+    """Messages are in English, whatever this machine speaks."""
+    before = get_language()
+    set_language("en")
+    yield
+    set_language(before)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums are made in one order, and small models do not wait for a second thread."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,16 +17,9 @@ from safetensors.torch import load_file, save_file
 
 import helpers.hub
 from helpers import BUNDLED_PATH, doctor
-from helpers.language import get_language, set_language
 from tools.project import ROOT
 
-
-@pytest.fixture(autouse=True)
-def language():
-    before = get_language()
-    set_language("en")
-    yield
-    set_language(before)
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def install(folder: Path, name: str, version: str, *requires: str) -> None:

@@ -53,17 +53,7 @@ TRAIN, HELD_OUT = split_text(TEXT)
 SHORT = TrainingSettings(steps=12, batch_size=4, length=32, warmup_steps=2, evaluate_every=4)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def english():
-    set_language("en")
+pytestmark = pytest.mark.usefixtures("one_thread", "english")
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,13 @@ from pathlib import Path
 import pytest
 
 from helpers.generate import OPENING_LINE, main
-from helpers.language import get_language, set_language
+from helpers.language import set_language
 
 ROOT = Path(__file__).resolve().parent.parent
 FEW = ["--model", "aozora-mini", "--max-length", "60", "--seed", "7"]
 
 
-@pytest.fixture(autouse=True)
-def language():
-    before = get_language()
-    set_language("en")
-    yield
-    set_language(before)
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def test_json_is_all_that_is_printed(capsys):

@@ -23,7 +23,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from helpers import BUNDLED_MODEL
 from helpers.device import choose_device
 from helpers.errors import DeviceLost, OutOfMemory
-from helpers.language import get_language, set_language
+from helpers.language import set_language
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, generate, next_token_distribution, stream
 
@@ -45,12 +45,7 @@ def lm(tmp_path_factory):
     return load_model(make_model(tmp_path_factory.mktemp("model")), device="cpu")
 
 
-@pytest.fixture(autouse=True)
-def english():
-    before = get_language()
-    set_language("en")
-    yield
-    set_language(before)
+pytestmark = pytest.mark.usefixtures("english")
 
 
 class Card:

@@ -30,12 +30,7 @@ MODEL = ROOT / "helpers" / "aozora_mini"
 AUTHORS = corpus.read_authors()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- notation ---------------------------------------------------------------------------------
