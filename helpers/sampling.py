@@ -58,6 +58,9 @@ __all__ = [
 
 # Above this, in bytes, probabilities are computed as the texts are written, and not kept until the end.
 SCORES_LIMIT = 1e9
+# From this many tokens on, several sequences have their prompt read once. A shorter one costs little more than a token:
+# reading the weights takes the time. It is left to `model.generate`, whose numbers are then the article's to the last bit.
+SHARED_FROM = 64
 
 
 class Step(NamedTuple):
@@ -136,10 +139,12 @@ def generate(
 def _generated_steps(
     language_model: LanguageModel, settings: SamplingSettings, input_ids: torch.Tensor
 ) -> list[list[Step]]:
+    rows = settings.num_return_sequences if settings.do_sample else 1
     with _seeded(settings.seed, language_model.device):
         output = language_model.model.generate(
             input_ids,
             attention_mask=torch.ones_like(input_ids),
+            past_key_values=_prompt_cache(language_model.model, input_ids, rows),
             **generate_arguments(language_model, settings),
             return_dict_in_generate=True,
             output_scores=True,
@@ -152,6 +157,19 @@ def _generated_steps(
         [Step(*step) for step in zip(*columns, strict=True)]
         for columns in zip(new_ids.tolist(), raw.tolist(), final.tolist(), strict=True)
     ]
+
+
+def _prompt_cache(model: Any, input_ids: torch.Tensor, rows: int) -> Any:
+    """Keys and values of all tokens of a prompt (1, tokens) but the last, computed once and repeated for each row.
+
+    None where that gains nothing.
+    """
+    if rows == 1 or input_ids.shape[1] < SHARED_FROM:
+        return None
+    with torch.no_grad():
+        cache = model(input_ids=input_ids[:, :-1], use_cache=True, logits_to_keep=1).past_key_values
+    cache.batch_repeat_interleave(rows)
+    return cache
 
 
 def _written(events: Generator[StreamEvent, None, Generation]) -> Generation:
@@ -271,7 +289,7 @@ def _token_steps(
         generation_config: Any,
         **model_kwargs: Any,
     ) -> Iterator[list[Step | None]]:
-        total = input_ids.shape[0]
+        total, prompt = input_ids.shape
         everyone = _Group(
             places=list(range(total)),
             ids=input_ids,
@@ -281,7 +299,11 @@ def _token_steps(
         )
 
         def steps_of(group: _Group) -> Iterator[list[Step | None]]:
-            new_ids = group.ids
+            if group.ids.shape[1] == prompt:
+                shared = _prompt_cache(model, group.ids[:1], len(group.places))
+                group.cache = group.cache if shared is None else shared
+            known = 0 if group.cache is None else group.cache.get_seq_length()
+            new_ids = group.ids[:, known:]
             while group.unfinished.any():
                 # Nothing global may stay changed while the caller has control, between two tokens.
                 with (
@@ -374,7 +396,10 @@ def _fast_steps(
     language_model: LanguageModel, settings: SamplingSettings, input_ids: torch.Tensor
 ) -> Iterator[list[Step | None]]:
     """The same from CTranslate2, which samples by itself."""
-    with closing(language_model.model.token_steps(settings, input_ids)) as rows:
+    with (
+        explained_device_errors(language_model.device),
+        closing(language_model.model.token_steps(settings, input_ids)) as rows,
+    ):
         for row in rows:
             _refuse_nan(torch.tensor([step[1] for step in row if step]))
             yield [Step(*step) if step else None for step in row]

@@ -121,6 +121,27 @@ def test_one_seed_gives_the_plain_calls_ids_in_generate_and_stream(tiny, changes
     np.testing.assert_allclose([s[1:] for s in ours], [s[1:] for s in theirs], atol=1e-6)
 
 
+LONG_PROMPT = PROMPT * 20
+
+
+@pytest.mark.parametrize("way", ["generate", "stream"])
+def test_a_long_prompt_is_read_once_for_all_sequences(bundled, way):
+    settings = SamplingSettings(min_length=0, max_length=150, num_return_sequences=3, seed=3)
+    known = encode_prompt(bundled, LONG_PROMPT, settings).shape[1]
+    rows = plain_call(bundled, LONG_PROMPT, settings)
+    read = []
+    table = bundled.model.get_input_embeddings()
+    hook = table.register_forward_hook(lambda module, inputs, _: read.append(inputs[0].numel()))
+    if way == "generate":
+        generation = generate(bundled, LONG_PROMPT, settings)
+    else:
+        _, generation = drain(stream(bundled, LONG_PROMPT, settings))
+    hook.remove()
+    assert without_padding(rows, generation) == ids_of(generation)
+    new = max(len(ids) for ids in ids_of(generation)) - known
+    assert sum(read) == known - 1 + 3 * new
+
+
 def test_the_articles_call_on_the_bundled_model(bundled):
     generation = generate(bundled, OPENING_LINE, ARTICLE)
     rows = plain_call(bundled, OPENING_LINE, ARTICLE)
