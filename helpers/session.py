@@ -219,10 +219,10 @@ def as_text(generation: Generation) -> str:
 
 
 def as_code(language_model: LanguageModel, generation: Generation) -> str:
-    """The plain `model.generate(...)` call that writes a run again."""
+    """The plain `model.generate(...)` call that writes a run again; with CTranslate2, which has none, ours."""
     first = generation.sequences[0]
     start = first.token_ids[: len(first.token_ids) - len(first.steps)]
-    tokenizer = language_model.tokenizer
+    tokenizer, settings = language_model.tokenizer, generation.settings
     if start == tokenizer.encode(generation.prompt, add_special_tokens=False):
         prompt = (
             f"lm.tokenizer.encode(\n    {generation.prompt!r},\n"
@@ -231,13 +231,25 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
     else:
         # Tokens were chosen by hand: no text need stand for exactly these.
         prompt = f"torch.tensor([{start}])"
-    arguments = generate_arguments(language_model, generation.settings)
+    if language_model.engine == "ctranslate2":
+        return (
+            "import torch\n\nfrom helpers.models import load_model\n"
+            "from helpers.sampling import SamplingSettings, stream_ids\n\n"
+            f'lm = load_model({language_model.name!r}, engine="ctranslate2")\n'
+            f"input_ids = {prompt}\n"
+            f"settings = {settings!r}\n"
+            f"texts = [lm.tokenizer.decode(input_ids[0])] * {len(generation.sequences)}\n"
+            f"for event in stream_ids(lm, {generation.prompt!r}, settings, input_ids):\n"
+            "    texts[event.sequence] += event.text\n"
+            'print("\\n".join(texts))\n'
+        )
+    arguments = generate_arguments(language_model, settings)
     lines = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
     return (
         "import torch\n\nfrom helpers.models import load_model\n\n"
         f"lm = load_model({language_model.name!r})\n"
         f"input_ids = {prompt}.to(lm.device)\n"
-        f"torch.manual_seed({generation.settings.seed})\n"
+        f"torch.manual_seed({settings.seed})\n"
         "output = lm.model.generate(\n    input_ids,\n"
         f"    attention_mask=torch.ones_like(input_ids),\n{lines})\n"
         "for text in lm.tokenizer.batch_decode(output, skip_special_tokens=True):\n    print(text)\n"
