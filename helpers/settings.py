@@ -120,17 +120,19 @@ class SamplingSettings:
 
     def _set_integer(self, field: str, low: int, high: int, ja: str, en: str) -> None:
         value = getattr(self, field)
+        if _is_truth_value(value):
+            raise _bad(field, value, ja, en)
         try:
             number = operator.index(value)
         except (TypeError, RuntimeError):
             raise _bad(field, value, ja, en) from None
-        if isinstance(value, bool) or not low <= number <= high:
+        if not low <= number <= high:
             raise _bad(field, value, ja, en)
         object.__setattr__(self, field, number)
 
     def _set_number(self, field: str, low: float, high: float, ja: str, en: str) -> None:
         value = getattr(self, field)
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if _is_truth_value(value) or not isinstance(value, Real):
             raise _bad(field, value, ja, en)
         try:
             number = float(value)
@@ -139,6 +141,11 @@ class SamplingSettings:
         if not low <= number <= high:
             raise _bad(field, value, ja, en)
         object.__setattr__(self, field, number)
+
+
+def _is_truth_value(value: object) -> bool:
+    """True and False, numpy's own too: older numpy takes those for integers, and warns."""
+    return type(value).__name__ in ("bool", "bool_")
 
 
 def _bad(field: str, value: object, ja: str, en: str) -> SettingsError:

@@ -219,7 +219,8 @@ def test_a_second_press_does_not_begin_a_second_generation(sampling_lab, model_c
     assert not any(button.disabled for button in others)
     assert len(sampling_lab.history) == 1
     longest = max(len(s.steps) for s in sampling_lab.generation.sequences)
-    assert len(model_calls) == longest
+    # The picture of a chosen token runs the model once more, now or a moment later.
+    assert longest <= len(model_calls) <= longest + 1
 
 
 def test_a_new_lab_stops_the_one_before(sampling_lab, lm):
