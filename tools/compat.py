@@ -76,7 +76,8 @@ def install(name: str, torch: str | None) -> None:
         subprocess.CalledProcessError: if uv fails; it has said why.
     """
     home = home_of(name)
-    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(home))
+    # With pip: tests ask it what is installed.
+    _uv("venv", "--quiet", "--clear", "--seed", "--python", sys.executable, str(home))
     requirements, constraints = wanted(name, torch)
     for file, lines in (("wanted.txt", requirements), ("fixed.txt", constraints)):
         (home / file).write_text("\n".join(lines), encoding="utf-8")
