@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -257,6 +259,8 @@ def load_for_training(
 ) -> LanguageModel:
     """Load a model whose weights can be trained: in float32, unlike `load_model` on a GPU.
 
+    From then on peft can add an adapter to it also where it dislikes a package beside it: see `accept_old_torchao`.
+
     Args:
         name, device: as in `helpers.models.load_model`.
         half: leave the weights in the half precision of the device (a T4: float16). Right where they stay as they are
@@ -270,6 +274,9 @@ def load_for_training(
 
     language_model = load_model(name, device)
     model = language_model.model if half else language_model.model.float()
+    # Half precision is for adapters; otherwise peft is not loaded only for this.
+    if half or "peft" in sys.modules:
+        accept_old_torchao()
     # GPT-2's class does not name its loss, and transformers would warn when it takes the right one.
     model.loss_type = "ForCausalLM"
     if gradient_checkpointing:
@@ -277,6 +284,29 @@ def load_for_training(
         name_now = "activation_checkpointing_enable"
         (getattr(model, name_now, None) or model.gradient_checkpointing_enable)()
     return replace(language_model, model=model, dtype=model.dtype)
+
+
+def accept_old_torchao() -> None:
+    """Have peft treat a torchao that it finds too old as absent, instead of refusing every adapter because of it.
+
+    Colab has torchao 0.10 and a peft that raises ImportError for it, at each layer, quantized or not. None of our models is
+    quantized with torchao. The package itself stays installed and can be imported; one that peft accepts is left alone.
+    """
+    if find_spec("peft") is None:
+        return
+    from peft import import_utils
+
+    asked = getattr(import_utils, "is_torchao_available", None)
+    if asked is None:
+        return
+    try:
+        asked()
+    except ImportError:
+        # Other modules of peft hold the same function under the same name.
+        for name, module in list(sys.modules.items()):
+            ours = name.partition(".")[0] == "peft"
+            if ours and getattr(module, "is_torchao_available", None) is asked:
+                module.is_torchao_available = lambda: False
 
 
 def training_memory(

@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -29,6 +31,7 @@ from helpers.finetune import (
     FinetuneError,
     LossNotFinite,
     TrainingSettings,
+    accept_old_torchao,
     batches,
     bits_per_character,
     bits_scale,
@@ -512,11 +515,70 @@ def test_lora_in_float16_as_on_a_t4(folder):
     assert all(map(math.isfinite, run.losses))
 
 
+OLD_TORCHAO = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from helpers.finetune import load_for_training
+from importlib.metadata import version
+from importlib.util import find_spec
+{before}
+from peft import LoraConfig, PeftModel, get_peft_model
+base = load_for_training(sys.argv[2], device="cpu", half=True)
+model = get_peft_model(base.model, LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True))
+model.save_pretrained(sys.argv[3], save_embedding_layers=False)
+PeftModel.from_pretrained(load_for_training(sys.argv[2], device="cpu").model, sys.argv[3]).merge_and_unload()
+print(version("torchao"), find_spec("torchao") is not None)
+"""
+
+
+@pytest.mark.parametrize(
+    "before", ["", "load_for_training(sys.argv[2], device='cpu', half=True)"], ids=["peft", "load"]
+)
+def test_lora_beside_a_torchao_that_peft_finds_too_old(folder, tmp_path, before):
+    """As on Colab, whose peft raises ImportError for Colab's own torchao. Whatever is imported first."""
+    (tmp_path / "torchao").mkdir()
+    (tmp_path / "torchao" / "__init__.py").write_text("", encoding="utf-8")
+    info = tmp_path / "torchao-0.10.0.dist-info"
+    info.mkdir()
+    text = "Metadata-Version: 2.1\nName: torchao\nVersion: 0.10.0\n"
+    (info / "METADATA").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore", "-c", OLD_TORCHAO.format(before=before)),
+            *(str(tmp_path), str(folder), str(tmp_path / "adapter")),
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    # It is still there for the reader.
+    assert done.stdout.split() == ["0.10.0", "True"]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_torchao_that_peft_accepts_is_left_alone(monkeypatch, accepted):
+    from peft import import_utils
+    from peft.tuners.lora import torchao as holder
+
+    def asked() -> bool:
+        if accepted:
+            return True
+        raise ImportError("too old")
+
+    for module in (import_utils, holder):
+        monkeypatch.setattr(module, "is_torchao_available", asked)
+    accept_old_torchao()
+    assert [m.is_torchao_available() for m in (import_utils, holder)] == [accepted] * 2
+
+
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")
 def test_the_adapter_of_gpt_1b_takes_a_few_megabytes():
     shape = {"n_layer": 24, "n_embd": 2048, "n_head": 16, "n_inner": 8192, "vocab_size": 44928}
     from transformers import GPT2Config, GPT2LMHeadModel
 
+    accept_old_torchao()
     with torch.device("meta"):
         model = GPT2LMHeadModel(GPT2Config(n_positions=1024, **shape))
         layer = LoraConfig(r=8, target_modules=["c_attn"], fan_in_fan_out=True)
