@@ -3,7 +3,7 @@
 #
 # {{badge}}
 #
-# 日本語の文の続きを、コンピューターに書かせる教材です。rinna 社の GPT-2 を試した短い記事をもとにしています。最初のレッスンでは、道具がそろっているかを確かめて、さっそく一つ書かせてみます。
+# 日本語の文の続きを、コンピューターに書かせる教材です。rinna 社の GPT-2（文の続きを書く言語モデル）を試した短い記事をもとにしています。最初のレッスンでは、道具がそろっているかを確かめて、さっそく一つ書かせてみます。
 #
 # **できるようになること**
 #
@@ -22,7 +22,7 @@
 #
 # {{badge}}
 #
-# These lessons have a computer continue Japanese text. They grew out of a short article that tried rinna's GPT-2. In this first lesson you check that the tools are there, and then have a first text written at once.
+# These lessons have a computer continue Japanese text. They grew out of a short article that tried rinna's GPT-2, a language model that continues text. In this first lesson you check that the tools are there, and then have a first text written at once.
 #
 # **You will be able to**
 #
@@ -120,11 +120,11 @@ LANG = "ja"
 # | ライブラリ | 役割 |
 # |---|---|
 # | `sentencepiece` | 文を「トークン」という小さな部品に切り、番号（id）に置きかえます。逆もします |
-# | `transformers` | GPT-2 などのモデルの設計図と、重みの読み込み方、文を作る手順を持っています |
+# | `transformers` | GPT-2 などのモデルの設計図と、重み（学習で決まった数）の読み込み方、文を作る手順を持っています |
 # | `torch`（PyTorch） | 実際の計算をします。大量のかけ算と足し算を、CPU でも GPU でも動かします |
 #
 # ```text
-# 文 ─ sentencepiece ─▶ id の列 ─ transformers と torch ─▶ 次のトークンの確率 ─▶ 一つ選んで、くり返す
+# 文 ─ sentencepiece ─▶ id の列 ─ transformers と torch ─▶ 次のトークンの確率 ─▶ 一つ選んで、繰り返す
 # ```
 
 # %% [markdown] lang="en"
@@ -135,7 +135,7 @@ LANG = "ja"
 # | Library | Its part |
 # |---|---|
 # | `sentencepiece` | cuts the text into small parts called tokens and turns them into numbers (ids), and back |
-# | `transformers` | holds the blueprints of models such as GPT-2, loads their weights, and knows how to generate text |
+# | `transformers` | holds the blueprints of models such as GPT-2, loads their weights (the numbers set by training), and knows how to generate text |
 # | `torch` (PyTorch) | does the computing: a great many multiplications and additions, on a CPU or a GPU |
 #
 # ```text
@@ -145,28 +145,28 @@ LANG = "ja"
 # %% [markdown] lang="ja"
 # ## 入れる前に、確かめる
 #
-# 元の記事は `!pip install transformers` から始まります。
+# 元の記事は `!pip install transformers` から始まります。（`!` で始まる行は、ターミナルの命令です。）
 #
 # **予想してみましょう。** 今の Colab でこれを実行すると、何が起きるでしょうか。
 
 # %% [markdown] lang="en"
 # ## Check before you install
 #
-# The article begins with `!pip install transformers`.
+# The article begins with `!pip install transformers`. (A line with `!` is a command for the terminal.)
 #
 # **Predict:** what happens if you run that on Colab today?
 
 # %% [markdown] lang="ja"
 # <details><summary>答え</summary>
 #
-# ほぼ何も起きません。三つとも Colab に最初から入っているので、pip は「もう入っています」と答えて終わります。だから、入れる前に確かめます。
+# ほぼ何も起きません。三つとも Colab に最初から入っているので、pip は `Requirement already satisfied`（もう入っています）と答えて終わります。だから、入れる前に確かめます。
 #
 # </details>
 
 # %% [markdown] lang="en"
 # <details><summary>Answer</summary>
 #
-# Next to nothing. All three are preinstalled on Colab, so pip says that the requirement is already satisfied, and stops. So check before you install.
+# Next to nothing. All three are preinstalled on Colab, so pip says `Requirement already satisfied`, and stops. So check before you install.
 #
 # </details>
 
@@ -188,7 +188,7 @@ for name in ("torch", "transformers", "sentencepiece"):
 # Python は `import` のときにライブラリをメモリへ読み込み、終わるまでそれを使います。その途中で `pip install --upgrade` をすると、ディスクの中身だけが新しくなります。メモリの古い部品と、あとから読み込む新しい部品が混ざって、わかりにくいエラーになります。
 #
 # - **torch と numpy** は、ほかの多くのライブラリの土台です。土台だけを替えると、上に乗っているものが動かなくなります。
-# - **ipywidgets** には、ブラウザー側の相棒があります。片方だけを替えると、つまみやボタンが表示されなくなります。
+# - **ipywidgets** には、ブラウザー側の相棒があります。片方だけを替えると、スライダーやボタンが表示されなくなります。
 #
 # だから準備のセルは、足りないものだけを足し、あるものには触れません。
 
@@ -220,11 +220,15 @@ for module in (torch, transformers, sentencepiece):
 # ## 全部のバージョンの表
 #
 # この教材が使うライブラリは `requirements.txt` に、試したときのバージョンは `constraints.txt` に書いてあります。まず、この二つを読みます。
+#
+# この先の三つのコードは、実行するだけで、読み飛ばしてかまいません。見てほしいのは、最後の表です。
 
 # %% [markdown] lang="en"
 # ## A table of all versions
 #
 # What these lessons use is listed in `requirements.txt`; the versions we tested stand in `constraints.txt`. First, read both.
+#
+# Run the next three cells, but feel free to skip their code; the table after them is what matters.
 
 # %%
 import re
@@ -261,7 +265,10 @@ PURPOSES = {
     "tqdm": {"ja": "進み具合の表示", "en": "progress bars"},
     "matplotlib": {"ja": "グラフ", "en": "graphs"},
     "matplotlib-fontja": {"ja": "グラフの日本語の文字", "en": "Japanese letters in graphs"},
-    "ipywidgets": {"ja": "つまみとボタン（レッスン 3）", "en": "sliders and buttons (lesson 3)"},
+    "ipywidgets": {
+        "ja": "スライダーとボタン（レッスン 3）",
+        "en": "sliders and buttons (lesson 3)",
+    },
     "ipykernel": {"ja": "ノートブックの Python を動かす", "en": "runs the notebook's Python"},
     "jupyterlab": {"ja": "ノートブックの画面", "en": "shows the notebook"},
 }
@@ -330,7 +337,7 @@ table(
 # %% [markdown] lang="ja"
 # ## まるごと点検する
 #
-# 表で見たのは、ライブラリだけです。教材の `diagnose` は、デバイス、メモリ、ディスク、ネットワーク、フォント、トークナイザー、同梱モデルも調べます。調べるだけで、何も変えません。
+# 表で見たのは、ライブラリだけです。教材の `diagnose` は、デバイス（CPU か GPU か）、メモリ、ディスク、ネットワーク、フォント、トークナイザー、同梱モデルも調べます。調べるだけで、何も変えません。
 #
 # | 印 | 意味 |
 # |---|---|
@@ -341,7 +348,7 @@ table(
 # %% [markdown] lang="en"
 # ## Check everything at once
 #
-# The table was about libraries alone. Our `diagnose` also looks at the device, memory, disk, network, fonts, tokenizer and the bundled model. It only looks; it changes nothing.
+# The table was about libraries alone. Our `diagnose` also looks at the device (CPU or GPU), memory, disk, network, fonts, tokenizer and the bundled model. It only looks; it changes nothing.
 #
 # | Mark | Meaning |
 # |---|---|
@@ -426,10 +433,14 @@ model = AutoModelForCausalLM.from_pretrained(BUNDLED_PATH, dtype=torch.float32)
 # %% [markdown] lang="ja"
 # 書き出しは、川端康成の『雪国』の最初の一文です。トークナイザーが、これを id の列にします。
 #
+# `return_tensors="pt"` は、PyTorch のテンソル（数の表）で受け取る指定です。表の一行が、一つの文です。`add_special_tokens=False` の理由は、レッスン 2 で見ます。
+#
 # 一緒にできる `attention_mask` は、「どの id を読むか」の印です。ここでは全部読むので、すべて 1 です。
 
 # %% [markdown] lang="en"
 # The opening line is the first sentence of Kawabata Yasunari's novel 『雪国』 (*Snow Country*). The tokenizer turns it into ids.
+#
+# `return_tensors="pt"` asks for a PyTorch tensor, a table of numbers with one row for each text. Lesson 2 explains `add_special_tokens=False`.
 #
 # The `attention_mask` beside them marks which ids to read. Here all of them are read, so it is all ones.
 
@@ -465,14 +476,14 @@ print(tokenizer.decode(output[0], skip_special_tokens=True))
 # %% [markdown] lang="ja"
 # ## シード
 #
-# モデルは、次のトークンをくじ引きで選びます。だから、実行するたびに違う文になるはずです。
+# `generate` は、モデルが出した確率に従って、次のトークンをくじ引きで選びます。だから、実行するたびに違う文になるはずです。
 #
 # コンピューターのくじは、「シード」という数から計算で作られます。シードが同じなら、くじの出方も同じです。`torch.manual_seed(0)` は、シードを 0 に決めます。
 
 # %% [markdown] lang="en"
 # ## The seed
 #
-# The model draws each next token by lot. So the text ought to differ from run to run.
+# `generate` draws each next token by lot, with the probabilities the model gives. So the text ought to differ from run to run.
 #
 # But a computer makes its lots by calculation, from a number called the seed. With the same seed, the same lots come out. `torch.manual_seed(0)` sets the seed to 0.
 
@@ -497,12 +508,12 @@ print(first == second, first == third)
 # %% [markdown] lang="ja"
 # 最初の二つは同じで、三つ目は違います。教室の全員が同じシードを使えば、同じ文を見ながら話し合えます。
 #
-# 同じになるのは、同じ計算をしたときです。CPU と GPU では、乱数の作り方と計算の細かい丸めが違うので、同じシードでも違う文になります。
+# 同じになるのは、同じ計算をしたときです。CPU と GPU では、乱数の作り方と計算の細かい丸めが違うので、同じシードでも違う文になります。CPU どうしなら、ほとんどの場合、同じ文です。ただし、CPU の種類やライブラリのバージョンが違うと、丸めの差で途中から分かれることがあります。
 
 # %% [markdown] lang="en"
 # The first two are equal, the third is not. If a whole class uses one seed, everybody talks about the same text.
 #
-# That holds as long as the computation is the same. A CPU and a GPU make their random numbers and round their sums differently, so they give different texts for one seed.
+# That holds as long as the computation is the same. A CPU and a GPU make their random numbers and round their sums differently, so they give different texts for one seed. Two CPUs nearly always agree, but another kind of CPU or other versions of the libraries may round differently, and the texts then part on the way.
 
 # %% [markdown] lang="ja"
 # ## 教材の関数で書く
@@ -583,7 +594,7 @@ probability_text(generation.sequences[0], language_model.tokenizer)
 #     print(sequence.text)
 # ```
 #
-# 同じシード、同じ書き出し、同じ設定なら、となりの人とも同じ文になります。一つでも違えば、違う文になります。
+# 同じシード、同じ書き出し、同じ設定なら、となりの人とも同じ文になります。どれかを変えると、たいてい違う文になります。
 #
 # </details>
 #
@@ -619,7 +630,7 @@ probability_text(generation.sequences[0], language_model.tokenizer)
 #     print(sequence.text)
 # ```
 #
-# With the same seed, the same opening and the same settings, your neighbour gets the same text. Change any one of them, and the text changes.
+# With the same seed, the same opening and the same settings, your neighbour gets the same text. Change any of them, and the text usually changes.
 #
 # </details>
 #
@@ -651,7 +662,7 @@ probability_text(generation.sequences[0], language_model.tokenizer)
 #
 # - `sentencepiece` が文を id にし、`transformers` のモデルを `torch` が計算します。
 # - ライブラリは、入れる前に確かめます。動いている間は更新しません。
-# - 言語モデルは、次のトークンをくじで選びます。シードを決めれば、同じ文を再現できます。
+# - 次のトークンは、モデルの確率に従ってくじで選びます。シードを決めれば、同じ文を再現できます。
 # - 書かれたことが正しいとは限りません。
 #
 # 次のレッスンでは、文がどう id になるのか、モデルの中に何があるのかを見ます。
@@ -663,7 +674,7 @@ probability_text(generation.sequences[0], language_model.tokenizer)
 #
 # - `sentencepiece` turns text into ids; `torch` computes the model that `transformers` describes.
 # - Check libraries before you install them, and do not upgrade them while they run.
-# - A language model draws the next token by lot. Fix the seed, and you get the same text again.
+# - The next token is drawn by lot, with the model's probabilities. Fix the seed, and you get the same text again.
 # - What it writes need not be true.
 #
 # The next lesson shows how text becomes ids, and what is inside the model.

@@ -1,5 +1,5 @@
 # %% [markdown] lang="ja"
-# # 02 トークナイザーとモデルの設定
+# # 02 トークナイザーとモデル
 #
 # {{badge}}
 #
@@ -93,7 +93,9 @@ LANG = "ja"
 # %% [markdown] lang="ja"
 # ## GPT-2 と BERT
 #
-# どちらも Transformer という仕組みからできています。違うのは、どちらの方向を見るかです。
+# どちらも、Transformer というニューラルネットワークからできています。もとは、文を読むエンコーダーと、文を書くデコーダーの二つからなるものでした。
+#
+# 違うのは、どちらの方向を見るかです。
 #
 # | | GPT-2 | BERT |
 # |---|---|---|
@@ -108,7 +110,9 @@ LANG = "ja"
 # %% [markdown] lang="en"
 # ## GPT-2 and BERT
 #
-# Both are made of the Transformer. They differ in the direction they look.
+# Both are made of the Transformer, a neural network that first had two parts: an encoder that reads and a decoder that writes.
+#
+# They differ in the direction they look.
 #
 # | | GPT-2 | BERT |
 # |---|---|---|
@@ -223,12 +227,12 @@ table(
 # %% [markdown] lang="ja"
 # ## `add_special_tokens=False` の理由
 #
-# `encode` は、何も指定しないと、最後に「文の終わり」を表す特別なトークンを付けます。
+# このトークナイザーの `encode` は、何も指定しないと、最後に「文の終わり」を表す特別なトークンを付けます。
 
 # %% [markdown] lang="en"
 # ## Why `add_special_tokens=False`
 #
-# Unless told otherwise, `encode` appends a special token that means "end of text".
+# Unless told otherwise, `encode` of this tokenizer appends a special token that means "end of text".
 
 # %%
 with_end = tokenizer.encode(PROMPT)
@@ -302,14 +306,14 @@ table(
 # %% [markdown] lang="ja"
 # ## 切る前の整理：正規化
 #
-# 同じ「A」でも、半角の `A` と全角の `Ａ` は別の文字です。人には同じに見えるものを一つにまとめることを、正規化といいます。よく使われるのが NFKC という決まりで、Python の `unicodedata` にもあります。
+# 同じ「A」でも、半角の `A` と全角の `Ａ` は別の文字です。同じ文字や言葉として扱いたいものを、一つの書き方にそろえることを、正規化といいます。よく使われるのが NFKC という決まりで、Python の `unicodedata` にもあります。
 #
 # **予想してみましょう。** 次の文字は、それぞれ何になるでしょうか。`ｶﾀｶﾅ`、`①`、`㍻`、`ＡＢＣ`
 
 # %% [markdown] lang="en"
 # ## Tidying up first: normalisation
 #
-# A narrow `A` and a wide `Ａ` are two different characters. Making one of what looks the same to people is called normalisation. A common rule for it is NFKC, which Python has in `unicodedata`.
+# A narrow `A` and a wide `Ａ` are two different characters. Bringing what should count as the same to one spelling is called normalisation. A common rule for it is NFKC, which Python has in `unicodedata`.
 #
 # **Predict:** what will become of each of these? `ｶﾀｶﾅ`, `①`, `㍻`, `ＡＢＣ`
 
@@ -520,7 +524,7 @@ table(
 #
 # - **層**：Transformer のブロックを何段重ねたか。
 # - **次元**：一つのトークンを、いくつの数で表すか（埋め込みの次元）。
-# - **パラメーター**：学習で決まった数の個数。M は百万、B は十億です。
+# - **公表値・計算値**：パラメーターの個数。パラメーターは学習で決まった数で、**重み**ともいいます。M は百万、B は十億です。
 # - **エポック**：学習データを何周したか。
 # - **学習時間**：公表されたままの値です（days は日）。
 # - **dev ppl**：次のトークンをどれだけ迷わずに当てられるか。小さいほどよい値です。あとでくわしく見ます。
@@ -532,7 +536,7 @@ table(
 #
 # - **Layers**: how many Transformer blocks are stacked.
 # - **Size**: how many numbers stand for one token (the embedding size).
-# - **Parameters**: how many numbers were set by training; M is a million, B a billion.
+# - **Published, counted**: the number of parameters. A parameter is a number set by training, also called a **weight**; M is a million, B a billion.
 # - **Epochs**: how many times the training went through the data.
 # - **Training**: how long it took, as published.
 # - **dev ppl**: how little the model hesitates over the next token; smaller is better. We come back to it.
@@ -644,10 +648,10 @@ print(as_stored.dtype)
 print(as_float32.dtype)
 
 # %% [markdown] lang="ja"
-# `dtype` を指定しないと、ファイルに保存されたときの形で読み込まれます。同梱モデルも `rinna/japanese-gpt-1b` も、ファイルを小さくするために半分の精度で保存されています。CPU では、半精度は速くなるとは限らず、誤差も増えます。だから、デバイスに合わせて `dtype` を決める必要があります。
+# `dtype` を指定しないと、ファイルに保存されたときの形で読み込まれます。同梱モデルも `rinna/japanese-gpt-1b` も、ファイルを小さくするために半精度（重み一つが 2 バイト）で保存されています。CPU では、半精度は速くなるとは限らず、誤差も増えます。だから、デバイスに合わせて `dtype` を決める必要があります。
 
 # %% [markdown] lang="en"
-# Without a `dtype`, the weights are loaded as they were stored. The bundled model and `rinna/japanese-gpt-1b` are stored in half precision, which makes the files smaller. On a CPU, half precision is not always faster, and it is less exact. So the `dtype` has to be chosen to suit the device.
+# Without a `dtype`, the weights are loaded as they were stored. The bundled model and `rinna/japanese-gpt-1b` are stored in half precision (2 bytes a weight), which makes the files smaller. On a CPU, half precision is not always faster, and it is less exact. So the `dtype` has to be chosen to suit the device.
 
 # %% [markdown] lang="ja"
 # 教材の `load_model` は、これを引き受けます。デバイスと `dtype` を選び、トークナイザーも一緒に読み込みます。
@@ -683,7 +687,7 @@ print(model)
 # %% [markdown] lang="ja"
 # ## モデルの中
 #
-# 上の表示は、部品の一覧です。データは上から下へ流れます。
+# 上の表示は、部品の一覧です。データは上から下へ流れます。`wte` と `wpe` の出力は足し合わせます。
 #
 # | 部品 | すること |
 # |---|---|
@@ -696,7 +700,7 @@ print(model)
 # %% [markdown] lang="en"
 # ## Inside the model
 #
-# The printout lists the parts. Data flow from top to bottom.
+# The printout lists the parts. Data flow from top to bottom. What `wte` and `wpe` give is added up.
 #
 # | Part | What it does |
 # |---|---|
@@ -733,7 +737,7 @@ print(model.lm_head.weight is model.transformer.wte.weight)
 #
 # このほかに、二つの表 `wte` と `wpe`、それに最後の `ln_f`（`2 * d`）があります。
 #
-# **予想してみましょう。** モデル全体でいちばん多くを占めるのは、`wte`、`wpe`、`attn`、`mlp`、`ln` のどれでしょうか。
+# **予想してみましょう。** モデル全体で一番多くを占めるのは、`wte`、`wpe`、`attn`、`mlp`、`ln` のどれでしょうか。
 
 # %% [markdown] lang="en"
 # ## Counting the parameters
@@ -793,7 +797,7 @@ bar_chart(
 )
 
 # %% [markdown] lang="ja"
-# 答えは、コードにも言わせましょう。いちばん多い部品と、その割合です。
+# 答えは、コードにも言わせましょう。一番多い部品と、その割合です。
 
 # %% [markdown] lang="en"
 # Let the code say the answer, too: the part that has most, and its share.
@@ -805,7 +809,7 @@ largest = max(counted, key=counted.get)
 print(largest, percent(counted[largest] / sum(counted.values())))
 
 # %% [markdown] lang="ja"
-# ほかのモデルでも同じでしょうか。二つの表（`wte` と `wpe`）と、ブロックとに分けて、くらべます。ブロックの分は、全体から二つの表と最後の `ln_f` を引いたものです。
+# ほかのモデルでも同じでしょうか。二つの表（`wte` と `wpe`）と、ブロックとに分けて、比べます。ブロックの分は、全体から二つの表と最後の `ln_f` を引いたものです。
 
 # %% [markdown] lang="en"
 # Is it the same in other models? Compare the two tables (`wte` and `wpe`) with the blocks: what is left of the whole without the tables and the last `ln_f`.
@@ -871,10 +875,16 @@ for probability, token in zip(top.values.tolist(), top.indices.tolist(), strict=
     print(f"{probability:.3f}", tokenizer.convert_ids_to_tokens(token))
 
 # %% [markdown] lang="ja"
-# 教材の `next_token_distribution` は、この計算をまとめて行い、絵にできる形で返します。`top_k=0` と `top_p=1.0` は、「何も切り捨てない」という設定です。切り捨て方は、レッスン 3 で見ます。
+# 上位に `▁` が出ることがあります。`▁` は空白です。学習した文章の改行が空白になっているので、ここでは、たいてい段落の切れ目を表します。
 
 # %% [markdown] lang="en"
-# Our `next_token_distribution` does all this and returns it ready for a picture. `top_k=0` and `top_p=1.0` mean that nothing is cut off; lesson 3 is about cutting.
+# A `▁` near the top is a space. Line breaks of the training texts became spaces, so here it mostly stands for a new paragraph.
+
+# %% [markdown] lang="ja"
+# 教材の `next_token_distribution` は、この計算をまとめて行い、絵にできる形で返します。`top_k=0` と `top_p=1.0` は、「何も切り捨てない」という設定です。切り捨て方と、図の「エントロピー」の読み方は、レッスン 3 で見ます。
+
+# %% [markdown] lang="en"
+# Our `next_token_distribution` does all this and returns it ready for a picture. `top_k=0` and `top_p=1.0` mean that nothing is cut off; lesson 3 is about cutting, and explains the entropy in the picture.
 
 # %%
 from helpers.charts import distribution_chart
@@ -953,22 +963,22 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 最後の積が、この一文の確率です。`1e-05` は 0.00001 のことです。とても小さい数ですが、同じ長さの文は数えきれないほどあるので、これでも不思議ではありません。
+# 最後の積が、モデルがこの一文から書き始める確率です。`1e-05` は 0.00001 のことです。とても小さい数ですが、同じ長さの文は数えきれないほどあるので、これでも不思議ではありません。
 
 # %% [markdown] lang="en"
-# The last product is the probability of the sentence. (`1e-05` means 0.00001.) It is very small. But then there are countless sentences of that length.
+# The last product is the probability that the model begins with this sentence. (`1e-05` means 0.00001.) It is very small. But then there are countless sentences of that length.
 
 # %% [markdown] lang="ja"
 # ## dev ppl とは
 #
-# 小さすぎる数は扱いにくいので、ふつうは「ビット」で表します。確率が半分になるごとに 1 ビット増えます。1 トークンあたりのビット数を平均して 2 の累乗に戻したものが、**パープレキシティ**（perplexity、ppl）です。「平均して、いくつの候補から等しい確率で選ぶのと同じくらい迷ったか」という数です。
+# 小さすぎる数は扱いにくいので、ふつうは「ビット」で表します。確率が半分になるごとに 1 ビット増えます。文のビット数をトークンの数で割り（1 トークンあたりの平均）、`2 ** 平均` を計算した値が、**パープレキシティ**（perplexity、ppl）です。「平均して、いくつの候補から等しい確率で選ぶのと同じくらい迷ったか」という数です。
 #
 # dev ppl は、学習に使わなかった文章（dev は development の略）で測った値です。
 
 # %% [markdown] lang="en"
 # ## What dev ppl means
 #
-# Such small numbers are clumsy, so they are usually given in bits: each halving of a probability adds 1 bit. Take the average number of bits per token and raise 2 to that power: this is the **perplexity**, ppl. It says among how many equally likely candidates the model was hesitating, on average.
+# Such small numbers are clumsy, so they are usually given in bits: each halving of a probability adds 1 bit. Divide the bits of a text by its tokens (the average per token) and compute `2 ** average`: this is the **perplexity**, ppl. It says among how many equally likely candidates the model was hesitating, on average.
 #
 # The dev ppl is measured on texts that were not used for training (dev is short for development).
 

@@ -3,27 +3,27 @@
 #
 # {{badge}}
 #
-# 『雪国』の書き出しの続きを、モデルに書かせます。記事の設定を一つずつ動かして、文がどのように生まれるかを見ます。
+# 『雪国』の書き出しの続きを、モデルに書かせます。rinna 社の GPT-2 を試した短い記事（元の記事）の設定を一つずつ動かして、文がどのように生まれるかを見ます。
 #
 # **できるようになること**
 #
-# - 記事の `model.generate(...)` を動かし、設定を一つずつ説明する
-# - 文が「確率」と「くじ引き」から生まれるようすを、図で確かめる
-# - `temperature`、`top_k`、`top_p` の働きを予想し、数えて確かめる
-# - シードを固定して、同じ文をもう一度作る
-# - 実験室で設定を動かし、文章の変化を見る
+# - 元の記事の `model.generate(...)` を動かし、設定を一つずつ説明できます。
+# - 文が「確率」と「くじ引き」から生まれるようすを、図で確かめられます。
+# - `temperature`、`top_k`、`top_p` の働きを予想し、数えて確かめられます。
+# - シードを固定して、同じ文をもう一度作れます。
+# - 実験室で設定を動かし、文章の変化を見られます。
 #
 # | かかる時間 | ダウンロード | メモリ | GPU |
 # |---|---|---|---|
-# | 約 60 分（実行だけなら約 1 分） | なし（ほかのモデルを選ぶと 0.15〜2.6 GB） | 約 1 GB | なくてもよい |
+# | 約 60 分（実行だけなら約 1 分） | なし（ほかのモデルを選ぶと 0.15〜2.6 GB） | 約 1 GB | 不要 |
 
 # %% [markdown] lang="en"
 # # 03 Generating text
 #
 # {{badge}}
 #
-# We have a model continue the opening line of 『雪国』 (*Snow Country*), move the article's settings one by one, and watch how a text
-# comes into being.
+# We have a model continue the opening line of 『雪国』 (*Snow Country*), move the settings of the article that tried rinna's GPT-2 (the
+# one these lessons grew out of) one by one, and watch how a text comes into being.
 #
 # **You will be able to**
 #
@@ -86,14 +86,14 @@ model = language_model.model
 
 # %% [markdown] lang="ja"
 # 一つだけ注意があります。言語モデルは、うそや、人を傷つける文を書くことがあります。書かれた文を事実として使わないでください。同梱の
-# `aozora-mini` はとても小さいので、記事の `japanese-gpt-1b` より下手です。しくみを学ぶには十分です。
+# `aozora-mini` はとても小さいので、元の記事の `japanese-gpt-1b` より下手です。しくみを学ぶには十分です。
 
 # %% [markdown] lang="en"
 # One word of caution. A language model can write falsehoods and things that offend; do not take its text for fact. The bundled
 # `aozora-mini` is very small and writes worse than the article's `japanese-gpt-1b`. It is good enough to see how things work.
 
 # %% [markdown] lang="ja"
-# ## 記事のとおりに動かす
+# ## 元の記事のとおりに動かす
 #
 # まず、文章を数字（トークンの id）に変えます。モデルが読めるのは数字だけです。`.to(model.device)` は、モデルと同じ場所に数字を置く指示です。くわしくはレッスン 4 で見ます。
 
@@ -110,7 +110,7 @@ input_ids = input_ids.to(model.device)
 input_ids
 
 # %% [markdown] lang="ja"
-# 次に、この数字を `generate` に渡します。設定の値は記事と同じです。一つだけ、記事にない `attention_mask` を足しました。理由はあとで説明します。
+# 次に、この数字を `generate` に渡します。設定の値は元の記事と同じです。一つだけ、元の記事にない `attention_mask` を足しました。理由はあとで説明します。
 #
 # 乱数を使うので、先にシードを 42 に固定します。
 
@@ -141,7 +141,7 @@ output = model.generate(
 output.shape
 
 # %% [markdown] lang="ja"
-# `output` も数字です。文字に戻して表示します。ここで、記事のコードをそのまま使ってみます。**エラーになります。どこがまちがいでしょうか。**
+# `output` も数字です。文字に戻して表示します。ここで、元の記事のコードをそのまま使ってみます。**エラーになります。どこが間違いでしょうか。**
 
 # %% [markdown] lang="en"
 # `output` is numbers again. We turn it back into text, at first exactly as the article does. **It fails. Can you see why?**
@@ -167,7 +167,7 @@ for number, sentence in enumerate(generated_sentences, 1):
     print(f"[{number}] {sentence}\n")
 
 # %% [markdown] lang="ja"
-# これで三つの続きができました。三つとも同じ書き出しなのに、途中からちがう文になっています。
+# これで三つの続きができました。三つとも同じ書き出しなのに、途中から違う文になっています。
 #
 # ところで、さきほどエラーになったセルを、いまもう一度実行すると、エラーになりません。ノートブックは、あとで作った名前も覚えているからです。「さっきは動いたのに」を防ぐには、ときどき最初から全部実行しなおします。
 
@@ -178,9 +178,9 @@ for number, sentence in enumerate(generated_sentences, 1):
 # everything from the top now and then protects you from "but it worked a moment ago".
 
 # %% [markdown] lang="ja"
-# ### 記事のつまずき：`input` という名前
+# ### 元の記事のつまずき：`input` という名前
 #
-# 記事は、数字を `input` という変数に入れています。`input` は Python にもとからある関数の名前です。上書きすると、関数のほうが使えなくなります。
+# 元の記事は、数字を `input` という変数に入れています。`input` は Python にもとからある関数の名前です。上書きすると、関数のほうが使えなくなります。
 
 # %% [markdown] lang="en"
 # ### A slip of the article: the name `input`
@@ -207,15 +207,19 @@ del input
 print("input" in globals())
 
 # %% [markdown] lang="ja"
-# ### 記事のつまずき：`attention_mask` がない
+# ### 元の記事のつまずき：`attention_mask` がない
 #
-# 長さのちがう文をまとめて渡すときは、短いほうに詰め物（pad）をして長さをそろえます。`attention_mask` は「どこが本物の文か」の印です。1 が本物、0 が詰め物です。
+# 長さの違う文をまとめて渡すときは、短いほうに詰め物（pad）をして長さをそろえます。`attention_mask` は「どこが本物の文か」の印です。1 が本物、0 が詰め物です。
+#
+# 詰め物は左に置きます（`padding_side="left"`）。右に置くと、文と続きの間に挟まるからです。
 
 # %% [markdown] lang="en"
 # ### A slip of the article: no `attention_mask`
 #
 # Texts of different lengths are handed over together by filling up the short one (padding). The `attention_mask` says which part
 # is real text: 1 is text, 0 is padding.
+#
+# Padding goes to the left (`padding_side="left"`); on the right it would stand between text and continuation.
 
 # %%
 batch = tokenizer(
@@ -229,11 +233,13 @@ print(batch["input_ids"])
 print(batch["attention_mask"])
 
 # %% [markdown] lang="ja"
-# この印がまちがっていると、モデルは詰め物まで読んでしまいます。書き出しの前に詰め物を 8 個置いて、三とおりの渡し方を比べます。見るのは、次に来やすいトークン三つの確率です。**どれとどれが同じになるでしょうか。**
+# この印が間違っていると、モデルは詰め物まで読んでしまいます。書き出しの前に詰め物を 8 個置いて、三とおりの渡し方を比べます。見るのは、次に来やすいトークン三つの確率です。**どれとどれが同じになるでしょうか。**
 #
 # 1. 詰め物なし
 # 2. 詰め物あり、印は正しい
-# 3. 詰め物あり、印は全部 1（まちがい）
+# 3. 詰め物あり、印は全部 1（間違い）
+#
+# `return_dict_in_generate=True` と `output_logits=True` は、点数も返させる指定です。点数と確率の関係は、あとで見ます。
 
 # %% [markdown] lang="en"
 # With a wrong mask the model reads the padding too. We put 8 padding tokens before the opening line and compare three ways by their
@@ -242,6 +248,8 @@ print(batch["attention_mask"])
 # 1. no padding
 # 2. padding, and a mask that says so
 # 3. padding, and a mask of ones only (wrong)
+#
+# `return_dict_in_generate=True` and `output_logits=True` ask for the scores too. How scores become probabilities comes later.
 
 # %%
 special = {
@@ -272,7 +280,7 @@ for number, ids, mask in [
     print(number, [f"{p} {v:.2%}" for p, v in zip(pieces, best.values.tolist(), strict=True)])
 
 # %% [markdown] lang="ja"
-# 記事の呼び出しは文が一つなので、印は全部 1 です。印を渡さなくても動きます。`transformers` が pad の id から印を推測するからです。ただし pad と `</s>` が同じ id のモデルでは推測できません。いつも自分で渡すのが安全です。
+# 元の記事の呼び出しは文が一つなので、印は全部 1 です。印を渡さなくても動きます。`transformers` が pad の id から印を推測するからです。ただし pad と `</s>` が同じ id のモデルでは推測できません。いつも自分で渡すのが安全です。
 
 # %% [markdown] lang="en"
 # The article continues one text, so its mask is all ones. Without a mask the call works too, since `transformers` guesses it from the
@@ -281,12 +289,13 @@ for number, ids, mask in [
 # %% [markdown] lang="ja"
 # ## 設定を一つずつ
 #
-# 同じ設定を何度も使います。そこで、記事の設定を辞書にまとめ、変えたいものだけを書ける小さな関数を作ります。
+# 同じ設定を何度も使います。そこで、元の記事の設定を辞書にまとめ、変えたいものだけを書ける小さな関数を作ります。`|` は二つの辞書を合わせ、同じ名前があれば右側を使います。
 
 # %% [markdown] lang="en"
 # ## The settings, one by one
 #
 # We need the same settings many times. So the article's go into a dictionary, and a small function takes only what is to be changed.
+# `|` joins two dictionaries; where both have a name, the right one counts.
 
 # %%
 article = {
@@ -384,11 +393,11 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 数えているのはトークンです。書き出しも入ります。新しく書いた分だけを数えたいときは、`max_new_tokens` を使います。書き出しの長さを引けば、同じ結果になります。
+# 数えているのはトークンです。書き出しも入ります。新しく書いた分だけを数えたいときは、`max_new_tokens` を使います。`max_length` から書き出しのトークン数を引いて渡せば、同じ結果になります。
 
 # %% [markdown] lang="en"
-# It counts tokens, and the opening line is among them. `max_new_tokens` counts only what is new. Take the opening's length away and
-# the result is the same.
+# It counts tokens, and the opening line is among them. `max_new_tokens` counts only what is new. Pass
+# `max_length` less the tokens of the opening, and the result is the same.
 
 # %%
 long = write(min_length=0, max_length=60)
@@ -407,7 +416,7 @@ torch.equal(long, same)
 #
 # `min_length=50` は、短すぎる文を防ぎます。どうやって防ぐのでしょうか。モデルが `</s>` を選ぶと、文は終わります。そこで、50 トークンになるまで `</s>` の確率を 0 にします。
 #
-# 一文を書かせて、`</s>` の確率を一歩ずつ見ます。ここでは `top_k` と `top_p` を切って、`min_length` だけを見ます。
+# 一文を書かせて、`</s>` の確率を 1 ステップずつ見ます。トークンを一つ書くまでを 1 ステップと呼びます。ここでは `top_k` と `top_p` を切って、`min_length` だけを見ます。
 
 # %% [markdown] lang="en"
 # ### `min_length`
@@ -415,7 +424,8 @@ torch.equal(long, same)
 # `min_length=50` prevents texts that are too short. How? A text ends when the model picks `</s>`. So until there are 50 tokens, the
 # probability of `</s>` is set to 0.
 #
-# We write one text and look at `</s>` step by step. `top_k` and `top_p` are switched off here, so that `min_length` acts alone.
+# We write one text and look at `</s>` step by step; writing one token is a step. `top_k` and `top_p` are switched off here, so that
+# `min_length` acts alone.
 
 # %%
 from helpers.charts import percent
@@ -463,18 +473,18 @@ print(
 )
 
 # %% [markdown] lang="ja"
-# つまり `min_length` も、書き出しを入れて数えます。50 トークンそろったあとで、はじめて終わってよくなります。`</s>` は 51 番目からです。「必ず 50 トークンで終わる」ではありません。
+# つまり `min_length` も、書き出しを入れて数えます。50 トークンそろったあとで、はじめて終わってよくなります。`</s>` は 51 番目からです。「必ず 50 トークンで終わる」ではありません。新しい分だけを数える `min_new_tokens` もあります。
 
 # %% [markdown] lang="en"
 # So `min_length` counts the opening line too. Only when 50 tokens are there may the text end, with `</s>` as the 51st at the
-# earliest. It does not mean "ends at 50".
+# earliest. It does not mean "ends at 50". `min_new_tokens` counts only what is new.
 
 # %% [markdown] lang="ja"
 # ### `eos_token_id`
 #
 # eos は end of sequence、「列の終わり」です。この id が出ると、その文は止まります。
 #
-# 本当にこの設定で止まるのか、ためします。`eos_token_id` に句点「。」の id を足します。**文はどこで止まるでしょうか。**
+# 本当にこの設定で止まるのか、試します。`eos_token_id` に句点「。」の id を足します。**文はどこで止まるでしょうか。**
 
 # %% [markdown] lang="en"
 # ### `eos_token_id`
@@ -492,12 +502,13 @@ for ids in short:
 # %% [markdown] lang="ja"
 # ### `pad_token_id`
 #
-# 三つの文は長さがちがいます。でも出力は、どの行も同じ長さの表（テンソル）です。短い行の後ろは、何で埋まっているでしょうか。
+# 止まった場所が違えば、文の長さも違います。でも出力は、どの行も同じ長さの表（テンソル）です。短い行の後ろは、何で埋まっているでしょうか。
 
 # %% [markdown] lang="en"
 # ### `pad_token_id`
 #
-# These three texts differ in length. Yet the output is a table (a tensor) whose rows are equally long. What fills the short rows?
+# Texts that stop in different places differ in length. Yet the output is a table (a tensor) whose rows are equally long. What fills
+# the short rows?
 
 # %%
 print(short.shape)
@@ -532,7 +543,7 @@ from_nothing = model.generate(do_sample=True, top_k=500, top_p=0.95, max_new_tok
 print(tokenizer.convert_ids_to_tokens(from_nothing[0].tolist()))
 
 # %% [markdown] lang="ja"
-# 記事のように書き出しを渡すときは、使われません。でたらめな値にしても、結果は同じです。
+# 元の記事のように書き出しを渡すときは、使われません。でたらめな値にしても、結果は同じです。
 
 # %% [markdown] lang="en"
 # With an opening text, as in the article, it is not used. Any other value gives the same result.
@@ -696,10 +707,10 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 期待した回数に近い数が出ます。ぴったりにはなりません。これが「ありそうだが、毎回ちがう文」のもとです。
+# だいたい期待した回数の前後ですが、ぴったりにはならず、大きくずれる言葉もあります。これが「ありそうだが、毎回違う文」のもとです。
 
 # %% [markdown] lang="en"
-# The counts are close to what was expected, but not equal. This is where "plausible, yet different each time" comes from.
+# The counts lie around what was expected, some of them well off. This is where "plausible, yet different each time" comes from.
 
 # %% [markdown] lang="ja"
 # ### 温度（temperature）
@@ -764,9 +775,13 @@ bar_chart(words, keep_top_k(logits, 4).softmax(-1), title="top_k = 4", unit="%")
 
 # %% [markdown] lang="ja"
 # 残った四つの確率は、前より大きくなりました。足して 1 になるように計算しなおすからです。
+#
+# `generate` に `top_k` を書かないと、`transformers` は 50 を使います。0 なら切り捨てません。
 
 # %% [markdown] lang="en"
 # The four that are left have grown: the probabilities are computed anew, so that they add up to 1 again.
+#
+# If `generate` gets no `top_k`, `transformers` takes 50; 0 switches it off.
 
 # %% [markdown] lang="ja"
 # ### `top_p`：合計が p になるまで残す
@@ -791,10 +806,11 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 同じことを関数にします。自分より前の合計がもう p に届いている言葉を、捨てます。
+# 同じことを関数にします。自分より前の合計がもう p に届いている言葉を、捨てます。1.0 なら切り捨てません。`top_p` を書かないときの値も 1.0 です。
 
 # %% [markdown] lang="en"
-# Now as a function: a word is thrown away if the sum before it has reached p already.
+# Now as a function: a word is thrown away if the sum before it has reached p already. 1.0 switches it off; it
+# is also the value of a `top_p` that you do not write.
 
 
 # %%
@@ -809,7 +825,7 @@ def keep_top_p(logits, p):
 bar_chart(words, keep_top_p(logits, 0.85).softmax(-1), title="top_p = 0.85", unit="%")
 
 # %% [markdown] lang="ja"
-# ### 二つのちがい
+# ### 二つの違い
 #
 # `top_k` はいつも同じ数を残します。`top_p` は形に合わせます。とがったくじと平らなくじで、残る数を比べます。
 
@@ -846,7 +862,7 @@ table(
 # %% [markdown] lang="ja"
 # ### 順番が大切
 #
-# 記事は `top_k` と `top_p` を両方使います。どちらを先にするかで、結果は変わるでしょうか。`k = 4` と `p = 0.85` で、両方の順番をためします。**予想してから実行してください。**
+# 元の記事は `top_k` と `top_p` を両方使います。どちらを先にするかで、結果は変わるでしょうか。`k = 4` と `p = 0.85` で、両方の順番を試します。**予想してから実行してください。**
 
 # %% [markdown] lang="en"
 # ### The order matters
@@ -861,12 +877,13 @@ side_by_side({"top_k → top_p": k_first, "top_p → top_k": p_first})
 # %% [markdown] lang="ja"
 # 順番で変わりました。`top_k` が先だと、残った四つの確率が大きくなります。だから `top_p` の合計が早く 0.85 に届きます。
 #
-# `transformers` の順番は **temperature → top_k → top_p** です。`repetition_penalty` と `min_length` は、その前に働きます。あとで本物のモデルの出力から確かめます。
+# `transformers` の順番は **temperature → top_k → top_p** です。`repetition_penalty` と `min_length` は、その前に働きます。このうち `top_k` と `top_p` の順番は、あとで本物のモデルの出力から確かめます。
 
 # %% [markdown] lang="en"
 # It does matter. If `top_k` is first, the four that are left have grown, and the running sum of `top_p` reaches 0.85 earlier.
 #
-# The order in `transformers` is **temperature → top_k → top_p**. `repetition_penalty` and `min_length` act before them. We shall check that on the real model's output.
+# The order in `transformers` is **temperature → top_k → top_p**. `repetition_penalty` and `min_length` act before them. The order of
+# `top_k` and `top_p` we shall check on the real model's output.
 
 # %% [markdown] lang="ja"
 # ## 本物のモデルのくじ
@@ -915,11 +932,16 @@ settings = SamplingSettings(seed=42)
 distribution_chart(next_token_distribution(language_model, text, settings), top=15)
 
 # %% [markdown] lang="ja"
-# `SamplingSettings` の初期値は記事の値です。図の「実質 何択か」は、迷いの大きさを表す数です。同じ確率の札が何枚あるのと同じか、と読みます。
+# `SamplingSettings` の初期値は元の記事の値です。
+#
+# 図の「エントロピー」は、札を一枚引いたときの驚き（−log2(確率)、単位はビット）の平均です。`2**エントロピー` が「実質 何択か」で、同じ確率の札が何枚あるのと同じか、と読みます。コードでは `distribution.entropy`、設定前は `distribution.raw_entropy` です。
 
 # %% [markdown] lang="en"
-# `SamplingSettings` starts with the article's values. "Effectively so many choices" measures how undecided the model is: as if that
-# many tickets had equal chances.
+# `SamplingSettings` starts with the article's values.
+#
+# The entropy in the picture is the mean surprise, −log2(probability) in bits, of drawing one ticket. `2**entropy` is the effective
+# number of choices: as if that many tickets had equal chances. In code: `distribution.entropy`, before the settings
+# `distribution.raw_entropy`.
 
 # %% [markdown] lang="ja"
 # 温度を変えます。**温度 0.5 と 2.0 では、残る札はどう変わるでしょうか。**
@@ -954,11 +976,23 @@ table(
 )
 
 # %% [markdown] lang="ja"
+# 温度を下げると、確率が上位に集まります。だから `top_p` が多く捨て、残る札が減ります。温度を上げると、その逆です。
+#
+# `top_k` が捨てる数は、温度を変えても同じです。点数の順番が変わらないからです。（語彙の数 − 500 より 1 少ないのは、`</s>` を `min_length` が先に除いたからです。）
+
+# %% [markdown] lang="en"
+# At a low temperature the probability gathers at the top, so `top_p` cuts more and fewer tickets are kept. At a high one it is the
+# other way round.
+#
+# `top_k` cuts the same number each time, because the order of the scores stays. (It is one less than the vocabulary minus 500:
+# `min_length` removed `</s>` before.)
+
+# %% [markdown] lang="ja"
 # ## 効いているのは `top_k` か `top_p` か
 #
-# 一歩だけでは、まだわかりません。モデルの迷いは一歩ごとに変わるからです。一つの文を書かせて、全部の歩みを調べます。
+# 1 ステップだけでは、まだわかりません。モデルの迷いはステップごとに変わるからです。一つの文を書かせて、全部のステップを調べます。
 #
-# `min_length` を 100 にして、最後まで止まらないようにします。ほかは記事の設定です。各歩の、設定前の点数（`logits`）と設定後の点数（`scores`）を受け取ります。
+# `min_length` を 100 にして、最後まで止まらないようにします。ほかは元の記事の設定です。各ステップの、設定前の点数（`logits`）と設定後の点数（`scores`）を受け取ります。`logits` からは、`min_length` と同じように、`</s>` を先に除いておきます。
 
 # %% [markdown] lang="en"
 # ## Which of the two really cuts?
@@ -966,7 +1000,7 @@ table(
 # One step is not enough to tell, since the model's doubt changes at every step. We write one text and look at all its steps.
 #
 # `min_length` is 100, so that it goes on to the end. The rest is the article's. We receive for each step the scores before the
-# settings (`logits`) and after them (`scores`).
+# settings (`logits`) and after them (`scores`). From `logits` we take `</s>` out first, as `min_length` does.
 
 # %%
 result = write(
@@ -995,7 +1029,7 @@ print(torch.equal(TopKLogitsWarper(4)(None, logits[None])[0], keep_top_k(logits,
 print(torch.equal(TopPLogitsWarper(0.85)(None, logits[None])[0], keep_top_p(logits, 0.85)))
 
 # %% [markdown] lang="ja"
-# では、本物の全部の歩みにあてはめます。二つの順番をためし、`generate` が本当に残した札と比べます。一致した歩数が多いほうが、本当の順番です。
+# では、本物の全部のステップにあてはめます。二つの順番を試し、`generate` が本当に残した札と比べます。すべてのステップで一致するほうが、本当の順番です。
 
 # %% [markdown] lang="en"
 # Now apply them to all the steps of the real text, in both orders, and compare with what `generate` really kept. The order that
@@ -1012,7 +1046,7 @@ for name, kept in orders.items():
     print(f"{name}: {agree} / {len(after)}")
 
 # %% [markdown] lang="ja"
-# 次に、残った数を歩みごとに数えます。「`top_p` だけなら残る数」と「`top_k` のあと `top_p` で残る数」を並べます。縦の目盛りは 1、10、100、1000 と、十倍ずつ進みます。
+# 次に、残った数をステップごとに数えます。「`top_p` だけなら残る数」と「`top_k` のあと `top_p` で残る数」を並べます。縦の目盛りは 1、10、100、1000 と、十倍ずつ進みます。
 
 # %% [markdown] lang="en"
 # Then count what is kept at each step: by `top_p` alone, and by `top_k` followed by `top_p`. The vertical scale goes 1, 10, 100,
@@ -1028,25 +1062,28 @@ axes.plot(p_alone, "o-", color="#8b6fb3", markersize=4, label=say("top_p だけ"
 axes.plot(both, "s-", color="#3b82c4", markersize=3, label=say("両方", "both"))
 axes.set_yscale("log")
 axes.yaxis.set_major_formatter("{x:,.0f}")
-axes.set_xlabel(say("何歩目か", "step"))
+axes.set_xlabel(say("何ステップ目か", "step"))
 axes.set_ylabel(say("残ったトークンの数", "tokens kept"))
 axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 plt.show()
 
 # %% [markdown] lang="ja"
-# 紫の丸が点線より上にある歩では、`top_p` だけなら 500 個より多く残ります。そこでは `top_k` が上限になります。丸が点線より下の歩では、`top_k` があってもなくても、ほぼ同じです。
+# 紫の丸が点線より上にあるステップでは、`top_p` だけなら 500 個より多く残ります。そこでは `top_k` が上限になります。
 #
-# 歩を三つに分けて数え、コードに結論を言わせます。**どれが一番多いでしょうか。**
+# 丸が点線より下のステップでは、`top_p` だけでも 500 個以内です。`top_k` の影響は小さくなりますが、なくなりません。四角は丸より下に来ることがあります。
+#
+# ステップを三つに分けて数え、コードに結論を言わせます。**どれが一番多いでしょうか。**
 
 # %% [markdown] lang="en"
-# Where a purple dot lies above the dashed line, `top_p` alone would keep more than 500: there `top_k` is the ceiling. Where it lies
-# below, `top_k` makes hardly any difference.
+# Where a purple dot lies above the dashed line, `top_p` alone would keep more than 500: there `top_k` is the ceiling.
+#
+# Where it lies below, `top_p` alone keeps at most 500. `top_k` then matters less, but it still matters: a square may lie below its dot.
 #
 # We sort the steps into three kinds, count, and let the code say what follows. **Which kind is the most frequent?**
 
 # %%
 kinds = {
-    say("top_p だけで決まる", "top_p alone decides"): p_alone <= 500,
+    say("top_p だけでも 500 個以内", "within 500 by top_p alone"): p_alone <= 500,
     say("両方で決まる", "both decide"): (p_alone > 500) & (both < 500),
     say("top_k だけで決まる", "top_k alone decides"): (p_alone > 500) & (both == 500),
 }
@@ -1055,21 +1092,21 @@ most = counts.index(max(counts))
 name = list(kinds)[most]
 print(
     say(
-        f"全部で {len(both)} 歩です。一番多いのは「{name}」歩で、{counts[most]} 歩ありました。",
+        f"全部で {len(both)} ステップです。一番多いのは「{name}」で、{counts[most]} ステップありました。",
         f"There are {len(both)} steps. The most frequent kind is: {name} ({counts[most]} steps).",
     )
 )
-bar_chart(kinds, counts, unit=say("歩", "steps"), highlight=most)
+bar_chart(kinds, counts, unit=say("ステップ", "steps"), highlight=most)
 
 # %% [markdown] lang="ja"
-# 「両方で決まる」のはなぜでしょうか。`top_k` が先に小さな確率を捨てると、残りの合計は 1 に計算しなおされます。`top_p` は、その中の 95% で打ち切ります。だから、青い四角は 500 よりも下に来ることがあります。
+# 「両方で決まる」ステップがあるのは、なぜでしょうか。`top_k` が先に小さな確率を捨てると、残りの合計は 1 に計算しなおされます。`top_p` は、その中の 95% で打ち切ります。だから、青い四角は、点線よりも丸よりも下に来ることがあります。
 
 # %% [markdown] lang="en"
 # How can both decide? Once `top_k` has thrown the small probabilities away, the rest is computed anew to add up to 1. `top_p` then
-# stops at 95% of that. So a blue square can lie below 500.
+# stops at 95% of that. So a blue square can lie below the dashed line, and below its dot.
 
 # %% [markdown] lang="ja"
-# どんな場所で広くなり、どんな場所で狭くなるのでしょうか。残った数が最も少ない三歩と、最も多い三歩を見ます。**見る前に、日本語のどんな場所か予想してください。**
+# どんな場所で広くなり、どんな場所で狭くなるのでしょうか。残った数が最も少ない三つのステップと、最も多い三つのステップを見ます。**見る前に、日本語のどんな場所か予想してください。**
 
 # %% [markdown] lang="en"
 # Where is the lottery wide, and where narrow? Here are the three steps that kept the fewest and the three that kept the most. **Before
@@ -1096,7 +1133,7 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 多くの場合、言葉の途中では続きがほぼ決まっています。文や句の切れ目では、いろいろな言葉が来られます。`top_p` はこのちがいに合わせて伸び縮みします。`top_k=500` は、広すぎるときの上限として働きます。
+# 多くの場合、言葉の途中では続きがほぼ決まっています。文や句の切れ目では、いろいろな言葉が来られます。`top_p` はこの違いに合わせて伸び縮みします。`top_k=500` は、広すぎるときの上限として働きます。
 
 # %% [markdown] lang="en"
 # As a rule, in the middle of a word the rest is nearly settled, and at the joints of a sentence many words can come. `top_p` stretches
@@ -1169,7 +1206,7 @@ for penalty in (1.0, 1.1, 1.3, 2.0):
 #
 # くじは本物の偶然ではありません。シードという数から計算で作ります。シードが同じなら、くじも同じです。
 #
-# 最初の呼び出しの文と、三とおりに比べます。同じシード。ちがうシード。同じシードで、文を一つだけ頼む。**`True` になるのは、どれでしょうか。**
+# 最初の呼び出しの文と、三とおりに比べます。同じシード。違うシード。同じシードで、文を一つだけ頼む。**`True` になるのは、どれでしょうか。**
 
 # %% [markdown] lang="en"
 # ## Seeds
@@ -1187,9 +1224,9 @@ print(torch.equal(write(seed=42, num_return_sequences=1)[0], output[0]))
 # %% [markdown] lang="ja"
 # 文の数を変えると、同じシードでも文が変わります。三つの文は、一つのくじの列を分け合って使うからです。
 #
-# CPU と GPU でも、文がちがいます。乱数の作り方と、計算の細かい丸めがちがうからです。文を人と比べるときは、シードのほかに、モデル、全部の設定、CPU か GPU かも書きましょう。
+# CPU と GPU でも、文が違います。乱数の作り方と、計算の細かい丸めが違うからです。文を人と比べるときは、シードのほかに、モデル、全部の設定、CPU か GPU かも書きましょう。
 #
-# このページの文は CPU で作りました。Colab の GPU ではためしていません。
+# このページの文は CPU で作りました。Colab の GPU では試していません。
 
 # %% [markdown] lang="en"
 # With another number of texts the same seed gives other texts, because all of them take from one row of lots.
@@ -1202,13 +1239,13 @@ print(torch.equal(write(seed=42, num_return_sequences=1)[0], output[0]))
 # %% [markdown] lang="ja"
 # ## ヘルパー `generate`
 #
-# ここまでで、毎回同じことを書きました。id に変える、印を作る、特別な id を渡す、文字に戻す。ヘルパーの `generate` は、それを一行にします。中で呼ぶのは、同じ `model.generate` です。
+# ここまでで、毎回同じことを書きました。id に変える、印を作る、特別な id を渡す、文字に戻す。ヘルパー（教材の `helpers` にある関数）の `generate` は、それを一行にします。中で呼ぶのは、同じ `model.generate` です。
 
 # %% [markdown] lang="en"
 # ## The helper `generate`
 #
-# We have written the same things every time: encode, make the mask, pass the special ids, decode. The helper `generate` makes it one
-# line. Inside it calls the same `model.generate`.
+# We have written the same things every time: encode, make the mask, pass the special ids, decode. The helper `generate`
+# (from our `helpers`) makes it one line. Inside it calls the same `model.generate`.
 
 # %%
 from helpers.sampling import generate
@@ -1232,7 +1269,7 @@ plain = [[i for i in ids if i != pad] for ids in output.tolist()]
 print([sequence.token_ids for sequence in generation.sequences] == plain)
 
 # %% [markdown] lang="ja"
-# ヘルパーは、まちがった設定を先に断ります。何を直せばよいかも言います。
+# ヘルパーは、間違った設定を先に断ります。何を直せばよいかも言います。
 
 # %% [markdown] lang="en"
 # The helper refuses wrong settings before any work, and says what to put right.
@@ -1296,8 +1333,8 @@ print(streamed.shape[1] - input_ids.shape[1], "→", len(pieces.texts))
 # もう一つの制限は、文が一つのときしか使えないことです。三つ頼むと断られます。
 
 # %% [markdown] lang="en"
-# The last line reads "new tokens → pieces shown", and the pieces are fewer. `TextStreamer` is made for languages that put spaces between words. Japanese
-# has none, so it holds text back until, for instance, a kanji comes.
+# The last line reads "new tokens → pieces shown", and the pieces are fewer. `TextStreamer` is made for languages that put spaces between
+# words. Japanese has none, so it holds text back until, for instance, a kanji comes.
 #
 # Also it works for a single text only. Asked for three, it refuses.
 
@@ -1363,7 +1400,7 @@ print([text + new for new in texts] == [sequence.text for sequence in generation
 #
 # 1. `top_k` を 1 にすると、三つの文はどうなるでしょうか。
 # 2. `top_p` を 0.95 から 0.5 に下げると、残るトークンは何分の一になるでしょうか。半分でしょうか。
-# 3. `temperature` を 0.1 に下げると、三つの文はどのくらいちがうでしょうか。
+# 3. `temperature` を 0.1 に下げると、三つの文はどのくらい違うでしょうか。
 #
 # スライダーは、動いているノートブックでだけ使えます。GitHub では絵だけが見えます。
 
@@ -1488,7 +1525,7 @@ SamplingLab(language_model, prompt=text)
 #     print(prompt, f"{2**distribution.raw_entropy:.1f}", distribution.kept)
 # ```
 #
-# たいてい、言葉の途中で切った書き出しは、択が少なくなります。短くて何でも続けられる書き出しは、択が多くなります。
+# たいてい、言葉の途中で切った書き出しは、選択肢が少なくなります。短くて何でも続けられる書き出しは、選択肢が多くなります。
 #
 # </details>
 
@@ -1515,7 +1552,7 @@ SamplingLab(language_model, prompt=text)
 # - `min_length` と `max_length` は、書き出しを入れたトークンの数です。
 # - `eos` で止まり、後ろは `pad` で埋まります。`bos` は、書き出しがあるときは使われません。
 # - `temperature` → `top_k` → `top_p` の順に働きます。`top_k` は数の上限、`top_p` は形に合わせた切り方です。
-# - 同じモデル、同じ設定、同じシードなら、同じ機械で同じ文になります。
+# - 同じモデル、同じ設定、同じシードなら、同じパソコンで同じ文になります。
 #
 # {{nav}}
 
@@ -1526,6 +1563,6 @@ SamplingLab(language_model, prompt=text)
 # - `min_length` and `max_length` count tokens, those of the opening included.
 # - A text stops at `eos` and is filled up with `pad`. `bos` is not used when there is an opening.
 # - `temperature` → `top_k` → `top_p` is the order. `top_k` is a ceiling; `top_p` follows the shape.
-# - The same model, settings and seed give the same text on the same machine.
+# - The same model, settings and seed give the same text on the same computer.
 #
 # {{nav}}

@@ -7,12 +7,12 @@
 #
 # **できるようになること**
 #
-# - Colab で GPU を選ぶ
-# - GPU があるかどうかを調べ、モデルと入力を同じ場所に置く
-# - `float32` と `float16`、`no_grad` のちがいを、速さとメモリで説明する
-# - 自分のマシンで、速さとメモリを測る
-# - GPU がないとき、メモリが足りないときに、次の一手を選ぶ
-# - CPU で文を速く書かせ、速さの限界を見積もる
+# - Colab で GPU を選べます。
+# - GPU があるかどうかを調べ、モデルと入力を同じ場所に置けます。
+# - `float32` と `float16`、`no_grad` の違いを、速さとメモリで説明できます。
+# - 自分のマシンで、速さとメモリを測れます。
+# - GPU がないとき、メモリが足りないときに、次の一手を選べます。
+# - CPU で文を速く書かせ、速さの限界を見積もれます。
 #
 # | かかる時間 | ダウンロード | メモリ | GPU |
 # |---|---|---|---|
@@ -74,7 +74,7 @@ MODEL = "auto"  # @param ["auto", "aozora-mini", "rinna/japanese-gpt2-xsmall", "
 # %% [markdown] lang="ja"
 # ## GPU とは
 #
-# 文を書く計算は、ほとんどが掛け算と足し算です。一つの計算は簡単ですが、数がとても多いのです。CPU は難しい仕事を少しずつ片づけます。GPU は簡単な計算を何千も同時に進めます。だから大きなモデルほど、GPU が役に立ちます。
+# 文を書く計算は、ほとんどが掛け算と足し算です。一つの計算は簡単ですが、数がとても多いのです。CPU は、込み入った仕事を、一度に数個ずつ片づけます。GPU は、簡単な計算を何千も同時に進めます。だから大きなモデルほど、GPU が役に立ちます。
 
 # %% [markdown] lang="en"
 # ## What a GPU is
@@ -85,7 +85,7 @@ MODEL = "auto"  # @param ["auto", "aozora-mini", "rinna/japanese-gpt2-xsmall", "
 # %% [markdown] lang="ja"
 # ## GPU があるか調べる
 #
-# 記事と同じ調べ方です。`True` なら GPU があります。
+# 元の記事と同じ調べ方です。`True` なら GPU があります。
 
 # %% [markdown] lang="en"
 # ## Is there a GPU?
@@ -122,7 +122,7 @@ else:
 # 4. 「保存」を押します。
 # 5. 最初のセルから、もう一度実行します。
 #
-# 記事のころの画面では、3 の選択肢の名前はただの「GPU」でした。
+# 元の記事が書かれたころの画面では、3 の選択肢の名前はただの「GPU」でした。
 
 # %% [markdown] lang="en"
 # ## Choosing a GPU in Colab
@@ -212,7 +212,7 @@ input_ids = input_ids.to(model.device)
 print(input_ids.device)
 
 # %% [markdown] lang="ja"
-# 忘れるとどうなるでしょうか。どのマシンにもある `meta` という見せかけの場所で、ためします。場所のちがう二つを足すと、エラーになります。GPU でも同じ種類のエラーが出ます。
+# 忘れるとどうなるでしょうか。どのマシンにもある `meta` という見せかけの場所で、試します。場所の違う二つを足すと、エラーになります。GPU でも同じ種類のエラーが出ます。
 
 # %% [markdown] lang="en"
 # What if you forget? We try it with `meta`, a make-believe device that every machine has. Adding two things in different places fails.
@@ -229,7 +229,7 @@ except RuntimeError as error:
 # %% [markdown] lang="ja"
 # `expected device` や `same device` という言葉を見たら、`.to(model.device)` の書き忘れを疑ってください。
 #
-# もう一つ、よくあるまちがいがあります。モデルの `.to` はモデルそのものを移します。入力の `.to` は、移した**写し**を返します。だから `input_ids = ` と受け取る必要があります。
+# もう一つ、よくある間違いがあります。モデルの `.to` はモデルそのものを移します。入力の `.to` は、移した**写し**を返します。だから `input_ids = ` と受け取る必要があります。
 
 # %% [markdown] lang="en"
 # When you read `expected device` or `same device`, look for a forgotten `.to(model.device)`.
@@ -246,9 +246,9 @@ ids = ids.to("meta")
 print(ids.device)
 
 # %% [markdown] lang="ja"
-# ## 記事の GPU 版を動かす
+# ## 元の記事の GPU 版を動かす
 #
-# これで、記事の GPU 版が読めます。名前の付けまちがいを直し、`attention_mask` を足しました（レッスン 3）。GPU がないマシンでは、同じコードが CPU で動きます。
+# これで、元の記事の GPU 版が読めます。名前の付け間違いを直し、`attention_mask` を足しました（レッスン 3）。GPU がないマシンでは、同じコードが CPU で動きます。
 
 # %% [markdown] lang="en"
 # ## The article's GPU version
@@ -332,7 +332,7 @@ def tokens_per_second(model, tokens=30, sequences=3):
 
 
 # %% [markdown] lang="ja"
-# このマシンにある場所を全部ためします。GPU がなければ、棒は一本だけです。**GPU があるなら、何倍速いか予想してください。小さいモデルでは、差は小さいかもしれません。**
+# このマシンにある場所を全部試します。GPU がなければ、棒は一本だけです。**GPU があるなら、何倍速いか予想してください。小さいモデルでは、差は小さいかもしれません。**
 
 # %% [markdown] lang="en"
 # We try every place this machine has. Without a GPU there is one bar. **With a GPU, guess how many times faster it is. For a small model
@@ -358,9 +358,9 @@ bar_chart(
 #
 # 重み一つを何バイトで持つかを決めるのが dtype です。よく使うのは三つです。
 #
-# - `float32`：4 バイト。けた数（精度）が多く、表せる範囲も広い。
-# - `float16`：2 バイト。けた数は半分ほど。大きな数は表せない。
-# - `bfloat16`：2 バイト。`float32` と同じくらい大きな数を表せる。そのかわり、けた数はもっと少ない。
+# - `float32`：4 バイト。けた数（精度）が多く、広い範囲の数を表せます。
+# - `float16`：2 バイト。けた数は半分ほどで、大きな数は表せません。
+# - `bfloat16`：2 バイト。`float32` と同じくらい大きな数を表せます。そのかわり、けた数はもっと少なくなります。
 #
 # 三分の一と 70000 を入れて、どうなるか見ます。**どの形式で、おかしなことが起きるでしょうか。**
 
@@ -401,12 +401,12 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# `inf` は「大きすぎて表せない」という意味です。
+# `inf` は「大きすぎて表せない」という意味です。`bfloat16` は範囲は広いのですが、けた数が少ないので、70000 が 70144 に丸められました。
 #
 # では、モデルの大きさはどう変わるでしょうか。
 
 # %% [markdown] lang="en"
-# `inf` means: too large for this format.
+# `inf` means: too large for this format. `bfloat16` has the range but few digits: 70000 was rounded to 70144.
 #
 # And the size of the model?
 
@@ -448,25 +448,25 @@ for dtype in dtypes[1:]:
     )
 
 # %% [markdown] lang="ja"
-# 多くの CPU は、半分の形式の計算が得意ではありません。毎回もとの形式に直してから計算するので、かえって遅くなることがあります。だからこの教材では、CPU ではふつう `float32` を使います。`bfloat16` の回路（AMX か AVX512-BF16）がある CPU で、3 億以上の重みを持つモデルを使うときだけ、`bfloat16` を選びます。
+# 多くの CPU は、2 バイトの形式（半精度）の計算が得意ではありません。毎回 `float32` に直してから計算するので、かえって遅くなることがあります。だからこの教材では、CPU ではふつう `float32` を使います。`bfloat16` の回路（AMX か AVX512-BF16）がある CPU で、3 億以上の重みを持つモデルを使うときだけ、`bfloat16` を選びます。
 #
-# GPU には、半分の形式のための回路があります。ただし種類によります。
+# GPU には、半精度のための回路があります。ただし種類によります。
 #
-# - Colab の T4（compute capability 7.5）：`float16` の回路があり、`bfloat16` の回路はありません。→ `float16`
+# - Colab の T4（compute capability 7.5。これは NVIDIA の GPU の世代を表す番号です）：`float16` の回路があり、`bfloat16` の回路はありません。→ `float16`
 # - compute capability 8.0 以上の GPU：両方あります。→ 大きな数に強い `bfloat16`
 
 # %% [markdown] lang="en"
-# Many CPUs are not good at the half formats. They convert each number first, which can make it slower. So on a CPU we normally use
-# `float32`. Only where the CPU has circuits for `bfloat16` (AMX or AVX512-BF16), and the model has 300 million weights or more, do we
-# choose `bfloat16`.
+# Many CPUs are not good at formats of 2 bytes (half precision). They convert each number to `float32` first, which can make it slower. So
+# on a CPU we normally use `float32`. Only where the CPU has circuits for `bfloat16` (AMX or AVX512-BF16), and the model has 300 million
+# weights or more, do we choose `bfloat16`.
 #
-# GPUs have circuits for the half formats, but it depends on the kind:
+# GPUs have circuits for half precision, but it depends on the kind:
 #
-# - Colab's T4 (compute capability 7.5) has them for `float16`, not for `bfloat16`. → `float16`
+# - Colab's T4 (compute capability 7.5; NVIDIA's number for the generation) has them for `float16`, not for `bfloat16`. → `float16`
 # - GPUs of compute capability 8.0 or more have both. → `bfloat16`, which copes with large numbers
 
 # %% [markdown] lang="ja"
-# モデルのファイルにも dtype があります。今の `transformers` は、何も言わなければファイルの dtype で読み込みます。`rinna/japanese-gpt-1b` のファイルは半分の形式です。だから記事のとおりに読み込むと、CPU でも半分の形式になります。読み込むときに `dtype=` を書くのが確実です。
+# モデルのファイルにも dtype があります。今の `transformers` は、何も言わなければファイルの dtype で読み込みます。`rinna/japanese-gpt-1b` のファイルは半精度です。だから元の記事のとおりに読み込むと、CPU でも半精度になります。読み込むときに `dtype=` を書くのが確実です。
 #
 # ```python
 # model = AutoModelForCausalLM.from_pretrained("rinna/japanese-gpt-1b", dtype=torch.float32)
@@ -474,7 +474,7 @@ for dtype in dtypes[1:]:
 
 # %% [markdown] lang="en"
 # A model's file has a dtype too. Unless told otherwise, `transformers` now loads in the file's dtype. The file of
-# `rinna/japanese-gpt-1b` is in a half format, so loaded as in the article it is in a half format on a CPU as well. Saying `dtype=` is
+# `rinna/japanese-gpt-1b` is in half precision, so loaded as in the article it is in half precision on a CPU as well. Saying `dtype=` is
 # the sure way:
 #
 # ```python
@@ -541,7 +541,7 @@ table(
 # can never be used for training.
 
 # %% [markdown] lang="ja"
-# では、記事の `with torch.no_grad():` がないと、`generate` はメモリをたくさん使うのでしょうか。`no_grad` なしで呼んで、確かめます。
+# では、元の記事の `with torch.no_grad():` がないと、`generate` はメモリをたくさん使うのでしょうか。`no_grad` なしで呼んで、確かめます。
 
 # %% [markdown] lang="en"
 # So without the article's `with torch.no_grad():`, does `generate` use much memory? We call it without and look.
@@ -558,7 +558,7 @@ result = model.generate(
 print(result.logits[0].requires_grad)
 
 # %% [markdown] lang="ja"
-# `False` です。`generate` は、中で自分で `no_grad` を使っています。記事の書き方は、まちがいではありませんが、なくても同じです。`model(...)` を直接呼ぶときは、自分で書く必要があります。
+# `False` です。`generate` は、中で自分で `no_grad` を使っています。元の記事の書き方は、間違いではありませんが、なくても同じです。`model(...)` を直接呼ぶときは、自分で書く必要があります。
 
 # %% [markdown] lang="en"
 # `False`: `generate` uses `no_grad` by itself. The article's way is not wrong, but makes no difference. When you call `model(...)`
@@ -567,7 +567,7 @@ print(result.logits[0].requires_grad)
 # %% [markdown] lang="ja"
 # ## メモリを測る
 #
-# CPU のメモリは、プロセス（このノートブックを動かしているプログラム）が使っている量を見ます。GPU のメモリは、PyTorch が最大でいくら使ったかを見ます。
+# CPU のメモリは、プロセス（このノートブックを動かしているプログラム）が使っている量を見ます。GPU のメモリは、PyTorch が最大でどれだけ使ったかを見ます。
 
 # %% [markdown] lang="en"
 # ## Measuring memory
@@ -652,7 +652,7 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 100% より小さければ、載る見込みです。表の値のほかに、Python と PyTorch の分も要ります（さきほどの「このプロセスのメモリ」の大部分）。GPU も、準備だけで一部が使われます。ぎりぎりは避けてください。ここでためしたのは CPU だけです。本物の T4 と、本物の 13 億の重みでは、ためしていません。
+# 100% より小さければ、載る見込みです。表の値のほかに、Python と PyTorch の分も要ります（さきほどの「このプロセスのメモリ」の大部分）。GPU も、準備だけで一部が使われます。ぎりぎりは避けてください。ここで試したのは CPU だけです。本物の T4 と、本物の 13 億の重みでは、試していません。
 
 # %% [markdown] lang="en"
 # Below 100% a model should fit. Python and PyTorch come on top (they are most of "memory of this process" above), and part of a GPU is
@@ -662,7 +662,7 @@ table(
 # %% [markdown] lang="ja"
 # ### 文の数と長さもメモリを使う
 #
-# モデルは、読んだトークンごとに計算の結果を覚えておきます（KV キャッシュ）。大きさは「2 × 層の数 × 幅 × バイト数」で、トークン一つ分です。文の数と長さに比例して増えます。`japanese-gpt-1b` を `float16` で動かすときの大きさを計算します。
+# モデルは、読んだトークンごとに計算の結果を覚えておきます（KV キャッシュ）。トークン一つ分の大きさは「2 × 層の数 × 次元 × バイト数」です。文の数と長さに比例して増えます。`japanese-gpt-1b` を `float16` で動かすときの大きさを計算します。
 
 # %% [markdown] lang="en"
 # ### The number and length of texts cost memory too
@@ -689,7 +689,7 @@ table(
 # %% [markdown] lang="ja"
 # ## `CUDA out of memory` が出たら
 #
-# GPU のメモリが足りないと、`CUDA out of memory. Tried to allocate ...` と出ます。「あとこれだけ欲しかったが、空きがない」という意味です。マシンは壊れていません。次の順にためしてください。
+# GPU のメモリが足りないと、`CUDA out of memory. Tried to allocate ...` と出ます。「あとこれだけ欲しかったが、空きがない」という意味です。マシンは壊れていません。次の順に試してください。
 #
 # 1. `num_return_sequences` を減らす
 # 2. `max_length` を短くする
@@ -734,9 +734,9 @@ torch.cuda.empty_cache()
 # - **文の数を減らす**：`num_return_sequences=1`
 # - **短くする**：`max_length=50`
 # - **待つ**：`japanese-gpt-1b` も CPU で動きます。時間がかかるだけです。
-# - **速いエンジンを使う**：CPU 用のエンジンがあります。あとの「CPU で速く書く」でためします。
+# - **速いエンジンを使う**：CPU 用のエンジンがあります。あとの「CPU で速く書く」で試します。
 #
-# 文の数と長さの効き目を測ります。**文を三分の一に減らすと、時間も三分の一になるでしょうか。**
+# 文の数と長さの効き目を測ります。**文の数を三分の一にすると、時間も三分の一になるでしょうか。**
 
 # %% [markdown] lang="en"
 # ## Without a GPU
@@ -779,13 +779,13 @@ bar_chart(
 # %% [markdown] lang="ja"
 # ### Mac の GPU（MPS）
 #
-# Apple の Mac には、MPS という名前の GPU があります。PyTorch から使えますが、このレッスンでは測っていません。教材のヘルパーは、`device="mps"` と書いたときだけ使います。
+# Apple シリコンの Mac の GPU は、PyTorch では `mps` というデバイスです（MPS は、Apple の計算用ソフトウェアの名前です）。このレッスンでは測っていません。教材のヘルパーは、`device="mps"` と書いたときだけ使います。
 
 # %% [markdown] lang="en"
 # ### The GPU of a Mac (MPS)
 #
-# Apple's Macs have a GPU that PyTorch calls MPS. It was not measured for this lesson. Our helpers use it only if you write
-# `device="mps"`.
+# PyTorch reaches the GPU of a Mac with an Apple chip as the device `mps`, after Apple's software MPS. It was not measured for this
+# lesson. Our helpers use it only if you write `device="mps"`.
 
 # %% [markdown] lang="ja"
 # ## ヘルパー：`choose_device`
@@ -821,7 +821,7 @@ for place in ("cpu", "cuda", "mps"):
 # %% [markdown] lang="ja"
 # ## ヘルパー：`load_model`
 #
-# `load_model` は、モデルを選び、dtype を決め、読み込んで、移すところまで行います。最初のセルで選んだモデルを読み込みます。選んだ理由も表示します。
+# `load_model` は、モデルを選び、dtype を決め、読み込んで、移すところまで行います。はじめに `MODEL` で選んだモデルを読み込みます。`"auto"` なら、選んだ理由も表示します。
 
 # %% [markdown] lang="en"
 # ## The helper `load_model`
@@ -834,7 +834,7 @@ language_model = load_model(MODEL)
 print(language_model.name, language_model.device, language_model.dtype)
 
 # %% [markdown] lang="ja"
-# 入力は、ヘルパーの `generate` がモデルと同じ場所に移します。記事の設定で三つ書かせます。慣らし運転をしていないので、速さには最初の準備の時間も入ります。
+# 入力は、ヘルパーの `generate` がモデルと同じ場所に移します。元の記事の設定で三つ書かせます。慣らし運転をしていないので、速さには最初の準備の時間も入ります。
 
 # %% [markdown] lang="en"
 # The helper `generate` puts the input where the model is. Here are three texts with the article's settings. There is no warming up, so
@@ -858,17 +858,17 @@ print(
 )
 
 # %% [markdown] lang="ja"
-# ## CPU と GPU で文はちがう
+# ## CPU と GPU で文は違う
 #
-# 同じモデル、同じ設定、同じシードでも、CPU と GPU では文がちがいます。乱数の作り方と、計算の細かい丸めがちがうからです。dtype がちがえば、丸めはもっとちがいます。どちらも正しい文です。このページは CPU だけで作りました。
+# 同じモデル、同じ設定、同じシードでも、CPU と GPU では文が違います。乱数の作り方と、計算の細かい丸めが違うからです。dtype が違えば、丸めはもっと違います。どちらかが間違いというわけではありません。このページは CPU だけで作りました。
 #
-# 小さいモデルで、このマシンにある場所を全部ためします。GPU がなければ、一行だけ出ます。
+# 小さいモデルで、このマシンにある場所を全部試します。GPU がなければ、一行だけ出ます。
 
 # %% [markdown] lang="en"
 # ## CPU and GPU write different texts
 #
-# The same model, settings and seed: still a CPU and a GPU write different texts, since they make their random numbers in different
-# ways. With another dtype the rounding differs as well. Neither text is wrong. This page was made on a CPU only.
+# The same model, settings and seed: still a CPU and a GPU write different texts, since they make their random numbers and round
+# their sums differently. With another dtype the rounding differs even more. Neither text is wrong. This page was made on a CPU only.
 #
 # We try every place this machine has, with the small model. Without a GPU there is one line.
 
@@ -962,7 +962,7 @@ print(say(f"{plain_speed:.0f} トークン/秒", f"{plain_speed:.0f} tokens/s"))
 #
 # 重みが小さければ、読む時間も短くなります。そこで、重み一つを 1 バイトの整数（`int8`）で持ちます。`float32` の四分の一です。
 #
-# 代わりに、数が粗くなります。一つの重みが取れる値は 255 通りだけです。**計算の結果は `float32` と同じにはなりません。** 同じシードでも、ちがう文になります。
+# 代わりに、数が粗くなります。一つの重みが取れる値は 255 通りだけです。**計算の結果は `float32` と同じにはなりません。** 同じシードでも、違う文になります。
 #
 # これを CPU でうまく動かすのが、CTranslate2 というライブラリです。まだ入っていなければ、ここで入れます。
 
@@ -1039,14 +1039,14 @@ for name, speed, size in (("float32", plain_speed, plain_bytes), ("int8", fast_s
     )
 
 # %% [markdown] lang="ja"
-# 同梱のモデルでは、どちらも限界からずいぶん遠いはずです。重みがとても小さいので、読む時間はわずかです。時間の大部分は、一歩ごとの段取り（小さな計算を一つずつ頼む手間）に使われています。int8 のエンジンが速いのも、ここでは読む量より段取りが軽いからです。
+# 同梱のモデルでは、どちらも限界からずいぶん遠いはずです。重みがとても小さいので、読む時間はわずかです。CPU の中のキャッシュに収まれば、この限界は当てはまりません。時間の大部分は、1 ステップごとの段取り（小さな計算を一つずつ頼む手間）に使われています。ここで int8 のエンジンのほうが速いとすれば、読む量よりも段取りが軽いからです。
 #
 # 大きいモデルでは話が変わり、読む量がほとんどを決めます。`japanese-gpt-1b` と同じ形での測定は、[ベンチマークのページ]({{repository}}/blob/{{branch}}/benchmarks/README.md)にあります。
 
 # %% [markdown] lang="en"
-# With the bundled model both should be far from their limits. Its weights are so small that reading them takes hardly any time. Most
-# of it goes into the overhead of each step, that is, into asking for many small calculations one by one. Here the int8 engine is
-# faster because it has less overhead, not because it reads less.
+# With the bundled model both should be far from their limits. Its weights are so small that reading them takes hardly any time. Where they
+# fit into the CPU's cache, this limit does not apply. Most of the time goes into the overhead of each step, that is, into asking for many
+# small calculations one by one. Where the int8 engine is faster here, it is because it has less overhead, not because it reads less.
 #
 # With a large model it is the other way round: what is read decides nearly everything. The
 # [page of benchmarks]({{repository}}/blob/{{branch}}/benchmarks/README.md) has measurements in the shape of `japanese-gpt-1b`.
@@ -1093,7 +1093,7 @@ table(
 #
 # このエンジンには、できないことがあります。
 #
-# - `repetition_penalty` は使えません（prompt を数えないので、意味が変わります）。使おうとすると、始める前に断ります。
+# - `repetition_penalty` は使えません（書き出しを数えないので、意味が変わります）。使おうとすると、始める前に断ります。
 # - GPU では使いません。
 # - シードが同じなら文も同じになるのは、同じマシンの中だけのことです。
 #
@@ -1104,7 +1104,7 @@ table(
 #
 # There are things this engine cannot do:
 #
-# - `repetition_penalty` is refused before anything starts: it would leave out the prompt, and so mean something else.
+# - `repetition_penalty` is refused before anything starts: it would leave out the opening, and so mean something else.
 # - It is not used on a GPU.
 # - One seed gives one text on one machine only.
 #
@@ -1125,7 +1125,7 @@ print(twice[0] == twice[1])
 # %% [markdown] lang="ja"
 # ## 練習
 #
-# **練習 1.** `japanese-gpt2-medium` を `float32` で動かすのに必要なメモリを、ヘルパーを使わずに計算してください。重みの数は `CATALOGUE` から取り、1.6 倍します。
+# **練習 1.** `japanese-gpt2-medium` を `float32` で動かすのに必要なメモリを、`memory_bytes` を使わずに計算してください。重みの数は `CATALOGUE` から取り、1.6 倍します。
 #
 # <details><summary>解答</summary>
 #
@@ -1140,7 +1140,7 @@ print(twice[0] == twice[1])
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Without the helper, compute the memory that `japanese-gpt2-medium` needs in `float32`. Take the number of weights from
+# **Exercise 1.** Without `memory_bytes`, compute the memory that `japanese-gpt2-medium` needs in `float32`. Take the number of weights from
 # `CATALOGUE` and multiply by 1.6 at the end.
 #
 # <details><summary>Solution</summary>
@@ -1236,7 +1236,7 @@ print(twice[0] == twice[1])
 #
 # - Colab の GPU は「ランタイムのタイプを変更」で、最初に選びます。
 # - モデルと入力を同じ場所に置きます。入力の `.to` は、受け取るのを忘れないでください。
-# - dtype は、重み一つのバイト数です。CPU では `float32`、T4 では `float16` を使います。
+# - dtype は数の形式で、重み一つのバイト数、精度、範囲を決めます。CPU では `float32`、T4 では `float16` を使います。
 # - `generate` は、中で `no_grad` を使います。
 # - メモリは、重みの数 × バイト数と、文の数 × 長さで決まります。
 # - GPU がなくても、小さいモデルと短い文で学べます。`engine="ctranslate2"` は CPU を速くします。
@@ -1249,7 +1249,7 @@ print(twice[0] == twice[1])
 #
 # - In Colab choose the GPU first, under **Change runtime type**.
 # - Model and input must be in the same place. Keep what `.to` of an input returns.
-# - The dtype is the bytes of one weight: `float32` on a CPU, `float16` on a T4.
+# - The dtype is the number format: it sets bytes, precision and range of a weight. Use `float32` on a CPU, `float16` on a T4.
 # - `generate` uses `no_grad` by itself.
 # - Memory is the number of weights × bytes, plus the number of texts × length.
 # - Without a GPU you can learn with a small model and short texts; `engine="ctranslate2"` makes a CPU faster.

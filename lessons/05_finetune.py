@@ -3,20 +3,20 @@
 #
 # {{badge}}
 #
-# 記事は、いつかファインチューニングをしたい、という願いで終わります。それをここで実現します。モデルに一人の作家の文章を学ばせて、書きぶりが変わるのを見ます。
+# 元の記事は、いつかファインチューニングをしたい、という願いで終わります。それをここで実現します。モデルに一人の作家の文章を学ばせて、書きぶりが変わるのを見ます。
 #
 # **できるようになること**
 #
-# - 文章を集め、きれいにし、学習用と測定用に分ける
-# - 学習のループを PyTorch で書き、一行ずつ説明する
-# - 「1 文字あたりのビット数」で、よくなったかどうかを測る
-# - 学びすぎ（過学習）と丸写しを見分ける
-# - 学習したモデルを保存して、もう一度使う
-# - 大きいモデルを LoRA で学習する
+# - 文章を集め、きれいにし、学習用と測定用に分けられます。
+# - 学習のループを PyTorch で書き、一行ずつ説明できます。
+# - 「1 文字あたりのビット数」で、よくなったかどうかを測れます。
+# - 学びすぎ（過学習）と丸写しを見分けられます。
+# - 学習したモデルを保存して、もう一度使えます。
+# - 大きいモデルを LoRA で学習できます。
 #
 # | かかる時間 | ダウンロード | メモリ | GPU |
 # |---|---|---|---|
-# | 約 90 分（実行だけなら約 3 分） | なし（ほかのモデルを選ぶと 0.15〜2.6 GB） | 約 1.5 GB | なくても最後まで動く |
+# | 約 90 分（実行だけなら約 1 分） | なし（ほかのモデルを選ぶと 0.15〜2.6 GB） | 約 1.2 GB | なくても最後まで動く |
 
 # %% [markdown] lang="en"
 # # 05 Fine-tuning
@@ -37,7 +37,7 @@
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
-# | about 90 minutes (running it: about 3 minutes) | none (0.15 to 2.6 GB with another model) | about 1.5 GB | runs to the end without one |
+# | about 90 minutes (running it: about 1 minute) | none (0.15 to 2.6 GB with another model) | about 1.2 GB | runs to the end without one |
 
 # %% [markdown] lang="ja"
 # ## 準備
@@ -152,7 +152,7 @@ print(raw[-420:])
 # %% [markdown] lang="ja"
 # そう、ルビや注記まで書くようになります。だから取り除きます。
 #
-# もう一つ、気をつけることがあります。青空文庫のファイルは、Shift_JIS という古い文字コードで配られています。今の標準は UTF-8 です。まちがった文字コードで読むと、エラーになるか、文字が化けます。
+# もう一つ、気をつけることがあります。青空文庫のファイルは、Shift_JIS という古い文字コードで配られています。今の標準は UTF-8 です。間違った文字コードで読むと、エラーになるか、文字が化けます。
 
 # %% [markdown] lang="en"
 # It would write readings and notes as well. So they are removed.
@@ -249,7 +249,7 @@ table(
         [say("1 トークンあたりの文字", "characters per token"), f"{len(text) / len(ids):.2f}"],
         [say("未知のトークン", "unknown tokens"), ids.count(tokenizer.unk_token_id)],
         [
-            say("正規化で消えた文字", "characters that normalisation removed"),
+            say("正規化で置きかわった文字", "characters that normalisation replaced"),
             " ".join(f"{character!r}×{count}" for character, count in gone.most_common(5)),
         ],
     ],
@@ -259,9 +259,13 @@ table(
 
 # %% [markdown] lang="ja"
 # `'\n'` は改行です。このトークナイザーは改行を空白に変えます。だからモデルは、段落の切れ目を空白として学びます。
+#
+# ほかにも、たとえば `…` は `...` に、`？` は `?` になります。
 
 # %% [markdown] lang="en"
 # `'\n'` is the end of a line. This tokenizer turns it into a space, so that is how the model sees the joint between two paragraphs.
+#
+# Other characters change too: `…` becomes `...`, `？` becomes `?`, for instance.
 
 # %% [markdown] lang="ja"
 # ## 二つに分ける
@@ -291,7 +295,7 @@ print(held_out_text[:60])
 #
 # よい言語モデルは、実際に来た文字に高い確率を与えます。確率 1/2 の出来事が起きたときの驚きを 1 ビットと数えます。1/4 なら 2 ビット、1/8 なら 3 ビットです。式で書くと −log2(確率) です。
 #
-# 文章全体の驚きを足し、文字の数で割ります。これが「1 文字あたりのビット数」です。**小さいほど、よく当てています。** 文字で割るので、トークナイザーのちがうモデルも比べられます。
+# 文章全体の驚きを足し、文字の数で割ります。これが「1 文字あたりのビット数」です。**小さいほど、よく当てています。** 文字で割るので、トークナイザーの違うモデルも比べられます。
 #
 # 短い一文で、手で計算してみます。
 
@@ -321,11 +325,11 @@ for place, token_id in enumerate(sentence_ids[1:]):
 print("=", f"{sum(surprises) / len(sentence):.4f}")
 
 # %% [markdown] lang="ja"
-# ヘルパーの `bits_per_character` は、同じ計算を長い文章でします。長すぎる文章は、窓を半分ずつずらしながら読みます。同じ値になるか、確かめてから、取り分けた文章を測ります。
+# ヘルパーの `bits_per_character` は、同じ計算を長い文章でします。長すぎる文章は、窓（一度に読む範囲）を半分ずつずらしながら読みます。同じ値になるか、確かめてから、取り分けた文章を測ります。
 
 # %% [markdown] lang="en"
-# The helper `bits_per_character` does the same for long texts, reading through a window that moves by half its length. First we check
-# that it agrees, then it measures the held-out text.
+# The helper `bits_per_character` does the same for long texts, reading through a window (what is read at once) that moves by half its
+# length. First we check that it agrees, then it measures the held-out text.
 
 # %% tags=["varies"]
 from helpers.finetune import bits_per_character
@@ -356,13 +360,17 @@ for number, continuation in enumerate(texts_before, 1):
 # %% [markdown] lang="ja"
 # ## 窓に切る
 #
-# 長い文章を一度に学習すると、メモリが足りません。128 トークンの「窓」に切ります。次の窓は、前の窓の最後の一つから始めます。窓の最初のトークンは、前がないので当てる問題にできません。一つ重ねると、どのトークンも一度ずつ問題になります。
+# 長い文章を一度に学習すると、メモリが足りません。128 トークンの「窓」に切ります。`unfold` が、長さと間隔を決めて切り出します。
+#
+# 次の窓は、前の窓の最後の一つから始めます。窓の最初のトークンは、前がないので当てる問題にできません。一つ重ねると、どのトークンも一度ずつ問題になります。
 
 # %% [markdown] lang="en"
 # ## Cutting windows
 #
-# A long text at once would not fit into memory, so it is cut into windows of 128 tokens. Each begins with the last token of the one
-# before: the first token of a window has nothing before it and cannot be asked for. Overlapping by one, every token is asked for once.
+# A long text at once would not fit into memory, so it is cut into windows of 128 tokens. `unfold` cuts them, by length and step.
+#
+# Each begins with the last token of the one before: the first token of a window has nothing before it and cannot be asked for. Overlapping
+# by one, every token is asked for once.
 
 # %%
 LENGTH = 128
@@ -379,16 +387,15 @@ print(windows[0, -3:].tolist(), windows[1, :3].tolist())
 #
 # いよいよ学習です。必要なのは、これだけです。
 #
-# 1. 窓をいくつか選ぶ（バッチ）。順番は、シードで決めたくじ引き。
-# 2. モデルに読ませ、次のトークンの点数（ロジット）を出させる。
-# 3. 正解とのずれ（損失）を計算する。`cross_entropy` は、正解のトークンへの驚きの平均です。
-# 4. `backward` で、どの重みをどちらへ動かせば損失が減るか（勾配）を計算する。
-# 5. 勾配が大きすぎれば縮める。
-# 6. `optimizer.step` で、重みを少し動かす。
+# 1. 窓をいくつか選びます（バッチ）。順番は、シードで決めたくじ引きです。
+# 2. モデルに読ませ、次のトークンの点数（ロジット）を出させます。
+# 3. 正解とのずれ（損失）を計算します。位置 i の点数を i+1 番目のトークンと比べるので、一つずらします。
+# 4. `backward` で、どの重みをどちらへ動かせば損失が減るか（勾配）を計算します。
+# 5. 勾配が大きすぎれば縮めます。
+# 6. `optimizer.step` で、重みを少し動かします。動かし方の決まりが AdamW です。
+# 7. `zero_grad` で、勾配を消します。消さないと、次の勾配が足されます。
 #
-# `schedule` は、動かす大きさ（学習率）を決めます。はじめは小さく、すぐに最大になり、そのあとまっすぐ 0 まで下げます。
-#
-# もとのモデル `before` は残したいので、学習用にもう一つ読み込みます。`load_for_training` は、学習できるように重みを `float32` で読み込みます。
+# 1 から 7 までが 1 ステップです。
 
 # %% [markdown] lang="en"
 # The remainder at the end is dropped here.
@@ -399,12 +406,29 @@ print(windows[0, -3:].tolist(), windows[1, :3].tolist())
 #
 # 1. Choose some windows (a batch), in an order drawn with a seed.
 # 2. Let the model read them and give its scores (logits) for each next token.
-# 3. Compute how far off it is (the loss). `cross_entropy` is the mean surprise at the right token.
+# 3. Compute how far off it is (the loss). The scores at i are compared with token i+1, hence the shift.
 # 4. `backward` computes which way each weight should move to lower the loss (the gradients).
 # 5. Shorten the gradients where they are too large.
-# 6. `optimizer.step` moves the weights a little.
+# 6. `optimizer.step` moves the weights a little, by a rule called AdamW.
+# 7. `zero_grad` clears the gradients; otherwise the next ones are added to them.
 #
-# The `schedule` sets how far they move (the learning rate): small at first, soon at its peak, then straight down to 0.
+# 1 to 7 together are one step.
+
+# %% [markdown] lang="ja"
+# 損失を計算する `cross_entropy` は、正解のトークンへの驚きの平均です。ただし底が 2 ではなく e の対数で、1 トークンあたりです。ビットに直すには、0.693（2 の自然対数、`math.log(2)`）で割ります。
+
+# %% [markdown] lang="en"
+# The loss, `cross_entropy`, is the mean surprise at the right token. It uses the natural logarithm and is per token; divide by 0.693
+# (`math.log(2)`) for bits.
+
+# %% [markdown] lang="ja"
+# `schedule` は、動かす大きさ（学習率）を決めます。はじめは小さく、すぐに最大まで上げ、そのあと 0 までまっすぐ下げます。ステップの数を決める `-(-a // b)` は、切り上げの割り算です。
+#
+# もとのモデル `before` は残したいので、学習用にもう一つ読み込みます。`load_for_training` は、学習できるように重みを `float32` で読み込みます。
+
+# %% [markdown] lang="en"
+# The `schedule` sets how far the weights move (the learning rate): small at first, soon at its peak, then straight down to 0. In the
+# number of steps, `-(-a // b)` divides and rounds up.
 #
 # The model `before` shall stay as it is, so we load another one. `load_for_training` loads the weights in `float32`, in which they can
 # be trained.
@@ -508,7 +532,7 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 同じシードなら、`Trainer` も同じ順に窓を選びます。計算の順番がわずかにちがうので、下のほうのけたがちがうことはあります。
+# 同じシードなら、`Trainer` も同じ順に窓を選びます。計算の順番がわずかに違うので、下のほうのけたが違うことはあります。
 #
 # `Trainer` は、複数の GPU や途中からの再開など、たくさんのことができます。そのかわり、中が見えません。自分のループなら、どの行も変えられます。
 
@@ -561,11 +585,18 @@ step, bits = run.best
 print(f"{run.held_out[0][1]:.3f} → {bits:.3f} ({-run.improvement:+.1%}), step {step}")
 
 # %% [markdown] lang="ja"
-# 点線は下がり続けます。実線は、あるところで下がらなくなり、上がることもあります。そこから先は、作家の書きぶりではなく、この文章そのものを覚え始めています。だから、実線が一番低いところの重みを残しました。
+# 点線は、下がり続けるはずです。実線は、やがて下がらなくなり、上がることもあります。そこから先は、作家の書きぶりではなく、この文章そのものを覚え始めています。だから、実線が一番低いところの重みを残しました。
 
 # %% [markdown] lang="en"
-# The dashed line keeps falling. The solid one stops at some point and may rise. From there on the model learns this very text rather
-# than the author's way of writing. So the weights at the lowest point of the solid line were kept.
+# The dashed line should keep falling. The solid one stops sooner or later and may rise. From there on the model learns this very text
+# rather than the author's way of writing. So the weights at the lowest point of the solid line were kept.
+
+# %% [markdown] lang="ja"
+# ただし、止めるところを取り分けた文章で選んだので、この成績は少し甘くなります。公平に測るには、選ぶのにも使わない文章が、もう一つ要ります。
+
+# %% [markdown] lang="en"
+# Since the held-out text chose where to stop, its result is a little flattering. A fair exam needs another text, not used for choosing
+# either.
 
 # %% [markdown] lang="ja"
 # ## 書きぶりは変わったか
@@ -621,15 +652,17 @@ too_much = TrainingSettings(steps=50, length=64, learning_rate=3e-3, keep_best=F
 overfit = fine_tune(overfitted, little, held_out_text, too_much, show=live_curve())
 
 # %% [markdown] lang="ja"
-# 学習した文章の驚きは、ほとんどなくなりました。取り分けた文章の驚きは、学習の前より大きくなりました。これが過学習です。
+# 点線（学習した文章の驚き）は、0 に近づいていきます。実線（取り分けた文章の驚き）は、途中から上がっていきます。学習の前より高くなることもあります。これが過学習です。
 #
-# 覚えただけなのか、確かめます。学習した文章の最初の 15 文字を渡し、続きを書かせます。20 文字以上続けて学習した文章と同じところを「丸写し」と数えます。
+# 覚えただけなのか、確かめます。学習した文章の最初の 15 文字を渡し、続きを書かせます。学習した文章と 20 文字以上続けて同じところを、「丸写し」と数えます。（すぐ下の例は、13 文字のうち 10 文字なので、約 0.77 です。そこでは 5 文字以上としました。）
 
 # %% [markdown] lang="en"
-# The text it learned from surprises it hardly any more. The held-out text surprises it more than before training. That is over-fitting.
+# The dashed line, the surprise at the text it learned from, comes close to 0. The solid line, the held-out text, turns upwards on the
+# way and may end higher than before training. That is over-fitting.
 #
 # Did it simply memorise? We give it the first 15 characters of the text it learned from and let it go on. Passages of 20 characters or
-# more that stand in that text word for word count as copied.
+# more that stand in that text word for word count as copied. (The example below: 10 of 13 characters, about 0.77, with 5 characters as
+# the limit.)
 
 
 # %%
@@ -667,11 +700,11 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 学びすぎたモデルは、もとの文章をそのまま書きます。公開するモデルでは、大きな問題になります。学習に使った文章の著作権や、書かれていた個人の情報が、そのまま外に出るからです。
+# 学びすぎたモデルは、もとの文章をそのまま書くようになります。公開するモデルでは、大きな問題になります。学習に使った文章の著作権や、書かれていた個人の情報が、そのまま外に出るからです。
 
 # %% [markdown] lang="en"
-# The over-fitted model writes the text it was given. In a model that is published, that is a serious matter: what was protected or
-# private in its training text comes out again.
+# An over-fitted model comes to write the very text it was given. In a model that is published, that is a serious matter: what was protected
+# or private in its training text comes out again.
 
 # %% [markdown] lang="ja"
 # ## 保存して、もう一度読み込む
@@ -695,11 +728,11 @@ logging.enable_progress_bar()
 print(sorted(file.name for file in folder.iterdir()))
 
 # %% [markdown] lang="ja"
-# `load_model` は、フォルダーの名前も受け取ります。読み込んだモデルが、保存する前とまったく同じ文を書くか、確かめます。`float32` で学習したので、`load_for_training` で読み込みます。
+# `load_model` も `load_for_training` も、フォルダーの名前を受け取ります。読み込んだモデルが、保存する前とまったく同じ文を書くか、確かめます。`float32` で学習したので、同じ `float32` で読み込む `load_for_training` を使います。
 
 # %% [markdown] lang="en"
-# The loaders take the name of a folder too. Does the loaded model write exactly what the saved one wrote? It was trained in `float32`, so
-# we load it with `load_for_training`, in `float32` again.
+# Both `load_model` and `load_for_training` take the name of a folder. Does the loaded model write exactly what the saved one wrote? It was
+# trained in `float32`, so we load it with `load_for_training`, in `float32` again.
 
 # %%
 again = load_for_training(str(folder))
@@ -711,21 +744,26 @@ print(texts_again == texts_after)
 #
 # 13 億の重みを持つ `japanese-gpt-1b` を学習したくなったら、どうすればよいでしょうか。
 #
-# 学習には、重みのほかに、勾配と、AdamW が覚えておく二つの平均が要ります。どれも重みと同じ数だけあり、`float32` で 4 バイトずつです。始める前に、必要なメモリを見積もります。
+# 学習には、重みのほかに、勾配と、AdamW が覚えておく二つの平均と、一番よかった重みの写しが要ります。どれも重みと同じ数だけあり、`float32` で 4 バイトずつ、合わせて重み一つに 16 バイトです。始める前に、必要なメモリを見積もります。
 #
-# **LoRA** は、もとの重みを動かしません。横に小さな行列を二つ足し、それだけを学習します。もとの重みは `float16` のままでよく、勾配も平均も小さな行列の分だけです。さらに、途中の値を捨てて計算しなおす方法（gradient checkpointing）で、メモリを減らします。
+# **LoRA** は、もとの重みを動かしません。横に小さな行列を二つ足し、それだけを学習します。二つの行列の細いほうの幅が `RANK`（ランク）です。小さいほど、学習する数が減ります。
+#
+# もとの重みは `float16` のままでよく、勾配も平均も写しも、小さな行列の分だけです。さらに、途中の値を捨てて計算しなおす方法（gradient checkpointing）で、メモリを減らします。
 
 # %% [markdown] lang="en"
 # ## Large models: LoRA
 #
 # What about `japanese-gpt-1b` with its 1.3 billion weights?
 #
-# Besides the weights, training needs their gradients and two running means that AdamW remembers, each as many as the weights, 4 bytes
-# apiece in `float32`. So before starting, we estimate the memory.
+# Besides the weights, training needs their gradients, two running means that AdamW remembers, and a copy of the best weights. There are
+# as many of each as of the weights, 4 bytes apiece in `float32`: 16 bytes more for every weight. So before starting, we estimate the
+# memory.
 #
-# **LoRA** does not move the weights at all. It adds two small matrices beside them and trains only these. The weights may stay in
-# `float16`, and gradients and means are needed only for the small matrices. Throwing values away and computing them anew (gradient
-# checkpointing) saves more.
+# **LoRA** does not move the weights at all. It adds two small matrices beside them and trains only these. Their narrow side is the
+# rank, `RANK`: the smaller, the fewer numbers to train.
+#
+# The weights may stay in `float16`, and gradients, means and the copy are needed only for the small matrices. Throwing values away and
+# computing them anew (gradient checkpointing) saves more.
 
 # %%
 from helpers.finetune import training_memory
@@ -764,7 +802,7 @@ table(
 # %% [markdown] lang="ja"
 # T4 のメモリは 16 GB です。丸ごとは入りませんが、LoRA なら入る見込みです。
 #
-# 次のセルの `"auto"` は、GPU があれば `japanese-gpt-1b`（ダウンロード約 2.6 GB）、なければ同梱のモデルです。**ここから下のセルは、どちらでも同じです。** このページは、GPU のないマシンで、同梱のモデルで作りました。本物の T4 と、本物の 13 億の重みでは、ためしていません。
+# 次のセルの `"auto"` は、GPU があれば `japanese-gpt-1b`（ダウンロード約 2.6 GB）、なければ同梱のモデルです。**ここから下のセルは、どちらでも同じです。** このページは、GPU のないマシンで、同梱のモデルで作りました。本物の T4 と、本物の 13 億の重みでは、試していません。
 
 # %% [markdown] lang="en"
 # A T4 has 16 GB. As a whole the model does not fit; with LoRA it should.
@@ -777,13 +815,14 @@ table(
 LORA_MODEL = "auto"  # @param ["auto", "aozora-mini", "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium", "rinna/japanese-gpt-1b"]
 
 # %% [markdown] lang="ja"
-# `peft` は LoRA のためのライブラリです。`c_attn` は、GPT-2 の注意の計算で、一番大切な行列の名前です。どの層の `c_attn` にも、小さな行列を足します。
+# `peft` は LoRA のためのライブラリです。`c_attn` は、左側のトークンを見わたす `attn`（レッスン 2）の入り口にある行列です。どのトークンから何を受け取るかを決める三つのベクトル（クエリ、キー、バリュー）を作ります。どの層の `c_attn` にも、小さな行列を足します。`lora_alpha ÷ RANK` は、足すときの倍率です。
 #
-# `half=True` は、もとの重みを GPU では半分の形式で読み込む設定です。GPT-2 は重みを縦横逆に持っています（`Conv1D`）。`fan_in_fan_out` で、それを `peft` に伝えます。`warnings` の行は、古い名前についての、害のない警告を消します。
+# `half=True` は、もとの重みを GPU では半精度で読み込む設定です。GPT-2 は重みを縦横逆に持っています（`Conv1D`）。`fan_in_fan_out` で、それを `peft` に伝えます。`warnings` の行は、古い名前についての、害のない警告を消します。
 
 # %% [markdown] lang="en"
-# `peft` is the library for LoRA. `c_attn` is the name of the most important matrix of GPT-2's attention; each layer's gets its small
-# matrices.
+# `peft` is the library for LoRA. `c_attn` is the matrix at the entrance of `attn`, the part that looks at the tokens to the left
+# (lesson 2). It makes three vectors (query, key, value) that decide what is taken from which token. Each layer's `c_attn` gets its small
+# matrices. `lora_alpha` ÷ `RANK` scales what is added.
 #
 # `half=True` loads the weights in half precision on a GPU. GPT-2 keeps its matrices the other way round (`Conv1D`); `fan_in_fan_out` tells
 # `peft` so. The `warnings` line silences a harmless warning about an old name.
@@ -813,7 +852,7 @@ print(f"{trained:,} / {everything:,} = {trained / everything:.2%}")
 # %% [markdown] lang="ja"
 # 学習のループは、さっきと同じ `fine_tune` です。`float16` の GPU では、小さな勾配が 0 に消えないように、損失を大きくしてから計算します（`GradScaler`）。小さな行列そのものは `float32` です。
 #
-# 学習率は、モデルが大きいほど小さくします。大きいモデルの 5e-4 は、よく使われる値から選びました。ためしてはいません。
+# 学習率は、モデルが大きいほど小さくします。大きいモデルの 5e-4 は、よく使われる値から選びました。試してはいません。
 
 # %% [markdown] lang="en"
 # The loop is the same `fine_tune`. On a `float16` GPU it enlarges the loss before computing gradients, so that small ones do not vanish
@@ -863,18 +902,19 @@ for sequence in generate(replace(fresh, model=merged), opening, settings).sequen
     print(sequence.text, end="\n\n")
 
 # %% [markdown] lang="ja"
-# 一つ目の差は 0 のはずです。二つ目は、足し算の順番がちがうので、ごく小さな差が出ます。
+# 一つ目の差は 0 のはずです。二つ目は、足し算の順番が違うので、ごく小さな差が出ます。GPU の `float16` では、足した重みを丸めるので、差はもう少し大きくなります。
 #
 # ## 困ったとき
 #
 # - **「文章が短すぎます」**：1,000 文字以上の文章を使います。
 # - **「学習にはあと約 … GB のメモリが必要」**：`batch_size` か `length` を小さくします。
-# - **誤差が NaN**：`learning_rate` を小さくします。モデルは一番よかった重みに戻っています。
-# - **実線が最初から上がる**：`learning_rate` が大きすぎるか、文章がとても短いのです。
+# - **損失が NaN**：`learning_rate` を小さくします。モデルは一番よかった重みに戻っています。
+# - **実線が最初から上がる**：`learning_rate` が大きすぎるか、文章が短すぎます。
 # - **時間がかかる**：`steps` を減らします。■ で止めてもかまいません。
 
 # %% [markdown] lang="en"
-# The first difference should be 0. The second is very small: the sums are done in another order.
+# The first difference should be 0. The second is very small: the sums are done in another order. In `float16` on a GPU the merged
+# weights are rounded, and it is larger.
 #
 # ## If something goes wrong
 #
@@ -898,7 +938,7 @@ for sequence in generate(replace(fresh, model=merged), opening, settings).sequen
 #     print(name, f"{result.held_out[0][1]:.2f} → {result.best[1]:.2f} ({-result.improvement:+.1%})")
 # ```
 #
-# 学習の前のビット数が大きい文章は、モデルの知らない言葉が多い文章です。文章の長さもちがうので、改善の大きさは書きぶりだけでは決まりません。
+# 学習の前のビット数が大きい文章は、モデルの知らない言葉が多い文章です。文章の長さも違うので、改善の大きさは書きぶりだけでは決まりません。
 #
 # </details>
 
@@ -952,7 +992,7 @@ for sequence in generate(replace(fresh, model=merged), opening, settings).sequen
 # </details>
 
 # %% [markdown] lang="ja"
-# **練習 3.** `folder=` を付けて学習を始め、途中で ■ を押して止めてください。同じセルをもう一度実行すると、どこから続くでしょうか。
+# **練習 3.** `fine_tune(…, folder="finetuned/run")` のように保存先を付けて学習を始め、途中で ■ を押して止めてください。モデルの読み込みも同じセルに書きます。そのセルをもう一度実行すると、どこから続くでしょうか。
 #
 # <details><summary>解答の例</summary>
 #
@@ -966,7 +1006,8 @@ for sequence in generate(replace(fresh, model=merged), opening, settings).sequen
 # </details>
 
 # %% [markdown] lang="en"
-# **Exercise 3.** Start training with `folder=` and stop it with ■. Run the same cell again: from where does it go on?
+# **Exercise 3.** Start training with a place to save, `fine_tune(..., folder="finetuned/run")`, load the model in the same cell, and stop
+# it with ■. Run the same cell again: from where does it go on?
 #
 # <details><summary>A solution</summary>
 #
@@ -1021,7 +1062,7 @@ for sequence in generate(replace(fresh, model=merged), opening, settings).sequen
 # - 学びすぎると、丸写しが始まります。取り分けた文章のビット数が一番小さいところで止めます。
 # - 大きいモデルは、LoRA で小さな行列だけを学習します。
 #
-# これで記事の最後の願いまで来ました。
+# これで元の記事の最後の願いまで来ました。
 #
 # {{nav}}
 
