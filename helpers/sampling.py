@@ -17,7 +17,6 @@ import torch
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
 from helpers.errors import (
-    DeviceLost,
     OutOfMemory,
     explained_device_errors,
     out_of_memory_sentence,
@@ -112,14 +111,14 @@ def generate(
     Raises:
         SettingsError: see `SamplingSettings` and `encode_prompt`; raised before any work.
         OutOfMemory: a MemoryError; not even one sequence fits. Its `generation` keeps what was written.
-        DeviceLost: a RuntimeError; the GPU stopped. Its `generation` keeps what was written.
+        DeviceLost: a RuntimeError; the GPU stopped. `model.generate` keeps nothing then; `stream` does.
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
     if language_model.engine == "ctranslate2":
         rows = _token_steps(language_model, settings, input_ids)
         steps = [[step for step in column if step] for column in zip(*rows, strict=True)]
-        return _generation(language_model, prompt, settings, input_ids, steps)
+        return _generation(language_model, prompt, settings, input_ids[0].tolist(), steps)
     rows = settings.num_return_sequences if settings.do_sample else 1
     # Two float32 for each step, sequence and token of the vocabulary.
     scores = 8 * settings.max_length * rows * language_model.model.config.vocab_size
@@ -131,7 +130,7 @@ def generate(
     except OutOfMemory as error:
         release_memory(error.__cause__)
     else:
-        return _generation(language_model, prompt, settings, input_ids, steps)
+        return _generation(language_model, prompt, settings, input_ids[0].tolist(), steps)
     # Token by token the same texts need less memory, and if it is still too little, what was written is there.
     return _written(stream_ids(language_model, prompt, settings, input_ids, at_once=-(-rows // 2)))
 
@@ -208,7 +207,9 @@ def stream(
     Raises:
         SettingsError: see `SamplingSettings` and `encode_prompt`.
         FloatingPointError: the model computed NaN.
-        OutOfMemory, DeviceLost: as in `generate`.
+        OutOfMemory: not even one sequence fits.
+        DeviceLost: the GPU stopped.
+        Whatever ends a text in the middle, these or another error: its `generation` keeps what was written.
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
@@ -233,22 +234,25 @@ def stream_ids(
     tokenizer = language_model.tokenizer
     texts: list[_GrowingText] = []
     steps: list[list[Step]] = []
+    # Taken from the device now: when a GPU is lost, nothing can be read from it any more.
+    with explained_device_errors(language_model.device):
+        prompt_ids = input_ids[0].tolist()
     try:
         for row in _token_steps(language_model, settings, input_ids, at_once):
             if not steps:
                 steps = [[] for _ in row]
-                texts = [_GrowingText(tokenizer, input_ids[0].tolist()) for _ in row]
+                texts = [_GrowingText(tokenizer, prompt_ids) for _ in row]
             for i, step in enumerate(row):
                 if step is not None:
                     steps[i].append(step)
                     yield StreamEvent(i, step.token_id, texts[i].add(step.token_id))
             if should_stop():
                 break
-    except (OutOfMemory, DeviceLost) as error:
+    except Exception as error:
         if steps:
-            error.generation = _generation(language_model, prompt, settings, input_ids, steps)
+            error.generation = _generation(language_model, prompt, settings, prompt_ids, steps)
         raise
-    return _generation(language_model, prompt, settings, input_ids, steps)
+    return _generation(language_model, prompt, settings, prompt_ids, steps)
 
 
 @dataclass
@@ -446,7 +450,7 @@ def _generation(
     language_model: LanguageModel,
     prompt: str,
     settings: SamplingSettings,
-    input_ids: torch.Tensor,
+    prompt_ids: list[int],
     steps: list[list[Step]],
 ) -> Generation:
     tokenizer = language_model.tokenizer
@@ -457,7 +461,7 @@ def _generation(
         if eos in ids:
             # Behind its end a sequence is only padded, until the longest one is done.
             row = row[: ids.index(eos) + 1]
-        token_ids = input_ids[0].tolist() + [step.token_id for step in row]
+        token_ids = prompt_ids + [step.token_id for step in row]
         if eos in ids:
             stopped = "eos"
         else:
@@ -552,8 +556,11 @@ class Distribution:
 
     @property
     def kept(self) -> int:
-        """How many tokens can be drawn."""
-        return int((self.final > 0).sum())
+        """How many tokens no setting has removed. At a low temperature the probability of many of them rounds to 0."""
+        removed = torch.zeros(len(self.token_ids), dtype=torch.bool)
+        for mask in self.cut.values():
+            removed |= mask
+        return int((~removed).sum())
 
     @property
     def entropy(self) -> float:

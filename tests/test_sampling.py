@@ -384,6 +384,17 @@ def test_greedy_is_shown_as_one_choice(bundled):
     assert distribution.candidates[0].final == 1
 
 
+def test_what_rounds_to_nothing_is_not_removed(bundled):
+    """At a very low temperature most probabilities are 0 in float32; no setting has removed those tokens."""
+    settings = replace(ARTICLE, top_k=0, top_p=1.0, min_length=0, temperature=0.005)
+    distribution = next_token_distribution(bundled, PROMPT, settings)
+    assert (distribution.final == 0).any()
+    assert {c.cut_by for c in distribution.candidates} == {None}
+    assert distribution.kept == len(distribution.token_ids)
+    cold = next_token_distribution(bundled, PROMPT, replace(settings, top_k=500))
+    assert cold.kept == len(cold.token_ids) - cold.removed("top_k") == 500
+
+
 def test_the_end_token_is_shown_as_forbidden_below_min_length(bundled):
     eos = bundled.tokenizer.eos_token_id
 
