@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from helpers.errors import Explained, InputError
+from helpers import hub
+from helpers.errors import Explained, InputError, is_out_of_memory
 from helpers.language import say
 from helpers.settings import SamplingSettings, SettingsError
 
@@ -38,10 +39,11 @@ if TYPE_CHECKING:
 
 # The extra "fast" of pyproject.toml. From 4.8 on the engine lays weights out for Intel's processors when it loads them.
 REQUIREMENT = "ctranslate2>=4.8,<5"
-LAYOUT = 2  # of what `convert` writes; another number makes every conversion be made anew
+LAYOUT = 3  # of what `convert` writes; another number makes every conversion be made anew
 # The end token has a second row in the output layer, moved so far down that it is never drawn. CTranslate2 hands
 # logits out only after it has barred the end token from texts shorter than min_length; its twin still tells its logit.
 TWIN_BIAS = -1000.0
+HOTTEST = 20.0  # temperature: above it the twin is far down no longer
 # Below this, two threads spend more time waiting for each other than they save (benchmarks/README.md).
 ONE_THREAD_BELOW = 30_000_000  # weights
 
@@ -72,7 +74,10 @@ def install_engine() -> None:
 
 
 def require_ctranslate2() -> None:
-    """Raise `EngineUnavailable` unless CTranslate2 is installed and this processor can run int8."""
+    """Raise `EngineUnavailable` unless a fitting CTranslate2 is installed and this processor can run int8."""
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
     command = f'pip install "{REQUIREMENT}"'
     if find_spec("ctranslate2") is None:
         raise EngineUnavailable(
@@ -84,6 +89,8 @@ def require_ctranslate2() -> None:
         )
     try:
         import ctranslate2
+
+        usable = Version(ctranslate2.__version__) in SpecifierSet(REQUIREMENT[len("ctranslate2") :])
     except (ImportError, OSError) as error:
         raise EngineUnavailable(
             say(
@@ -91,6 +98,15 @@ def require_ctranslate2() -> None:
                 f'ctranslate2 cannot be loaded: install it again with {command}, or use engine="torch".',
             )
         ) from error
+    if not usable:
+        raise EngineUnavailable(
+            say(
+                f"ctranslate2 {ctranslate2.__version__} では動きません。{command} で入れ直して、カーネルを再起動するか、"
+                'engine="torch" を使ってください。',
+                f"ctranslate2 {ctranslate2.__version__} does not fit: install it again with {command} and restart the "
+                'kernel, or use engine="torch".',
+            )
+        )
     if "int8" not in ctranslate2.get_supported_compute_types("cpu"):
         raise EngineUnavailable(
             say(
@@ -162,8 +178,10 @@ def converted_bytes(parameters: int) -> int:
     return int(parameters * 1.02) + 2_000_000
 
 
-def check_room(parameters: int) -> None:
-    """See before any long work that the cache can be written to and has room.
+def check_room(parameters: int, download: int = 0) -> None:
+    """See before any long work that the cache can be written to and has room, also for a download beside it.
+
+    `download` is in bytes; it counts where downloads lie on the same disk.
 
     Raises:
         EngineUnavailable: it cannot, or has not.
@@ -175,13 +193,18 @@ def check_room(parameters: int) -> None:
         probe.touch()
         probe.unlink()
     needed, free = converted_bytes(parameters), shutil.disk_usage(folder).free
+    downloads = hub.cache_folder()
+    ja = en = ""
+    if download and (not downloads.exists() or downloads.stat().st_dev == folder.stat().st_dev):
+        needed += download
+        ja, en = "ダウンロードと、", "the download and "
     if free < needed:
         raise EngineUnavailable(
             say(
-                f"変換したモデルを置く場所が足りません（{folder}、必要 {_mb(needed)}、空き {_mb(free)}）。"
+                f"{ja}変換したモデルを置く場所が足りません（{folder}、必要 {_mb(needed)}、空き {_mb(free)}）。"
                 "空きを作るか、環境変数 HF_HOME で場所を変えるか、"
                 'engine="torch" を使ってください。',
-                f"there is no room for the converted model ({folder}: {_mb(needed)} needed, {_mb(free)} free): "
+                f"there is no room for {en}the converted model ({folder}: {_mb(needed)} needed, {_mb(free)} free): "
                 'make room, choose another place with HF_HOME in the environment, or use engine="torch".',
             )
         )
@@ -296,6 +319,7 @@ def _specification(model: GPT2LMHeadModel, eos_token_id: int) -> Any:
     def with_twin(weight: torch.Tensor) -> torch.Tensor:
         return torch.cat([weight, weight[eos_token_id : eos_token_id + 1]])
 
+    spec.config.layer_norm_epsilon = config.layer_norm_epsilon
     decoder = spec.decoder
     decoder.scale_embeddings = False
     layers = zip(decoder.layer, body.h, strict=True)
@@ -344,7 +368,21 @@ class FastModel:
         self.folder, self.config, self.eos_token_id = folder, config, eos_token_id
         self.threads = threads or choose_threads(config)
         self._generator: ctranslate2.Generator | None = None
-        _in_engine_thread(self._renew).result()
+        try:
+            _in_engine_thread(self._renew).result()
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            # The folder is ours and can be made again.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise EngineUnavailable(
+                say(
+                    f"int8 に変換したモデルを読み込めないので、消しました（{folder}）。もう一度実行すると、変換し直します。"
+                    'engine="torch" は今のまま使えます。',
+                    f"the model converted to int8 could not be read and was deleted ({folder}): run this again to convert "
+                    'it anew; engine="torch" works as it is.',
+                )
+            ) from error
         _models.add(self)
 
     def _renew(self) -> None:
@@ -373,6 +411,17 @@ class FastModel:
                     'out the tokens of the prompt; set it to 1, or use engine="torch".',
                 ),
             )
+        all_kept = not 0 < settings.top_k < self.config.vocab_size - 1
+        if settings.do_sample and settings.temperature > HOTTEST and all_kept:
+            raise SettingsError(
+                "temperature",
+                say(
+                    f"temperature = {settings.temperature:g} は、top_k = {settings.top_k} といっしょには使えません。"
+                    f'CTranslate2 では {HOTTEST:g} 以下にするか、top_k を使うか、engine="torch" を使ってください。',
+                    f"temperature = {settings.temperature:g} cannot be used with top_k = {settings.top_k}: with CTranslate2 "
+                    f'give at most {HOTTEST:g}, use top_k, or use engine="torch".',
+                ),
+            )
 
     def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Logits after every token of `input_ids` (1, tokens), float32 of shape (1, tokens, vocab)."""
@@ -380,6 +429,8 @@ class FastModel:
         import torch
 
         def forward() -> np.ndarray:
+            if self._generator is None:  # making it anew failed; say why to who needs it
+                self._renew()
             return np.array(self._generator.forward_batch(input_ids.tolist()))
 
         return torch.from_numpy(_in_engine_thread(forward).result())[..., :-1]
@@ -399,6 +450,7 @@ class FastModel:
         # One certain text needs to be written once only; CTranslate2 would refuse to do it several times.
         certain = not settings.do_sample or settings.top_k == 1
         rows = _Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
+        _written.add(rows)
         prompt = input_ids.shape[1]
         options = {
             "max_length": settings.max_length - prompt,
@@ -422,7 +474,8 @@ class FastModel:
     ) -> None:
         import ctranslate2
 
-        _written.add(rows)
+        if _closing.is_set():
+            return
         try:
             # The largest number stands for "no seed".
             ctranslate2.set_random_seed(seed % (2**32 - 1))
@@ -460,15 +513,17 @@ class FastModel:
 # and memory that one thread gave back, another thread would not always be given again.
 _jobs: queue.SimpleQueue[tuple[Future, Callable[..., Any], tuple] | None] = queue.SimpleQueue()
 _threads: list[threading.Thread] = []
+_starting = threading.Lock()
 _models: WeakSet[FastModel] = WeakSet()
 _written: WeakSet[_Rows] = WeakSet()
 _closing = threading.Event()
 
 
 def _in_engine_thread(function: Callable[..., Any], *arguments: Any) -> Future:
-    if not _threads:
-        _threads.append(threading.Thread(target=_work, name="ctranslate2", daemon=True))
-        _threads[0].start()
+    with _starting:
+        if not _threads:
+            _threads.append(threading.Thread(target=_work, name="ctranslate2", daemon=True))
+            _threads[0].start()
     future: Future = Future()
     _jobs.put((future, function, arguments))
     return future

@@ -270,10 +270,13 @@ def load_for_training(
     Raises:
         ValueError, ModelUnavailable, NotEnoughMemory: as `load_model` does.
     """
+    import torch
+
     from helpers.models import load_model
 
-    language_model = load_model(name, device)
-    model = language_model.model if half else language_model.model.float()
+    # Not halved first and widened again: a file in float32 would lose its digits.
+    language_model = load_model(name, device, dtype=None if half else torch.float32)
+    model = language_model.model
     # Half precision is for adapters; otherwise peft is not loaded only for this.
     if half or "peft" in sys.modules:
         accept_old_torchao()

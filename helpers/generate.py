@@ -115,7 +115,7 @@ def _warn_of_unknown(tokenizer: SentencePieceTokenizer, prompt: str) -> None:
 
 def _print_texts(generation: Generation) -> None:
     for number, sequence in enumerate(generation.sequences, 1):
-        print(f"[{number}] {sequence.text}\n")
+        print(f"[{number}] {sequence.text}\n", flush=True)
 
 
 def main(arguments: Arguments[str] | None = None) -> int:

@@ -86,7 +86,7 @@ def _is_folder(name: str | Path) -> bool:
 
 
 def _download(name: str, weights: bool) -> Path:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache
 
     # httpx's or httpx2's, whichever this version of huggingface_hub uses.
     from huggingface_hub.errors import HTTPError
@@ -102,7 +102,7 @@ def _download(name: str, weights: bool) -> Path:
         _check_space(name, sum(sizes[file] for file in missing))
         with _interruptible(name):
             for file in missing:
-                _check_content(name, Path(hf_hub_download(name, file)))
+                _check_content(name, _fetch(name, file))
     except ModelUnavailable:
         raise
     except (OSError, HTTPError, ValueError) as error:
@@ -122,6 +122,18 @@ def _download(name: str, weights: bool) -> Path:
     )
 
 
+def _fetch(name: str, file: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, file))
+    except RuntimeError as error:
+        # hf_xet, which carries large files where it is installed, has no other type for a broken network.
+        if isinstance(error, Explained):
+            raise
+        raise TransferFailed(str(error)) from error
+
+
 def _ask(name: str) -> ModelInfo:
     """What the hub has under a name, with the size of each file; waits HF_HUB_ETAG_TIMEOUT seconds (10) at most."""
     from huggingface_hub import HfApi
@@ -131,6 +143,10 @@ def _ask(name: str) -> ModelInfo:
         return HfApi().model_info(name, files_metadata=True, timeout=HF_HUB_ETAG_TIMEOUT)
     except (KeyError, TypeError) as error:
         raise NotAHub("JSON, but not a model's") from error
+
+
+class TransferFailed(OSError):
+    """The hub's client gave up in the middle of a file, without saying why in its type."""
 
 
 class NotAHub(ValueError):
@@ -164,25 +180,65 @@ def _cached(name: str, weights: bool, revision: str | None = None) -> Path | Non
     return folder if (folder / "config.json").is_file() and weights_file(folder) else None
 
 
+def is_cached(name: str) -> bool:
+    """Whether a model needs no download: it is the bundled one, a folder, or whole in the cache."""
+    return name == BUNDLED_MODEL or _is_folder(name) or _cached(name, weights=True) is not None
+
+
 def weights_file(folder: Path) -> Path | None:
     """The weights in a folder, or the index of their parts if every part is there; safetensors first."""
     for kind in WEIGHTS:
         if (folder / kind).is_file():
             return folder / kind
         index = folder / f"{kind}.index.json"
-        if index.is_file():
-            parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            if all((folder / part).is_file() for part in parts):
-                return index
+        if index.is_file() and all((folder / part).is_file() for part in _parts(index)):
+            return index
     return None
+
+
+def _parts(index: Path) -> list[str]:
+    """The files that an index of weights names.
+
+    Raises:
+        ModelUnavailable: it is no such index; one in the cache is deleted.
+    """
+    try:
+        parts = list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        # Names only: a path could lead anywhere.
+        if parts and all(part == Path(part).name for part in parts):
+            return parts
+        cause = None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        cause = error
+    again_ja, again_en = "モデルを入れ直してください。", "put the model there again."
+    if index.resolve().is_relative_to(cache_folder().resolve()):
+        _remove(index)
+        again_ja = "消したので、もう一度実行すると、ダウンロードし直します。"
+        again_en = "it was deleted; run this again to download it anew."
+    raise ModelUnavailable(
+        say(
+            f"{index.parent} の {index.name} が壊れています。{again_ja}"
+            f'"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
+            f'{index.name} in {index.parent} is damaged: {again_en} "{BUNDLED_MODEL}" needs no download.',
+        )
+    ) from cause
 
 
 def hub_problem(name: str) -> str | None:
     """Why a model cannot be had from the cache or the hub, or None if it can. Downloads nothing."""
+    try:
+        if _cached(name, weights=True):
+            return None
+    except ModelUnavailable:
+        # What was damaged has been deleted: the hub may have it.
+        pass
+    return hub_silence(name)
+
+
+def hub_silence(name: str) -> str | None:
+    """Why the hub does not tell what it has under a name, or None if it does, whatever is in the cache."""
     from huggingface_hub.errors import HTTPError
 
-    if _cached(name, weights=True):
-        return None
     try:
         _ask(name)
     except (OSError, HTTPError, ValueError) as error:
@@ -300,7 +356,11 @@ def _explanation(name: str, error: Exception) -> str:
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     chain = list(_chain(error))
-    if any(getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for e in chain):
+    # hf_xet passes the system's words on, but not its number.
+    if any(
+        getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on" in str(e)
+        for e in chain
+    ):
         return _no_space(name)
     if any(
         isinstance(e, PermissionError) or getattr(e, "errno", None) == errno.EROFS for e in chain
@@ -316,6 +376,11 @@ def _explanation(name: str, error: Exception) -> str:
         f'"{BUNDLED_MODEL}" needs no download.',
     )
     if any(isinstance(e, OfflineModeIsEnabled) for e in chain):
+        if _cached(name, weights=True):
+            return say(
+                "環境変数 HF_HUB_OFFLINE が、Hugging Face Hub への問い合わせを止めています。",
+                "HF_HUB_OFFLINE in the environment forbids asking the Hugging Face Hub.",
+            )
         return say(
             f"{name} はまだダウンロードされていません。環境変数 HF_HUB_OFFLINE が、ダウンロードを止めています。{bundled}",
             f"{name} has not been downloaded yet, and HF_HUB_OFFLINE in the environment forbids it; {bundled}",

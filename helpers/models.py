@@ -7,14 +7,21 @@ import json
 import os
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from helpers import BUNDLED_MODEL, BUNDLED_PATH
 from helpers.errors import Explained, InputError, explained_device_errors
-from helpers.hub import ModelUnavailable, discard_damaged, hub_problem, local_folder, weights_file
+from helpers.hub import (
+    ModelUnavailable,
+    discard_damaged,
+    hub_problem,
+    is_cached,
+    local_folder,
+    weights_file,
+)
 from helpers.language import say
 
 if TYPE_CHECKING:
@@ -210,8 +217,9 @@ def load_model(
     name: str | Path = "auto",
     device: str | torch.device | None = None,
     engine: str = "torch",
+    dtype: torch.dtype | None = None,
 ) -> LanguageModel:
-    """Load a model and its tokenizer, in the dtype that suits the device (float32 on a CPU).
+    """Load a model and its tokenizer, in the dtype that suits the device (see `helpers.device.choose_device`).
 
     Args:
         name: "auto" (see `choose_model`; prints its choice in one line), "aozora-mini" (bundled), one of rinna's
@@ -219,6 +227,7 @@ def load_model(
         device: as in `helpers.device.choose_device`.
         engine: "torch", or "ctranslate2" (extra `fast`): weights in int8 for a CPU. It is faster and takes less
             memory, and its numbers are not those of float32. First use converts the model into the user's cache.
+        dtype: of the weights, in place of the one that suits the device; not for CTranslate2.
 
     Raises:
         ValueError: the name, the device or the engine is none of those allowed, or the engine cannot run this model.
@@ -235,50 +244,27 @@ def load_model(
                 f'engine = {engine!r} cannot be used: give "torch" or "ctranslate2".',
             )
         )
+    import torch
+
     from helpers import fast
-    from helpers.device import choose_device
+    from helpers.tokenizer import load_tokenizer
 
     if engine == "ctranslate2":
         fast.check_device(device)
         fast.require_ctranslate2()
         device = "cpu"
-    choice = choose_device(device)
-    name, why = str(name), ""
-    auto = name == "auto"
-    if auto:
-        name, why = choose_model(choice)
-    if name in CATALOGUE:
-        parameters = CATALOGUE[name].parameters
-    else:
-        config = _read_config(name)
-        if engine == "ctranslate2":
-            fast.check_config(name, config)
-        # Other kinds of models are refused, in their own words, by those that load them.
-        known = config.keys() >= SHAPE and config.get("model_type") == "gpt2"
-        parameters = count_parameters(config) if known else 0
-    choice = choose_device(device, parameters)
+    # A GPU that was lost before says so at the first question.
+    with explained_device_errors(torch.device("cuda")):
+        name, parameters, choice = _choose(str(name), device, engine, dtype)
+        check_memory(name, parameters, choice, engine)
     reason = choice.reason
-    if engine == "ctranslate2":
-        reason = say(
-            "CTranslate2 が int8 の重みで計算します（float32 と同じ数値にはなりません）。",
-            "CTranslate2 computes with int8 weights (its numbers are not those of float32).",
-        )
-    if auto:
-        reason = say(f"{why}{reason}", f"{why}; {reason}")
-        print(
-            say(
-                f"モデル: {name}（{choice.device}）。{reason}",
-                f"Model: {name} on {choice.device}; {reason}",
-            )
-        )
-    check_memory(name, parameters, choice, engine)
     if engine == "ctranslate2" and not fast.is_converted(name):
-        fast.check_room(parameters)
+        known = CATALOGUE.get(name)
+        fast.check_room(parameters, known.download_bytes if known and not is_cached(name) else 0)
     folder = local_folder(name)
-
-    from helpers.tokenizer import load_tokenizer
-
-    if (weights := weights_file(folder)) and ".bin" in weights.name:
+    with _explained(name, folder):
+        weights = weights_file(folder)
+    if weights and ".bin" in weights.name:
         warnings.warn(
             say(
                 f"{name} の重みは pytorch_model.bin だけです。この形式はプログラムを含むことができるので、"
@@ -291,9 +277,8 @@ def load_model(
     with _explained(name, folder), _no_progress_bar():
         tokenizer = load_tokenizer(folder)
     if engine == "ctranslate2":
-        import torch
-
-        model = _load_fast(name, folder, tokenizer)
+        with explained_device_errors(choice.device):
+            model = _load_fast(name, folder, tokenizer)
         return LanguageModel(name, tokenizer, model, choice.device, torch.int8, reason, engine)
 
     from transformers import AutoModelForCausalLM
@@ -310,6 +295,56 @@ def load_model(
     # attention masks as soon as one of several sequences has ended and is padded.
     model.config.pad_token_id = None
     return LanguageModel(name, tokenizer, model, choice.device, choice.dtype, reason, engine)
+
+
+def _choose(
+    name: str, device: str | torch.device | None, engine: str, dtype: torch.dtype | None
+) -> tuple[str, int, DeviceChoice]:
+    """The model's name, its number of weights (0 if unknown), and where and how it is to run.
+
+    Prints the choice in one line where it is not simply what was asked for.
+    """
+    import torch
+
+    from helpers import fast
+    from helpers.device import choose_device
+
+    why, auto = "", name == "auto"
+    if auto:
+        name, why = choose_model(choose_device(device))
+    if name in CATALOGUE:
+        parameters = CATALOGUE[name].parameters
+    else:
+        config = _read_config(name)
+        if engine == "ctranslate2":
+            fast.check_config(name, config)
+        # Other kinds of models are refused, in their own words, by those that load them.
+        known = config.keys() >= SHAPE and config.get("model_type") == "gpt2"
+        parameters = count_parameters(config) if known else 0
+    choice = choose_device(device, parameters)
+    reason = choice.reason
+    if engine == "ctranslate2":
+        reason = say(
+            "CTranslate2 が int8 の重みで計算します（float32 と同じ数値にはなりません）。",
+            "CTranslate2 computes with int8 weights (its numbers are not those of float32).",
+        )
+    elif dtype not in (None, choice.dtype):
+        wanted = str(dtype).removeprefix("torch.")
+        reason = say(f"指定どおり {wanted} を使います。", f"{wanted}, as you asked.")
+        choice = replace(choice, dtype=dtype)
+    unlike_asked = engine == "ctranslate2" or (
+        choice.device.type == "cpu" and choice.dtype == torch.bfloat16 and dtype is None
+    )
+    if auto:
+        reason = say(f"{why}{reason}", f"{why}; {reason}")
+    if auto or unlike_asked:
+        print(
+            say(
+                f"モデル: {name}（{choice.device}）。{reason}",
+                f"Model: {name} on {choice.device}; {reason}",
+            )
+        )
+    return name, parameters, replace(choice, reason=reason)
 
 
 def store_as_linear(model: PreTrainedModel) -> None:
@@ -401,10 +436,22 @@ def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) 
 
 
 def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) -> tuple[str, str]:
-    on_cpu = choice.device.type != "cuda"
+    import torch
+
+    from helpers.device import available_memory, choose_device
+
+    on_gpu = choice.device.type != "cpu"
+    if on_gpu:
+        on_cpu = choose_device("cpu", parameters).dtype.itemsize
+        of_cpu = available_memory(torch.device("cpu"))
+        if (least := least_memory(parameters, on_cpu)) <= of_cpu:
+            return (
+                f'device="cpu"（約 {least / 1e9:.1f} GB）なら載ります。',
+                f'device="cpu" (about {least / 1e9:.1f} GB) fits.',
+            )
     if (
         engine == "torch"
-        and on_cpu
+        and not on_gpu
         and (least := least_memory(parameters, 1, "ctranslate2")) <= free
     ):
         return (
@@ -445,7 +492,7 @@ def _explained(name: str, folder: Path) -> Iterator[None]:
                 f'are not loaded: use a model that has a model.safetensors, or "{BUNDLED_MODEL}".',
             )
         ) from error
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         if isinstance(error, Explained):
             raise
         # Only what is wrong in the files themselves; the system's own refusals carry a number.

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 import helpers.models
 from helpers import BUNDLED_MODEL, BUNDLED_PATH
 from helpers.device import DeviceChoice
+from helpers.errors import DeviceLost
 from helpers.hub import ModelUnavailable
 from helpers.models import (
     CATALOGUE,
@@ -247,6 +248,60 @@ def test_a_gpu_that_is_too_small_is_told_too(machine_with):
     with pytest.raises(NotEnoughMemory, match="GPU") as caught:
         helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch")
     assert "rinna/japanese-gpt2-medium" in str(caught.value)
+
+
+def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch):
+    monkeypatch.setattr("helpers.device.bfloat16_unit", lambda: None)
+    free = {"cuda": 1e9, "cpu": 12.7e9}
+    monkeypatch.setattr("helpers.device.available_memory", lambda device: int(free[device.type]))
+    with pytest.raises(NotEnoughMemory, match='device="cpu"'):
+        helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch")
+
+
+def test_the_large_model_fits_colabs_cpu_runtime_in_float32(machine_with, monkeypatch):
+    """12.7 GB: it is let in, and "auto" is still the bundled model, as there is no GPU."""
+    machine_with(12.7e9)
+    monkeypatch.delenv("HELPERS_MODEL", raising=False)
+    for engine in ("torch", "ctranslate2"):
+        helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, CPU, engine)
+    assert choose_model(CPU)[0] == BUNDLED_MODEL
+
+
+def test_a_gpu_that_went_away_before_loading_is_one_sentence(monkeypatch):
+    def gone(*_):
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", gone)
+    with pytest.raises(DeviceLost) as caught:
+        load_model(BUNDLED_MODEL)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_dtype_can_be_asked_for():
+    lm = load_model(BUNDLED_MODEL, device="cpu", dtype=torch.bfloat16)
+    assert lm.dtype == lm.model.dtype == torch.bfloat16
+
+
+def test_a_processor_with_bfloat16_says_that_it_uses_it(tmp_path, monkeypatch, capsys, english):
+    """From 300 million weights on; a smaller model, or float32 asked for, has nothing to say."""
+    folder = make_model(tmp_path / "model")
+    monkeypatch.setattr("helpers.device.bfloat16_unit", lambda: "amx_bf16")
+    assert load_model(folder, device="cpu").dtype == torch.float32
+    monkeypatch.setattr("helpers.device.HALF_FROM", 0)
+    assert load_model(folder, device="cpu", dtype=torch.float32).model.dtype == torch.float32
+    assert "amx_bf16" not in capsys.readouterr().out
+    assert load_model(folder, device="cpu").model.dtype == torch.bfloat16
+    assert "amx_bf16" in capsys.readouterr().out
+
+
+def test_a_broken_index_of_weights_is_named(tmp_path):
+    folder = make_model(tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    for broken in ("{", "{}"):
+        (folder / "model.safetensors.index.json").write_text(broken, encoding="utf-8")
+        with pytest.raises(ModelUnavailable, match=BUNDLED_MODEL):
+            load_model(folder, device="cpu")
 
 
 def test_the_size_of_an_unlisted_model_is_read_from_its_config(tmp_path, monkeypatch):
