@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -117,6 +118,25 @@ def draft_before(
     prompt_tokens = encode_prompt(language_model, generation.prompt).shape[1]
     end = len(written.token_ids) - len(written.steps) + step
     return Draft(generation.prompt, tuple(written.token_ids[prompt_tokens:end]))
+
+
+def draft_of(language_model: LanguageModel, generation: Generation) -> Draft:
+    """The draft that a run was written from: its prompt, and the tokens that had been chosen after it.
+
+    Raises:
+        InputError: a ValueError; another model wrote it, whose tokens are other ones.
+    """
+    first = generation.sequences[0]
+    draft = draft_before(language_model, generation, sequence=0, step=0)
+    start = first.token_ids[: len(first.token_ids) - len(first.steps)]
+    if encode_draft(language_model, draft)[0].tolist() != start:
+        raise InputError(
+            say(
+                "この記録は別のモデルが書いたものなので、トークンが合いません。書いたモデルを読み込むと、戻せます。",
+                "another model wrote this run, so its tokens do not fit: load that model to return to it.",
+            )
+        )
+    return draft
 
 
 def encode_draft(
@@ -265,16 +285,51 @@ class NotSaved(Explained, OSError):
     """A file could not be written. What was to be saved is still there, and so is the file's old content."""
 
 
-def save(history: Sequence[Generation], path: Path) -> None:
-    """Write runs to a file, for `load`: whole, or not at all.
+def record_path(name: str) -> Path:
+    """The file that a reader named, `~` being the home folder.
 
     Raises:
-        NotSaved: an OSError; the disk is full, or nothing may be written there.
+        InputError: a ValueError; it is no name of a file.
     """
+    try:
+        path = Path(name.strip()).expanduser()
+    except RuntimeError:
+        # `~somebody`, whom this machine does not know.
+        path = Path()
+    if not path.name or "\0" in name:
+        raise InputError(
+            say(
+                "ファイル名がありません。sampling-lab.json のような名前を入れてください。",
+                "there is no file name: give one, sampling-lab.json for example.",
+            )
+        )
+    return path
+
+
+def save(history: Sequence[Generation], path: Path) -> list[Generation]:
+    """Add runs to a file, for `load`; it is written whole, or not at all. Runs that it holds already stay.
+
+    Returns:
+        All runs that the file holds now, those it held before first.
+
+    Raises:
+        InputError: a ValueError; there is nothing to save, or the file is something else than a record.
+        NotSaved: an OSError; the disk is full, or nothing may be written there.
+        OSError: there is such a file, and it cannot be read.
+    """
+    if not history:
+        raise InputError(
+            say(
+                "まだ記録がないので、何も保存していません。先に「生成」を押してください。",
+                "there is no run yet, so nothing was saved: press Generate first.",
+            )
+        )
+    before = _runs_in(path)
+    runs = [*before, *new_runs(history, before)]
     partial = path.with_name(f"{path.name}.partial")
     try:
         try:
-            partial.write_text(to_json(history), encoding="utf-8")
+            partial.write_text(to_json(runs), encoding="utf-8")
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -287,6 +342,35 @@ def save(history: Sequence[Generation], path: Path) -> None:
                 f"{path} could not be saved ({why}): nothing is lost; make room or name another place, and save again.",
             )
         ) from error
+    return runs
+
+
+def _runs_in(path: Path) -> list[Generation]:
+    """What a file that is to be written holds already."""
+    try:
+        return load(path)
+    except FileNotFoundError:
+        return []
+    except InputError as error:
+        raise InputError(
+            say(
+                f"{path} は、この実験室の記録ではありません。上書きしないように、保存をやめました。"
+                "別のファイル名を入れてください。",
+                f"{path} is not a record of the lab; it was left as it is: give another file name.",
+            )
+        ) from error
+
+
+def new_runs(runs: Sequence[Generation], known: Sequence[Generation]) -> list[Generation]:
+    """The runs that are not among those known. What was written twice is known when it is there twice."""
+    copies = Counter(to_json([run]) for run in known)
+    new = []
+    for run in runs:
+        key = to_json([run])
+        if not copies[key]:
+            new.append(run)
+        copies[key] -= copies[key] > 0
+    return new
 
 
 def load(path: Path) -> list[Generation]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from rinna_layout import make_model
 
+from helpers.errors import InputError
 from helpers.models import load_model
 from helpers.sampling import (
     SamplingSettings,
@@ -21,11 +22,16 @@ from helpers.session import (
     as_code,
     as_text,
     draft_before,
+    draft_of,
     draw,
     encode_draft,
     from_json,
+    load,
     nearest,
+    new_runs,
     presets,
+    record_path,
+    save,
     script_shares,
     stream_draft,
     to_json,
@@ -183,6 +189,55 @@ def test_script_shares():
 def test_runs_are_the_same_after_json(lm):
     history = [generate(lm, PROMPT, replace(SHORT, seed=seed)) for seed in (1, 2)]
     assert from_json(to_json(history)) == history
+
+
+def test_saving_keeps_the_runs_that_the_file_holds(lm, tmp_path):
+    first, second, third = (generate(lm, PROMPT, replace(SHORT, seed=seed)) for seed in (1, 2, 3))
+    file = tmp_path / "記録.json"
+    assert save([first, second], file) == [first, second]
+    assert save([second, third], file) == [first, second, third]
+    assert load(file) == [first, second, third]
+    # Saved again, nothing is there twice; what the reader wrote twice, with one seed, is.
+    assert save([third, first], file) == [first, second, third]
+    assert save([third, third], file) == [first, second, third, third]
+    assert new_runs([first, third, third, third], load(file)) == [third]
+    assert [path.name for path in tmp_path.iterdir()] == ["記録.json"]
+
+
+@pytest.mark.parametrize("content", ["", "私のノート", '{"cells": []}', "[1]"])
+def test_a_file_that_is_no_record_is_not_written_over(lm, tmp_path, content):
+    file = tmp_path / "notes.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"notes\.json"):
+        save([generate(lm, PROMPT, SHORT)], file)
+    assert file.read_text(encoding="utf-8") == content
+
+
+def test_an_empty_history_writes_over_nothing(lm, tmp_path):
+    file = tmp_path / "lab.json"
+    for before in (None, [generate(lm, PROMPT, SHORT)]):
+        if before:
+            save(before, file)
+        with pytest.raises(InputError, match=r"まだ|no run yet"):
+            save([], file)
+        assert (load(file) if file.exists() else None) == before
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "/", "~nobody-of-this-name", "a\0b"])
+def test_what_is_no_file_name_is_refused_in_one_sentence(name):
+    with pytest.raises(InputError, match=r"ファイル名|file name"):
+        record_path(name)
+
+
+def test_a_run_from_chosen_tokens_tells_its_draft(lm):
+    draft = Draft(PROMPT, (17, 30))
+    run = written(stream_draft(lm, draft, replace(SHORT, seed=4), lambda: False))
+    assert draft_of(lm, run) == draft
+    assert draft_of(lm, generate(lm, PROMPT, SHORT)) == Draft(PROMPT)
+    first = run.sequences[0]
+    other = replace(first, token_ids=[5, *first.token_ids])
+    with pytest.raises(InputError, match=r"別のモデル|another model"):
+        draft_of(lm, replace(run, sequences=[other]))
 
 
 @pytest.mark.parametrize(
