@@ -21,12 +21,12 @@ def main() -> None:
     for shape in reversed(options.shapes):
         commands.append(["cpu_generate", "--shape", shape, *runs])
         commands.append(["weight_layout", "--shape", shape, *runs])
+        commands.append(["gpu_generate", "--shape", shape, *runs])
     largest = options.shapes[0]
     commands += [
         ["loading", "--shape", largest, *runs],
         ["long_prompt", "--shape", largest, *runs],
         ["int8_bits"],
-        ["gpu_generate", *runs],
         ["start_up", *runs],
         ["slider_to_picture"],
         ["lessons", *runs],

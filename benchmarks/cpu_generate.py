@@ -1,12 +1,15 @@
 """The article's call against ours on a CPU: `python -m benchmarks.cpu_generate --shape gpt-1b`.
 
 Three texts of 15 + 85 tokens with the article's settings. "article" is transformers alone, in float32; "plain" is
-`load_model(...)` and `generate`; "ctranslate2_int8" the same with `engine="ctranslate2"`. Each measurement is a fresh
-process; a short text warms it up. The bandwidth limit is how often a second the weights could be read from memory.
+`load_model(...)` and `generate`; "ctranslate2_int8" the same with `engine="ctranslate2"`. Where the processor makes
+`load_model` choose bfloat16, "plain_float32" is "plain" with float32 asked for. Each measurement is a fresh
+process; a short text warms it up. The bandwidth limit is how often a second the weights could be read from memory: it
+is measured in each round, beside the ways. `--threads 1` compares another number of threads.
 """
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,9 @@ from benchmarks.measure import (
     spread,
 )
 
-WAYS = ("article", "plain", "ctranslate2_int8")
+WAYS = ("article", "plain", "plain_float32", "ctranslate2_int8")
+BANDWIDTH = "bandwidth"
+THREADS = "BENCHMARK_THREADS"  # set by --threads for the fresh processes
 PROMPT, NEW, SEQUENCES = 15, 85, 3
 
 
@@ -32,14 +37,18 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
     """One measurement in this process. Conversion for CTranslate2, done once for a model, is not in the figures."""
     import torch
 
+    from helpers import fast
     from helpers.models import load_model
     from helpers.sampling import SamplingSettings, generate, stream
 
     if way == "article":
         return _article(folder)
-    engine = {"plain": "torch", "ctranslate2_int8": "ctranslate2"}[way]
+    if threads := os.environ.get(THREADS):
+        fast.choose_threads = lambda _: int(threads)
+    engine = "ctranslate2" if way == "ctranslate2_int8" else "torch"
+    dtype = torch.float32 if way == "plain_float32" else None
     start = time.perf_counter()
-    lm = load_model(folder, device=device or "cpu", engine=engine)
+    lm = load_model(folder, device=device or "cpu", engine=engine, dtype=dtype)
     load = time.perf_counter() - start
     prompt = prompt_of(lm.tokenizer, PROMPT)
 
@@ -74,7 +83,15 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
         if engine == "ctranslate2"
         else _weight_bytes(lm.model)
     )
-    return _figures(NEW / seconds, load, first, between, weights)
+    return _figures(lm.dtype, NEW / seconds, load, first, between, weights)
+
+
+def _plain_dtype(folder: Path) -> str:
+    from helpers.device import choose_device
+    from helpers.models import count_parameters
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return str(choose_device("cpu", count_parameters(config)).dtype).removeprefix("torch.")
 
 
 def _article(folder: Path) -> dict[str, Any]:
@@ -115,7 +132,7 @@ def _article(folder: Path) -> dict[str, Any]:
     torch.manual_seed(1)
     call(3)
     first = call(1)
-    return _figures(NEW / call(NEW), load, first, 0.0, _weight_bytes(model))
+    return _figures(model.dtype, NEW / call(NEW), load, first, 0.0, _weight_bytes(model))
 
 
 def _weight_bytes(model: Any) -> int:
@@ -125,9 +142,10 @@ def _weight_bytes(model: Any) -> int:
 
 
 def _figures(
-    steps: float, load: float, first: float, between: float, weights: int
+    dtype: Any, steps: float, load: float, first: float, between: float, weights: int
 ) -> dict[str, Any]:
     return {
+        "dtype": str(dtype).removeprefix("torch."),
         "steps_per_s": steps,
         "load_s": load,
         "first_token_s": first,
@@ -140,27 +158,33 @@ def _figures(
 def compare(shape: str, runs: int) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
     """All ways in turn: the figures as `--json` prints them, and every single measurement."""
     name = "benchmarks.cpu_generate"
-    bandwidth = fresh(name, "--bandwidth")
     fresh(name, "--child", "ctranslate2_int8", "--shape", shape)  # makes what is made once
-    ways = {way: (lambda way=way: fresh(name, "--child", way, "--shape", shape)) for way in WAYS}
-    single = in_turn(ways, runs, shape)
-    bandwidth = max(bandwidth, fresh(name, "--bandwidth"))
+    in_float32 = fresh(name, "--plain-dtype", "--shape", shape) == "float32"
+    ways = {
+        way: (lambda way=way: fresh(name, "--child", way, "--shape", shape))
+        for way in WAYS
+        if not (in_float32 and way == "plain_float32")
+    }
+    single = in_turn(ways | {BANDWIDTH: lambda: fresh(name, "--bandwidth")}, runs, shape)
+    bandwidths = single.pop(BANDWIDTH)
     result: dict[str, Any] = {
         "machine": machine(),
-        "bandwidth_gb_s": round(bandwidth, 1),
+        "bandwidth_gb_s": spread(bandwidths, 1)["median"],
         "ways": {},
     }
     for way, rows in single.items():
-        speed = spread([row["steps_per_s"] for row in rows])
-        limit = bandwidth * 1e9 / rows[0]["weight_bytes"]
+        shares = [
+            row["steps_per_s"] * row["weight_bytes"] / bandwidth / 1e9
+            for row, bandwidth in zip(rows, bandwidths, strict=True)
+        ]
         result["ways"][way] = {
-            "steps_per_s": speed,
+            "steps_per_s": spread([row["steps_per_s"] for row in rows]),
             "peak_gb": spread([row["peak_gb"] for row in rows])["median"],
             "load_s": spread([row["load_s"] for row in rows])["median"],
-            "share_of_bandwidth_limit": round(speed["median"] / limit, 3),
+            "share_of_bandwidth_limit": spread(shares, 3)["median"],
         }
     result["ratios"] = {
-        way: spread(_ratios(single, way))["median"] for way in WAYS if way != "article"
+        way: spread(_ratios(single, way))["median"] for way in single if way != "article"
     }
     return result, single
 
@@ -176,13 +200,14 @@ def report(shape: str, result: dict[str, Any], single: dict[str, list[dict[str, 
     print(f"\n### {shape}: {SEQUENCES} sequences, {PROMPT} + {NEW} tokens, {runs} runs in turn\n")
     print(f"{result['machine']}; reads {result['bandwidth_gb_s']} GB/s\n")
     print(
-        "| way | steps/s | of the bandwidth limit | times the article | first token, s | load, s | wait for the next text, s | peak, GB |"
+        "| way | weights | steps/s | of the bandwidth limit | times the article | first token, s | load, s | wait for the next text, s | peak, GB |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for way, rows in single.items():
         figures = result["ways"][way]
         ratio = "1" if way == "article" else in_words(_ratios(single, way))
         columns = [
+            rows[0]["dtype"],
             in_words([row["steps_per_s"] for row in rows]),
             f"{figures['share_of_bandwidth_limit']:.0%}",
             ratio,
@@ -202,16 +227,23 @@ def main() -> None:
         "--json", action="store_true", help="print the figures as JSON, nothing else"
     )
     parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, help="of torch and of the engine (theirs)")
     parser.add_argument("--bandwidth", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--plain-dtype", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.runs < 1:
         parser.error(f"--runs {options.runs}: at least 1")
+    if options.threads:
+        os.environ["OMP_NUM_THREADS"] = os.environ[THREADS] = str(options.threads)
     if options.bandwidth:
         print(json.dumps(read_bandwidth()))
         return
     folder = model_folder(options.shape)
     if options.child:
         print(json.dumps(measure(options.child, folder)))
+        return
+    if options.plain_dtype:
+        print(json.dumps(_plain_dtype(folder)))
         return
     result, single = compare(options.shape, options.runs)
     if options.json:

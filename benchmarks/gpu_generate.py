@@ -40,8 +40,8 @@ def main() -> None:
         return
     if options.child:
         figures = measure("plain", model_folder(options.shape), "cuda")
-        figures["bandwidth"] = gpu_bandwidth()
         figures["peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
+        figures["bandwidth"] = gpu_bandwidth()
         print(json.dumps(figures))
         return
     model_folder(options.shape)

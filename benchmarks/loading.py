@@ -66,13 +66,16 @@ def main() -> None:
     ways = {e: (lambda e=e: fresh("benchmarks.loading", *arguments, e)) for e in ENGINES}
     rows = in_turn(ways, options.runs, f"loading {options.shape}")
     print(f"\n### {options.shape}: loading\n\n{machine()}\n")
-    print("| engine, dtype | seconds | weights, GB | anonymous memory added at most, GB | ratio |")
-    print("|---|---|---|---|---|")
+    print(
+        "| engine, dtype | seconds | weights, GB | anonymous memory added at most, GB | ratio | kept, GB |"
+    )
+    print("|---|---|---|---|---|---|")
     for engine, runs in rows.items():
         print(
             f"| {engine}, {runs[0]['dtype']} | {in_words([r['seconds'] for r in runs])} | {runs[0]['weights_gb']:.2f}"
             f" | {in_words([r['added_gb'] for r in runs])}"
-            f" | {in_words([r['added_gb'] / r['weights_gb'] for r in runs])} |"
+            f" | {in_words([r['added_gb'] / r['weights_gb'] for r in runs])}"
+            f" | {in_words([r['kept_gb'] for r in runs])} |"
         )
 
 

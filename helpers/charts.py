@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from helpers.language import say
 
 if TYPE_CHECKING:
-    from helpers.sampling import Distribution, Generation, Sequence
+    from helpers.sampling import Distribution, Generation, Sequence, Step
 
 _ROOT = "max-width:100%;line-height:1.5;overflow-wrap:anywhere"
 # What is too wide scrolls, and does not make the page wider: a width of 0 asks for nothing, and fills 100%.
@@ -42,6 +42,11 @@ _SURPRISE = (
     (0.01, "#ffdcae", "dashed"),
     (0.0, "#ffcfcf", "wavy"),
 )
+
+
+def _scrolling(label: str, style: str = "") -> str:
+    """The attributes of a box that scrolls: the keyboard reaches it, and a screen reader has a name for it."""
+    return f'role="group" tabindex="0" aria-label="{escape(label)}" style="{style}{_SCROLL}"'
 
 
 class Html(str):
@@ -83,7 +88,8 @@ def token_chips(tokenizer: Any, text: str, limit: int | None = None) -> Html:
     Characters that the tokenizer does not know have a dashed border and the word 未知 (unknown).
 
     Args:
-        limit: show no more than so many chips; how many there are in all is still said.
+        limit: show no more than so many chips; how many there are in all, and how many of them are unknown,
+            is still said.
     """
     # It brings transformers along, which whoever has a tokenizer has loaded already.
     from helpers.tokenizer import split_pieces
@@ -93,6 +99,9 @@ def token_chips(tokenizer: Any, text: str, limit: int | None = None) -> Html:
     count = say(f"{len(pieces):,} トークン", f"{len(pieces):,} tokens")
     if len(shown) < len(pieces):
         count += say(f"（先頭の {len(shown):,} 個を表示）", f" (the first {len(shown):,} shown)")
+        # Those behind the last chip show in no other way.
+        if unknown := sum(token_id == tokenizer.unk_token_id for _, token_id in pieces):
+            count += say(f"、うち未知 {unknown:,} 個", f", {unknown:,} of them unknown")
     return _chips(shown, tokenizer.unk_token_id, count)
 
 
@@ -185,7 +194,7 @@ def distribution_chart(
         f'<div style="{_ROOT}"><div><b>{escape(heading)}</b></div>'
         f'<ul style="margin:2px 0 4px;padding-left:1.3em">{lines}</ul>'
         f"{_whole(distribution)}"
-        f'<div style="{_SCROLL}"><table style="border-collapse:collapse;width:100%;'
+        f'<div {_scrolling(heading)}><table style="border-collapse:collapse;width:100%;'
         f'font-size:.9em;margin:0"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
         f"<div><small>{_bars_legend(bool(draws))}</small></div></div>",
         f"{heading}: " + _plain(" ".join(summary)),
@@ -347,10 +356,7 @@ def probability_text(
     prompt, pieces = "".join(all_pieces[:start]).replace("▁", " ").strip(), all_pieces[start:]
     parts = []
     for i, (piece, step) in enumerate(zip(pieces, sequence.steps, strict=True)):
-        numbers = say(
-            f"{piece} (id {step.token_id}): モデル {percent(step.raw)}、設定後 {percent(step.final)}",
-            f"{piece} (id {step.token_id}): model {percent(step.raw)}, drawn with {percent(step.final)}",
-        )
+        numbers = token_numbers(piece, step)
         shown = escape(piece.replace("▁", " "))
         style = _surprise_style(_surprise(step.raw))
         if i == mark:
@@ -361,6 +367,14 @@ def probability_text(
         f'<div style="{_ROOT}"><div style="line-height:2"><b>{escape(prompt)}</b>{"".join(parts)}</div>'
         f"{_surprise_legend() if legend else ''}</div>",
         prompt + "".join(p.replace("▁", " ") for p in pieces),
+    )
+
+
+def token_numbers(piece: str, step: Step) -> str:
+    """A new token and its two probabilities, in words."""
+    return say(
+        f"{piece} (id {step.token_id}): モデル {percent(step.raw)}、設定後 {percent(step.final)}",
+        f"{piece} (id {step.token_id}): model {percent(step.raw)}, drawn with {percent(step.final)}",
     )
 
 
@@ -426,7 +440,7 @@ def table(
         for row in [header, *contents]
     )
     return Html(
-        f'<div style="{_ROOT};{_SCROLL}"><table style="border-collapse:collapse;margin:0">'
+        f'<div {_scrolling(caption or say("表", "table"), f"{_ROOT};")}><table style="border-collapse:collapse;margin:0">'
         f"{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>",
         f"{caption}\n{alt}" if caption else alt,
     )
@@ -499,11 +513,22 @@ def comparison(a: Sequence, b: Sequence, tokenizer: Any) -> Html:
     )
 
 
-def normalization(text: str, normalized: str) -> Html:
-    """What a tokenizer's normalisation made of a text; nothing if it left it as it was."""
+def normalization(text: str, normalized: str, limit: int | None = None) -> Html:
+    """What a tokenizer's normalisation made of a text; nothing if it left it as it was.
+
+    Args:
+        limit: show no more than so many characters, from a little before the first that it changed.
+    """
     if text == normalized:
         return Html("", "")
     note = say("モデルが読む形（NFKC 正規化後）", "As the model reads it, after NFKC")
+    if limit is not None and len(normalized) > limit:
+        change = first_difference(list(text), list(normalized)) or 0
+        start = max(0, min(change - limit // 4, len(normalized) - limit))
+        end = start + limit
+        normalized = (
+            ("…" if start else "") + normalized[start:end] + ("…" if end < len(normalized) else "")
+        )
     return Html(
         f'<div style="{_ROOT}"><small>{note}: <b>{escape(normalized)}</b></small></div>',
         f"{note}: {normalized}",
@@ -512,9 +537,12 @@ def normalization(text: str, normalized: str) -> Html:
 
 def vertical_text(text: str) -> Html:
     """A text in vertical writing, right to left."""
+    look = (
+        "writing-mode:vertical-rl;height:20em;font-family:serif;font-size:1.15em;line-height:1.9;"
+        f"padding:6px;{_MUTED};"
+    )
     return Html(
-        f'<div tabindex="0" style="writing-mode:vertical-rl;height:20em;{_SCROLL};'
-        f'font-family:serif;font-size:1.15em;line-height:1.9;padding:6px;{_MUTED}">{escape(text)}</div>',
+        f"<div {_scrolling(say('縦書きの文章', 'text in vertical writing'), look)}>{escape(text)}</div>",
         text,
     )
 
@@ -542,12 +570,13 @@ def progress_bar(done: int, total: int, note: str) -> Html:
     )
 
 
-def problem(message: str) -> Html:
-    """What went wrong, in one sentence that stands out without colour too."""
+def problem(*messages: str) -> Html:
+    """What went wrong, a sentence each, that stands out without colour too."""
+    lines = "".join(f"<div>⚠ {escape(message)}</div>" for message in messages)
     return Html(
         f'<div role="alert" style="{_ROOT};background:#fdecea;{_DARK_TEXT};border:2px solid #b00020;'
-        f'border-radius:6px;padding:4px 10px">⚠ {escape(message)}</div>',
-        f"⚠ {message}",
+        f'border-radius:6px;padding:4px 10px">{lines}</div>',
+        " ".join(f"⚠ {message}" for message in messages),
     )
 
 

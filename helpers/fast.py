@@ -66,7 +66,7 @@ def install_engine() -> None:
         raise EngineUnavailable(
             say(
                 "ctranslate2 を入れられませんでした。ネットワークを確かめて、もう一度実行するか、"
-                f'pip install "{REQUIREMENT}" をためしてください。なくても engine="torch" は使えます。',
+                f'pip install "{REQUIREMENT}" を試してください。なくても engine="torch" は使えます。',
                 "ctranslate2 could not be installed: check the network and run this again, or try "
                 f'pip install "{REQUIREMENT}"; engine="torch" works without it.',
             )

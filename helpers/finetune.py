@@ -504,7 +504,7 @@ def fine_tune(
     if any(p.dtype != torch.float32 for p in model.parameters() if p.requires_grad):
         raise FinetuneError(
             say(
-                "半分の形式（float16 など）の重みは、そのままでは学習できません。half=False で読み込むか、LoRA を使ってください。",
+                "半精度（float16 など）の重みは、そのままでは学習できません。half=False で読み込むか、LoRA を使ってください。",
                 "weights in half precision cannot be trained as they are: load them with half=False, or use LoRA.",
             )
         )
@@ -561,7 +561,7 @@ def fine_tune(
     if run.stopped == "nan":
         raise LossNotFinite(
             say(
-                f"ステップ {len(run.losses)} で誤差が数でなくなりました（NaN）。学習を止め、一番よかった重み"
+                f"ステップ {len(run.losses)} で損失が数でなくなりました（NaN）。学習を止め、一番よかった重み"
                 f"（ステップ {run.best[0]}）に戻しました。learning_rate を小さくして、もう一度ためしてください。",
                 f"at step {len(run.losses)} the loss was no number any more (NaN): training has stopped and the best "
                 f"weights (step {run.best[0]}) are back; try again with a smaller learning_rate.",
@@ -742,7 +742,7 @@ def live_curve(every: float = 0.5) -> Callable[[TrainingRun], None]:
             ),
             "user": say("停止しました。", "stopped."),
             "nan": say(
-                "誤差が NaN になり、止まりました。", "the loss became NaN, and training stopped."
+                "損失が NaN になり、止まりました。", "the loss became NaN, and training stopped."
             ),
             "finished": say("終わりました。", "done."),
         }[run.stopped]

@@ -13,17 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import ipywidgets as widgets
 
 from helpers import charts
-from helpers.errors import DeviceLost, Explained, OutOfMemory
+from helpers.errors import Explained
 from helpers.language import say
 from helpers.sampling import Distribution, Generation, SamplingSettings
 from helpers.session import (
@@ -32,11 +31,14 @@ from helpers.session import (
     as_code,
     as_text,
     draft_before,
+    draft_of,
     draw,
     encode_draft,
     load,
     nearest,
+    new_runs,
     presets,
+    record_path,
     save,
     script_shares,
     stream_draft,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
     from helpers.charts import Html
     from helpers.models import LanguageModel
+    from helpers.sampling import Candidate, StreamEvent
 
 OPENING = "国境の長いトンネルを抜けると雪国であった。"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -87,10 +90,14 @@ class SamplingLab:
         prompt: the text to be continued.
         settings: where the controls start; the article's settings without it. A seed of None becomes 0.
 
+    Running the cell again loses nothing: a new lab stops the one before it, and where both have the same model, goes on
+    with its history, to which what the other had just been writing is added.
+
     Attributes:
-        error: the exception that the last callback ended with, None if all went well. The reader is shown it too.
+        errors: what the reader is shown as gone wrong, by what it came from. It stays until that succeeds, or the
+            reader acts on it.
         generation: what the generate button wrote last, or None.
-        history: all that was written, the oldest first.
+        history: all that was written, the oldest first; labs on the same model have it in common.
     """
 
     def __init__(
@@ -100,7 +107,7 @@ class SamplingLab:
         settings: SamplingSettings | None = None,
     ) -> None:
         self.language_model = language_model
-        self.error: Exception | None = None
+        self.errors: dict[str, Exception] = {}
         self.generation: Generation | None = None
         self.history: list[Generation] = []
         self._next_token = NextToken(language_model)
@@ -114,13 +121,34 @@ class SamplingLab:
         self._redraw_soon = _Soon(self.redraw)
         self._task: asyncio.Task[None] | None = None
 
-        # Running a cell again leaves the lab of its last run behind: it need not write on unseen.
+        # Running a cell again leaves the lab of its last run behind: it need not write on unseen. What it has
+        # written is kept, and what it is writing too: that comes with its last token.
         for lab in _labs:
             lab.stop()
+            if lab._model_name == self._model_name:
+                self.history = lab.history
         _labs.add(self)
 
         self._build(prompt)
-        self.set_settings(settings or SamplingSettings())
+        self.history_pane.refresh()
+        self.set_settings(
+            settings or SamplingSettings(), _own_settings() if settings else presets()[0].why
+        )
+
+    @property
+    def error(self) -> Exception | None:
+        """The exception that a callback ended with last, and that still stands; None if all is well."""
+        return next(reversed(self.errors.values()), None)
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being written."""
+        return self._running
+
+    @property
+    def _model_name(self) -> tuple[str, str]:
+        # Loaded again, it is the same model.
+        return self.language_model.name, self.language_model.engine
 
     # What the reader sees
 
@@ -142,7 +170,7 @@ class SamplingLab:
         self.preset_buttons = []
         for preset in presets():
             self.preset_buttons.append(_button(preset.name, partial(self._preset_clicked, preset)))
-        self.preset_note = widgets.HTML(value=_note(presets()[0].why))
+        self.preset_note = widgets.HTML()
         self.chart = widgets.HTML(layout=wide)
         self.step_button = _button(say("1 トークン進める", "One token"), self._step_clicked)
         self.back_button = _button(say("戻る", "Back"), self._back_clicked)
@@ -264,21 +292,25 @@ class SamplingLab:
         return {"text/plain": repr(still), "text/html": str(still), WIDGET_VIEW: view}
 
     def still(self) -> Html:
-        """What the lab shows now, as a picture that needs no kernel."""
-        values = asdict(self.settings)
+        """What the lab shows now, as a picture that needs no kernel. Controls that contradict are shown as they are."""
+        self.catch_up()
+        values = self._values()
         pictures = [
-            charts.token_chips(self.language_model.tokenizer, self.prompt_box.value, CHIPS_SHOWN),
+            self.chips.value,
             charts.table([values.values()], values),
-            charts.Html(self.chart.value or self.problem.value, ""),
+            self.problem.value,
+            self.chart.value,
         ]
         note = say(
             "サンプリング実験室（ここは静止画です。セルを実行すると、動かせます）",
             "Sampling lab (a still picture: run the cell to operate it)",
         )
-        parts = "".join(f"<div>{picture}</div>" for picture in pictures)
+        parts = "".join(f"<div>{picture}</div>" for picture in pictures if picture)
+        # Half of a character pair, which a browser may send, cannot be sent back as text.
+        prompt = self.prompt_box.value[:40].encode("utf-8", "replace").decode("utf-8")
         return charts.Html(
             f"<div><b>{escape(note)}</b></div>{parts}",
-            f"SamplingLab({self.language_model.name}): {self.prompt_box.value[:40]}",
+            f"SamplingLab({self.language_model.name}): {prompt}",
         )
 
     # Settings
@@ -290,11 +322,16 @@ class SamplingLab:
         Raises:
             SettingsError: they contradict each other, as min_length above max_length does.
         """
-        numbers = {name: box.value for name, box in self.boxes.items()}
-        return SamplingSettings(do_sample=self.do_sample_box.value, **numbers)
+        return SamplingSettings(**self._values())
 
-    def set_settings(self, settings: SamplingSettings) -> None:
-        """Move all controls at once, and redraw once."""
+    def _values(self) -> dict[str, Any]:
+        """What the controls say, contradictions included, in the order of the settings."""
+        values = {name: box.value for name, box in self.boxes.items()}
+        values["do_sample"] = self.do_sample_box.value
+        return {field.name: values[field.name] for field in fields(SamplingSettings)}
+
+    def set_settings(self, settings: SamplingSettings, why: str = "") -> None:
+        """Move all controls at once, and redraw once. `why` is said, and what a control cannot be moved to."""
         values = asdict(settings)
         values["seed"] = values["seed"] or 0
         self._changing = True
@@ -304,6 +341,18 @@ class SamplingLab:
                 box.value = values[name]
         finally:
             self._changing = False
+        ends = [
+            f"{name}: {wanted} → {self._values()[name]}"
+            for name, wanted in values.items()
+            if wanted != self._values()[name]
+        ]
+        if ends:
+            limits = say(
+                f"このモデルと実験室の上限・下限に合わせました（{'、'.join(ends)}）。",
+                f"Moved to what this model and the lab can take ({', '.join(ends)}).",
+            )
+            why = f"{why} {limits}".strip()
+        self.preset_note.value = _note(why) if why else ""
         self.redraw()
 
     def _slider_moved(self, box: widgets.Widget, scale: Any, change: dict[str, Any]) -> None:
@@ -317,39 +366,54 @@ class SamplingLab:
 
     def _setting_changed(self, change: dict[str, Any]) -> None:
         if not self._changing:
-            self.preset_note.value = _note(
-                say(
-                    "自分で変えた設定です。「記事の設定」を押すと元に戻ります。",
-                    "Your own settings; “the article” brings its own back.",
-                )
-            )
+            self.preset_note.value = _note(_own_settings())
+            self.acted()
             self._redraw_soon(REDRAW_AFTER)
 
     def _prompt_changed(self, change: dict[str, Any]) -> None:
         if not self._changing:
+            # What was typed is not to be lost to a step back.
             self._chosen = ()
+            self._before.clear()
+            self.back_button.disabled = True
+            self.acted()
             self._redraw_soon(TYPING_PAUSE, restart=True)
 
     def _preset_clicked(self, preset: Any, button: widgets.Button) -> None:
-        with self.shown_errors():
+        self.acted()
+        with self.shown_errors("settings"):
             seed = self.boxes["seed"].value
-            self.set_settings(replace(preset.settings, seed=seed))
-            self.preset_note.value = _note(preset.why)
+            self.set_settings(replace(preset.settings, seed=seed), preset.why)
+
+    def catch_up(self) -> None:
+        """Draw now what is to be drawn a moment later: a click is about what the reader has set, not what was drawn."""
+        self._redraw_soon.now()
+        self.token_pane.catch_up()
 
     def redraw(self) -> None:
         """Draw the prompt's tokens and the next token's distribution as the controls stand."""
-        with self.shown_errors():
-            tokenizer = self.language_model.tokenizer
-            prompt = self.draft.prompt
-            chips = charts.token_chips(tokenizer, prompt, CHIPS_SHOWN)
-            if len(prompt) <= CHIPS_SHOWN:
-                chips += charts.normalization(prompt, normalize(tokenizer, prompt))
-            if self._chosen:
-                chips += charts.chosen_chips(tokenizer, self._chosen)
-            self.chips.value = chips
-            self._draws = 0
-            self.draw_note.value = ""
-            self.chart.value = charts.distribution_chart(self._distribution())
+        chips = chart = ""
+        with self.shown_errors("picture"):
+            chips = self._chips()
+            chart = charts.distribution_chart(self._distribution())
+        self._draws = 0
+        self.draw_note.value = ""
+        self.chips.value = chips
+        # A picture of other settings than those in sight would lie.
+        self.chart.value = chart or _note(
+            say(
+                "書き出しと設定を直すと、ここに次のトークンの確率が出ます。",
+                "The next token’s probabilities appear here when prompt and settings can be used.",
+            )
+        )
+
+    def _chips(self) -> str:
+        tokenizer, prompt = self.language_model.tokenizer, self.prompt_box.value
+        chips = charts.token_chips(tokenizer, prompt, CHIPS_SHOWN)
+        chips += charts.normalization(prompt, normalize(tokenizer, prompt), CHIPS_SHOWN)
+        if self._chosen:
+            chips += charts.chosen_chips(tokenizer, self._chosen)
+        return chips
 
     def _distribution(self) -> Distribution:
         return self._next_token.distribution(self.draft, self.settings)
@@ -377,7 +441,8 @@ class SamplingLab:
         self.redraw()
 
     def _step_clicked(self, button: widgets.Button) -> None:
-        with self.shown_errors():
+        self.catch_up()
+        with self.shown_errors("step"):
             # The place in the text takes part in the seed: else each step would throw the same dice.
             seed = self.settings.seed + len(self._chosen)
             (token_id,) = draw(self._distribution(), 1, seed)
@@ -393,10 +458,12 @@ class SamplingLab:
 
     def _back_clicked(self, button: widgets.Button) -> None:
         if self._before:
+            self.acted()
             self._show_draft(self._before.pop())
 
     def _draw_clicked(self, button: widgets.Button) -> None:
-        with self.shown_errors():
+        self.catch_up()
+        with self.shown_errors("draw"):
             distribution = self._distribution()
             counts = Counter(draw(distribution, DRAWS, self.settings.seed + self._draws))
             self._draws += 1
@@ -418,7 +485,8 @@ class SamplingLab:
 
     def generate(self) -> None:
         """Continue the text, as the button does. While a generation runs, another one is not begun."""
-        with self.shown_errors():
+        self.catch_up()
+        with self.shown_errors("writing"):
             draft, settings = self.draft, self.settings
             # Checked here and now, so that nothing is begun that cannot be done.
             encode_draft(self.language_model, draft, settings)
@@ -442,6 +510,8 @@ class SamplingLab:
         except RuntimeError:
             self._deadline = time.monotonic() + BLOCKING_TIME
             asyncio.run(self._finished(work))
+            # That loop has ended, and with it what it was to do a moment later.
+            self.catch_up()
         else:
             self._deadline = math.inf
             self._task = loop.create_task(self._finished(work))
@@ -449,13 +519,13 @@ class SamplingLab:
     def _set_running(self, running: bool) -> None:
         self._running = running
         self.generate_button.disabled = self.compare_pane.compare_button.disabled = running
-        self.token_pane.continue_button.disabled = running or self.generation is None
+        self.token_pane.enable()
         self.stop_button.disabled = not running
 
     async def _finished(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do the work; whatever comes of it, the buttons are as before."""
         try:
-            with self.shown_errors():
+            with self.shown_errors("writing"):
                 await work()
         finally:
             self._set_running(False)
@@ -481,38 +551,49 @@ class SamplingLab:
         """
         texts = [""] * (settings.num_return_sequences if settings.do_sample else 1)
         room = settings.max_length - encode_draft(self.language_model, draft, settings).shape[1]
-        events = stream_draft(self.language_model, draft, settings, self._should_stop)
-        started, tokens, steps = time.monotonic(), 0, 0
-        last = len(texts)
+        events = _Timed(stream_draft(self.language_model, draft, settings, self._should_stop))
+        tokens, steps, last = 0, 0, len(texts)
 
-        def tell() -> None:
+        def tell(total: int) -> None:
             show(texts)
-            speed = _speed(tokens, time.monotonic() - started)
-            self.progress.value = charts.progress_bar(steps, room, speed)
+            speed = _speed(tokens, events.seconds)
+            self.progress.value = charts.progress_bar(steps, total, speed)
 
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                tell()
-                self._keep(end.value)
-                return end.value
-            except (OutOfMemory, DeviceLost) as error:
-                tell()
-                if error.generation is not None:
-                    self._keep(error.generation)
-                raise
-            if event.sequence <= last:
-                tell()
-                await asyncio.sleep(LOOP_TURN)
-                steps += 1
-            last = event.sequence
-            tokens += 1
-            texts[event.sequence] += event.text
+        try:
+            for event in events:
+                if event.sequence <= last:
+                    tell(room)
+                    await asyncio.sleep(LOOP_TURN)
+                    steps += 1
+                last = event.sequence
+                tokens += 1
+                texts[event.sequence] += event.text
+        except BaseException as error:
+            # Also where the kernel is interrupted. Whatever it was, what was written is kept.
+            if partial := getattr(error, "generation", None) or self._interrupted(events):
+                self.keep([partial])
+            tell(room)
+            raise
+        generation = events.result
+        # Where every text has come to its end before max_length, there is no more to wait for.
+        stopped = any(sequence.stopped == "user" for sequence in generation.sequences)
+        tell(room if stopped else steps)
+        self.keep([generation])
+        return generation
 
-    def _keep(self, generation: Generation) -> None:
-        self.history.append(generation)
-        self.history_pane.refresh()
+    def _interrupted(self, events: _Timed) -> Generation | None:
+        """What was written until the loop itself was broken off; None where the writing failed."""
+        self.stop()
+        for _ in events:
+            pass
+        return events.result
+
+    def keep(self, runs: list[Generation]) -> None:
+        """Add runs to the history."""
+        self.history += runs
+        for lab in _labs:
+            if lab.history is self.history:
+                lab.history_pane.refresh()
 
     def _should_stop(self) -> bool:
         return self.stopping or time.monotonic() > self._deadline
@@ -520,14 +601,30 @@ class SamplingLab:
     # Errors
 
     @contextmanager
-    def shown_errors(self) -> Iterator[None]:
-        """Show what a callback raises to the reader, and keep it in `error`: nothing else would report it."""
-        self.error = None
+    def shown_errors(self, source: str) -> Iterator[None]:
+        """Show what a callback raises to the reader, and keep it in `errors`: nothing else would report it.
+
+        A success takes away what the same source has raised before, and nothing else.
+        """
+        self.errors.pop(source, None)
         try:
             yield
         except Exception as error:
-            self.error = error
-        self.problem.value = charts.problem(_sentence(self.error)) if self.error else ""
+            # Put behind the others: `error` is the last.
+            self.errors.pop(source, None)
+            self.errors[source] = error
+        self._show_errors()
+
+    def acted(self) -> None:
+        """The reader has changed something: what a click has raised before is out of date. Pictures tell themselves."""
+        for source in ("settings", "step", "draw", "writing", "compare", "continue"):
+            self.errors.pop(source, None)
+        self._show_errors()
+
+    def _show_errors(self) -> None:
+        # Two clicks may fail for one reason.
+        sentences = dict.fromkeys(map(_sentence, self.errors.values()))
+        self.problem.value = charts.problem(*sentences) if sentences else ""
 
 
 class _TokenPane:
@@ -554,6 +651,7 @@ class _TokenPane:
             say("このトークンで続ける", "Continue with this token"), self._continue_clicked
         )
         self.continue_button.disabled = True
+        self.alternative_box.observe(lambda change: self.enable(), names="value")
         self.sequence_box.observe(self._sequence_chosen, names="value")
         self.position_box.observe(self._position_changed, names="value")
         self.position_slider.observe(self._slider_moved, names="value")
@@ -583,6 +681,8 @@ class _TokenPane:
         finally:
             self._changing = False
         self._sequence_chosen()
+        # At once: the button below goes on from what is drawn.
+        self.catch_up()
 
     def _sequence_chosen(self, change: dict[str, Any] | None = None) -> None:
         if self._changing or self.generation is None:
@@ -599,25 +699,47 @@ class _TokenPane:
         if not self._changing:
             self._redraw_soon(REDRAW_AFTER)
 
+    def catch_up(self) -> None:
+        """Draw now what is to be drawn a moment later."""
+        self._redraw_soon.now()
+
+    def enable(self) -> None:
+        """Let the button be pressed where there is a token to go on with, and nothing is being written."""
+        self.continue_button.disabled = self.lab.running or self.alternative_box.value is None
+
     def redraw(self) -> None:
         """Draw the text with the token marked, and what the model could have drawn there."""
-        with self.lab.shown_errors():
-            if self.generation is None:
-                return
-            tokenizer = self.lab.language_model.tokenizer
-            sequence = self.generation.sequences[self.sequence_box.value]
-            step = self.position_box.value - 1
-            self.text.value = charts.probability_text(sequence, tokenizer, mark=step)
+        if self.generation is None:
+            return
+        text = chart = ""
+        candidates: list[Candidate] = []
+        with self.lab.shown_errors("token"):
+            text = self._text()
             distribution = self._next_token.distribution(self._draft(), self.generation.settings)
-            self.chart.value = charts.distribution_chart(
-                distribution, ALTERNATIVES, title=say(f"{step + 1} 番目", f"position {step + 1}")
+            place = self.position_box.value
+            chart = charts.distribution_chart(
+                distribution, ALTERNATIVES, title=say(f"{place} 番目", f"position {place}")
             )
             candidates = distribution.head(ALTERNATIVES)
-            self.alternative_box.options = [
-                (f"{c.piece}  {charts.percent(c.raw)}", c.token_id) for c in candidates
-            ]
-            # ipywidgets 8 leaves a list that was empty without a choice.
-            self.alternative_box.index = 0
+        self.text.value, self.chart.value = text, chart
+        self.alternative_box.options = [
+            (f"{c.piece}  {charts.percent(c.raw)}", c.token_id) for c in candidates
+        ]
+        # ipywidgets 8 leaves a list that was empty without a choice.
+        self.alternative_box.index = 0 if candidates else None
+        self.enable()
+
+    def _text(self) -> str:
+        """The text, its token in a frame, and below that token's own probabilities."""
+        tokenizer = self.lab.language_model.tokenizer
+        sequence = self.generation.sequences[self.sequence_box.value]
+        place = self.position_box.value - 1
+        marked = charts.probability_text(sequence, tokenizer, mark=place)
+        if place >= len(sequence.steps):
+            return marked
+        step = sequence.steps[place]
+        (piece,) = tokenizer.convert_ids_to_tokens([step.token_id])
+        return marked + _note(charts.token_numbers(piece, step))
 
     def _draft(self) -> Draft:
         step = self.position_box.value - 1
@@ -625,8 +747,17 @@ class _TokenPane:
         return draft_before(model, self.generation, sequence, step)
 
     def _continue_clicked(self, button: widgets.Button) -> None:
-        with self.lab.shown_errors():
-            self.lab.set_draft(self._draft().then(self.alternative_box.value))
+        # The second press of a double click is one too many: the first has gone on already.
+        if self.lab.running:
+            return
+        self.lab.catch_up()
+        with self.lab.shown_errors("continue"):
+            if self.alternative_box.value is None:
+                return
+            draft = self._draft().then(self.alternative_box.value)
+            # Checked first, so that the text is left only for one that can be continued.
+            encode_draft(self.lab.language_model, draft, self.lab.settings)
+            self.lab.set_draft(draft)
             self.lab.generate()
 
 
@@ -665,12 +796,13 @@ class _ComparePane:
         self.table.value = charts.table(rows, [say("設定", "settings"), *fields])
 
     def _take_clicked(self, name: str, button: widgets.Button) -> None:
-        with self.lab.shown_errors():
+        with self.lab.shown_errors("compare"):
             self.settings[name] = self.lab.settings
             self._show_settings()
 
     def _compare_clicked(self, button: widgets.Button) -> None:
-        with self.lab.shown_errors():
+        self.lab.catch_up()
+        with self.lab.shown_errors("compare"):
             draft, seed = self.lab.draft, self.lab.settings.seed
             both = [
                 replace(settings, num_return_sequences=1, seed=seed)
@@ -763,6 +895,7 @@ class _HistoryPane:
         self.note = widgets.HTML()
         for box in (self.run_box, self.form_box):
             box.observe(self._chosen, names="value")
+        self.file_box.observe(self._file_named, names="value")
         self.view = widgets.VBox(
             [
                 self.run_box,
@@ -785,33 +918,42 @@ class _HistoryPane:
         return as_code(self.lab.language_model, run)
 
     def _chosen(self, change: dict[str, Any]) -> None:
-        with self.lab.shown_errors():
+        with self.lab.shown_errors("history"):
             if self.run_box.value is not None:
                 self.copy_box.value = self.form_box.value(self.lab.history[self.run_box.value])
 
+    def _file_named(self, change: dict[str, Any]) -> None:
+        # What was wrong with the file of the old name says nothing about this one.
+        with self.lab.shown_errors("file"):
+            self.note.value = ""
+
     def _back_clicked(self, button: widgets.Button) -> None:
-        with self.lab.shown_errors():
+        self.lab.catch_up()
+        with self.lab.shown_errors("history"):
             if self.run_box.value is not None:
                 run = self.lab.history[self.run_box.value]
-                self.lab.set_draft(Draft(run.prompt))
-                self.lab.set_settings(run.settings)
+                self.lab.acted()
+                self.lab.set_draft(draft_of(self.lab.language_model, run))
+                self.lab.set_settings(run.settings, _run_label(self.run_box.value + 1, run))
 
     def _save_clicked(self, button: widgets.Button) -> None:
-        with self.lab.shown_errors():
-            path = Path(self.file_box.value).expanduser()
-            save(self.lab.history, path)
-            runs = len(self.lab.history)
+        with self.lab.shown_errors("file"):
+            path = record_path(self.file_box.value)
+            saved, runs = save(self.lab.history, path), len(self.lab.history)
+            more = say(
+                f"このファイルの記録は全部で {len(saved)} 件です。",
+                f"The file holds {len(saved)} runs.",
+            )
             self.note.value = _note(
-                say(f"{runs} 件を {path} に保存しました。", f"{runs} runs saved in {path}.")
+                say(f"{runs} 件を {path} に保存しました。", f"{runs} runs saved in {path}. ") + more
             )
 
     def _load_clicked(self, button: widgets.Button) -> None:
-        with self.lab.shown_errors():
-            path = Path(self.file_box.value).expanduser()
+        with self.lab.shown_errors("file"):
+            path = record_path(self.file_box.value)
             loaded = load(path)
-            new = [run for run in loaded if run not in self.lab.history]
-            self.lab.history += new
-            self.refresh()
+            new = new_runs(loaded, self.lab.history)
+            self.lab.keep(new)
             self.note.value = _note(
                 say(
                     f"{path} から {len(loaded)} 件を読み込みました（新しいもの {len(new)} 件）。",
@@ -852,9 +994,37 @@ class _Soon:
         self._loop = loop
         self._handle = loop.call_later(delay, self._call)
 
+    def now(self) -> None:
+        """If a call was asked for and has not come yet, it comes now."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._call()
+
     def _call(self) -> None:
         self._handle = None
         self.function()
+
+
+class _Timed:
+    """The events of a stream, the time that they took to come and nothing else, and what the stream returned."""
+
+    def __init__(self, events: Iterator[StreamEvent]) -> None:
+        self.seconds = 0.0
+        self.result: Generation | None = None
+        self._events = events
+
+    def __iter__(self) -> _Timed:
+        return self
+
+    def __next__(self) -> StreamEvent:
+        started = time.monotonic()
+        try:
+            return next(self._events)
+        except StopIteration as end:
+            self.result = end.value or self.result
+            raise
+        finally:
+            self.seconds += time.monotonic() - started
 
 
 def _button(label: str, clicked: Callable[[widgets.Button], None]) -> widgets.Button:
@@ -864,7 +1034,8 @@ def _button(label: str, clicked: Callable[[widgets.Button], None]) -> widgets.Bu
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, Explained | ValueError | FloatingPointError):
+    # The model's NaN is told in a sentence too, as a FloatingPointError.
+    if isinstance(error, Explained | FloatingPointError):
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return say(
@@ -874,6 +1045,13 @@ def _sentence(error: Exception) -> str:
     return say(
         f"予期しない問題が起きました（{type(error).__name__}: {error}）。セルをもう一度実行してください。",
         f"something unexpected happened ({type(error).__name__}: {error}): run the cell again.",
+    )
+
+
+def _own_settings() -> str:
+    return say(
+        "自分で変えた設定です。「記事の設定」を押すと元に戻ります。",
+        "Your own settings; “the article” brings its own back.",
     )
 
 

@@ -28,8 +28,10 @@ def lm(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def japanese():
+def a_new_kernel():
+    """Each test has its own: in one kernel, labs on one model have their history in common."""
     set_language("ja")
+    lab._labs.clear()
 
 
 @pytest.fixture
@@ -542,7 +544,9 @@ def test_history_is_saved_and_loaded_again(sampling_lab, lm, tmp_path):
     assert "1 件を" in pane.note.value
     pane.load_button.click()
     assert len(sampling_lab.history) == 1 and "新しいもの 0 件" in pane.note.value
+    lab._labs.clear()
     other = SamplingLab(lm, PROMPT, SHORT)
+    assert not other.history
     other.history_pane.file_box.value = pane.file_box.value
     other.history_pane.load_button.click()
     assert other.history == sampling_lab.history
