@@ -1,5 +1,6 @@
 """The pictures against numbers worked out by hand: `python -m pytest tests/test_charts.py`."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -277,6 +278,49 @@ def test_comparison_frames_the_first_token_that_differs(lm):
     assert "2 つの文章は同じです。" in text_of(charts.comparison(a, a, lm.tokenizer))
     shorter = Sequence("", a.token_ids[:-1], "user", a.steps[:-1])
     assert "B は「（終わり）」" in text_of(charts.comparison(a, shorter, lm.tokenizer))
+
+
+def test_what_scrolls_is_reached_by_keyboard_and_has_a_name(lm):
+    settings = SamplingSettings(min_length=0, max_length=60)
+    pictures = {
+        "次のトークンの確率": charts.distribution_chart(
+            next_token_distribution(lm, PROMPT, settings)
+        ),
+        "3 番目": charts.distribution_chart(
+            next_token_distribution(lm, PROMPT, settings), title="3 番目"
+        ),
+        "表": charts.table([["a"]], ["b"]),
+        "&quot;題&quot;": charts.table([["a"]], ["b"], caption='"題"'),
+        "縦書きの文章": charts.vertical_text("雪国"),
+    }
+    for name, picture in pictures.items():
+        boxes = [tag for tag in re.findall(r"<div[^>]*>", picture) if "overflow-x:auto" in tag]
+        assert len(boxes) == 1
+        assert f'role="group" tabindex="0" aria-label="{name}"' in boxes[0]
+
+
+def test_a_long_text_shows_what_normalisation_changed_in_it():
+    text = "雪" * 500 + "①" + "山" * 500
+    shown = text_of(charts.normalization(text, text.replace("①", "1"), limit=40))
+    assert "雪1山" in shown and shown.count("…") == 2
+    assert len(shown) < 80
+    assert "…" not in charts.normalization("雪①", "雪1", limit=40)
+    assert charts.normalization(text, text, limit=40) == ""
+
+
+def test_the_tokens_kept_are_counted_even_where_their_probability_rounds_to_nothing(lm):
+    settings = SamplingSettings(min_length=0, max_length=60, top_k=50, top_p=1.0, temperature=0.01)
+    distribution = next_token_distribution(lm, PROMPT, settings)
+    assert int((distribution.final > 0).sum()) < 50
+    total = len(distribution.token_ids)
+    text = text_of(charts.distribution_chart(distribution))
+    assert f"top_k が {total - 50:,} 個、top_p が 0 個を除外 → 残り 50 個" in text
+
+
+def test_problems_stand_one_below_the_other():
+    html = charts.problem("一つ目。", "二つ目。")
+    assert html.count("⚠") == 2 and html.count('role="alert"') == 1
+    assert repr(html) == "⚠ 一つ目。 ⚠ 二つ目。"
 
 
 def test_vertical_text_and_normalization_keep_the_text():

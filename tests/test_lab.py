@@ -1,6 +1,7 @@
 """The lab's widgets, operated from Python: `python -m pytest tests/test_lab.py`."""
 
 import asyncio
+import re
 from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
@@ -11,12 +12,12 @@ import torch
 from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_of
 from rinna_layout import make_model
 
-from helpers import charts, lab
+from helpers import charts, lab, sampling
 from helpers.lab import SamplingLab
 from helpers.language import set_language
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, SettingsError, generate
-from helpers.session import Draft, as_code, as_text, presets, script_shares
+from helpers.session import Draft, as_code, as_text, load, presets, save, script_shares
 
 PROMPT = "雪の降る夜には"
 SHORT = SamplingSettings(min_length=0, max_length=30, top_k=40, top_p=0.9, seed=3)
@@ -602,3 +603,394 @@ def test_labels_are_in_the_language_of_the_lesson(lm):
     texts = [text_of(english.chart.value).split("bits")[0], english.preset_note.value]
     for text in [*texts, text_of(english.progress.value)]:
         assert text and not [c for c in text if "ぁ" <= c <= "ヺ"]
+
+
+class Broken:
+    """From its call number `at` on, a model's logits are NaN, until it is mended."""
+
+    def __init__(self, model, at):
+        self.calls, self.at = 0, at
+        self.handle = model.register_forward_hook(self)
+
+    def __call__(self, module, arguments, output):
+        self.calls += 1
+        if self.calls >= self.at:
+            output.logits[:] = torch.nan
+        return output
+
+    def mend(self):
+        self.handle.remove()
+
+
+def test_nan_in_the_middle_of_a_text_keeps_it_and_all_earlier_runs(sampling_lab, lm):
+    sampling_lab.generate_button.click()
+    (earlier,) = sampling_lab.history
+    # The first token's distribution is known already: call 5 writes the fifth new token.
+    broken = Broken(lm.model, at=5)
+    try:
+        sampling_lab.generate_button.click()
+    finally:
+        broken.mend()
+    assert isinstance(sampling_lab.error, FloatingPointError)
+    assert "NaN" in sampling_lab.problem.value
+    first, partial = sampling_lab.history
+    assert first is earlier
+    for written, whole in zip(partial.sequences, earlier.sequences, strict=True):
+        assert written.steps == whole.steps[:4]
+        new = lm.tokenizer.decode([step.token_id for step in written.steps])
+        assert PROMPT + new in text_of(sampling_lab.result.value)
+        assert written.text in sampling_lab.history_pane.copy_box.value
+    sampling_lab.generate_button.click()
+    assert sampling_lab.error is None
+    assert sampling_lab.history[2].sequences == earlier.sequences
+
+
+def test_a_broken_off_loop_keeps_what_was_written(sampling_lab, lm):
+    """As when the kernel is interrupted."""
+
+    async def interrupt():
+        sampling_lab.generate_button.click()
+        await asyncio.sleep(0.03)
+        sampling_lab._task.cancel()
+        await asyncio.wait([sampling_lab._task])
+
+    asyncio.run(interrupt())
+    (partial,) = sampling_lab.history
+    oracle = generate(lm, PROMPT, SHORT)
+    for written, whole in zip(partial.sequences, oracle.sequences, strict=True):
+        assert written.token_ids == whole.token_ids[: len(written.token_ids)]
+    assert not sampling_lab.generate_button.disabled
+
+
+def test_saving_keeps_what_the_file_holds_and_says_how_many(sampling_lab, lm, tmp_path):
+    pane, file = sampling_lab.history_pane, tmp_path / "lab.json"
+    before = [generate(lm, PROMPT, replace(SHORT, seed=9))]
+    save(before, file)
+    pane.file_box.value = str(file)
+    pane.save_button.click()
+    assert "まだ記録がない" in sampling_lab.problem.value and load(file) == before
+    sampling_lab.generate_button.click()
+    pane.save_button.click()
+    assert load(file) == [*before, *sampling_lab.history]
+    assert "1 件を" in pane.note.value and "全部で 2 件" in pane.note.value
+    pane.save_button.click()
+    assert len(load(file)) == 2 and sampling_lab.error is None
+
+
+def test_a_file_of_something_else_is_left_as_it_is(sampling_lab, tmp_path):
+    pane, notes = sampling_lab.history_pane, tmp_path / "notes.txt"
+    notes.write_text("大事なメモ", encoding="utf-8")
+    sampling_lab.generate_button.click()
+    pane.file_box.value = str(notes)
+    pane.save_button.click()
+    assert "上書きしない" in sampling_lab.problem.value
+    assert notes.read_text(encoding="utf-8") == "大事なメモ"
+    # Another name is another matter.
+    pane.file_box.value = str(tmp_path / "other.json")
+    assert sampling_lab.error is None
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+@pytest.mark.parametrize("button", ["save_button", "load_button"])
+def test_a_missing_file_name_is_said_in_the_readers_language(lm, language, button):
+    set_language(language)
+    sampling_lab = SamplingLab(lm, PROMPT, SHORT)
+    sampling_lab.generate()
+    sampling_lab.history_pane.file_box.value = ""
+    getattr(sampling_lab.history_pane, button).click()
+    said = {"ja": "ファイル名がありません", "en": "there is no file name"}[language]
+    assert said in sampling_lab.problem.value
+    assert "PosixPath" not in sampling_lab.problem.value
+
+
+def test_an_error_that_was_not_written_for_readers_says_what_to_do(sampling_lab, monkeypatch):
+    def broken(*arguments):
+        raise ValueError("not a sentence")
+
+    monkeypatch.setattr(lab.charts, "distribution_chart", broken)
+    sampling_lab.redraw()
+    assert "予期しない問題" in sampling_lab.problem.value
+    assert "ValueError: not a sentence" in sampling_lab.problem.value
+
+
+def test_a_lab_made_again_goes_on_with_the_history(lm, tmp_path):
+    first = SamplingLab(lm, PROMPT, SHORT)
+    first.generate_button.click()
+    again = SamplingLab(lm, "山の中に", SHORT)
+    assert again.history == [generate(lm, PROMPT, SHORT)]
+    assert again.history_pane.copy_box.value == as_text(again.history[0])
+    again.generate_button.click()
+    assert len(SamplingLab(replace(lm), PROMPT).history) == 2
+    other = load_model(make_model(tmp_path), device="cpu")
+    assert SamplingLab(other, PROMPT, SHORT).history == []
+
+
+def test_a_lab_made_again_while_one_writes_gets_what_was_being_written(lm):
+    async def rerun():
+        first = SamplingLab(lm, PROMPT, SHORT)
+        first.generate_button.click()
+        await asyncio.sleep(0.03)
+        again = SamplingLab(lm, PROMPT, SHORT)
+        await idle(first)
+        return again
+
+    again = asyncio.run(rerun())
+    (partial,) = again.history
+    assert "user" in {sequence.stopped for sequence in partial.sequences}
+    assert again.history_pane.copy_box.value == as_text(partial)
+
+
+def test_a_generation_that_ends_well_leaves_the_error_of_the_settings(sampling_lab):
+    async def contradict():
+        sampling_lab.generate_button.click()
+        sampling_lab.boxes["min_length"].value = 31
+        await idle(sampling_lab)
+
+    asyncio.run(contradict())
+    assert len(sampling_lab.generation.sequences) == 3
+    assert sampling_lab.error.field == "min_length"
+    assert "min_length を max_length 以下に" in sampling_lab.problem.value
+    sampling_lab.boxes["min_length"].value = 0
+    assert sampling_lab.error is None and not sampling_lab.problem.value
+
+
+def test_a_picture_drawn_in_time_leaves_the_error_of_a_click(sampling_lab):
+    """The prompt has no room for a new token, but its next one can be looked at."""
+
+    async def too_long():
+        sampling_lab.prompt_box.value = "雪" * 35
+        sampling_lab.generate_button.click()
+        await asyncio.sleep(lab.TYPING_PAUSE + 0.1)
+        assert sampling_lab.error.field == "max_length"
+        assert "max_length" in sampling_lab.problem.value
+        assert table_rows(sampling_lab.chart.value)
+        sampling_lab.prompt_box.value = PROMPT
+        assert sampling_lab.error is None and not sampling_lab.problem.value
+
+    asyncio.run(too_long())
+
+
+def test_one_reason_is_said_once(sampling_lab):
+    sampling_lab.boxes["min_length"].value = 31
+    for button in (
+        sampling_lab.generate_button,
+        sampling_lab.step_button,
+        sampling_lab.draw_button,
+    ):
+        button.click()
+    assert sampling_lab.problem.value.count("⚠") == 1
+    sampling_lab.history_pane.file_box.value = ""
+    sampling_lab.history_pane.load_button.click()
+    assert sampling_lab.problem.value.count("⚠") == 2
+
+
+def test_back_does_not_write_over_what_was_typed(sampling_lab):
+    sampling_lab.step_button.click()
+    sampling_lab.prompt_box.value = "山の中に"
+    assert sampling_lab.back_button.disabled
+    sampling_lab.back_button.click()
+    assert sampling_lab.draft == Draft("山の中に")
+    sampling_lab.step_button.click()
+    sampling_lab.back_button.click()
+    assert sampling_lab.draft == Draft("山の中に")
+
+
+def test_without_a_loop_a_token_can_be_picked_as_soon_as_texts_are_there(sampling_lab):
+    pane = sampling_lab.token_pane
+    sampling_lab.generate_button.click()
+    assert "【" in text_of(pane.text.value) and table_rows(pane.chart.value)
+    assert pane.alternative_box.value is not None and not pane.continue_button.disabled
+    pane.continue_button.click()
+    assert sampling_lab.error is None and len(sampling_lab.history) == 2
+    pane.alternative_box.options = []
+    assert pane.continue_button.disabled
+    pane.continue_button.click()
+    assert sampling_lab.error is None and len(sampling_lab.history) == 2
+
+
+def test_a_double_click_continues_once(sampling_lab):
+    async def twice():
+        sampling_lab.generate_button.click()
+        await idle(sampling_lab)
+        sampling_lab.token_pane.position_box.value = 4
+        sampling_lab.token_pane.continue_button.click()
+        sampling_lab.token_pane.continue_button.click()
+        await idle(sampling_lab)
+
+    asyncio.run(twice())
+    assert len(sampling_lab.draft.chosen) == 4 and len(sampling_lab.history) == 2
+    sampling_lab.back_button.click()
+    assert sampling_lab.draft == Draft(PROMPT) and sampling_lab.back_button.disabled
+
+
+def test_a_token_without_room_after_it_leaves_the_text_as_it_is(sampling_lab):
+    sampling_lab.generate_button.click()
+    pane = sampling_lab.token_pane
+    pane.position_box.value = 10_000
+    sampling_lab.boxes["max_length"].value = 12
+    before = sampling_lab.draft
+    pane.continue_button.click()
+    assert sampling_lab.error.field == "max_length"
+    assert sampling_lab.draft == before and sampling_lab.back_button.disabled
+
+
+def test_an_error_takes_the_old_picture_away(sampling_lab):
+    chart, chips = sampling_lab.chart.value, sampling_lab.chips.value
+    sampling_lab.boxes["min_length"].value = 31
+    assert not table_rows(sampling_lab.chart.value) and sampling_lab.chips.value == chips
+    sampling_lab.draw_button.click()
+    assert not table_rows(sampling_lab.chart.value)
+    sampling_lab.boxes["min_length"].value = 0
+    assert sampling_lab.chart.value == chart
+    sampling_lab.prompt_box.value = "雪\ud800"
+    assert not sampling_lab.chips.value and not table_rows(sampling_lab.chart.value)
+    assert "2 文字目" in sampling_lab.problem.value
+
+
+def test_the_still_picture_is_never_an_old_one(sampling_lab):
+    async def look():
+        sampling_lab.boxes["top_k"].value = 2
+        sampling_lab.prompt_box.value = "山の中に"
+        return sampling_lab.still()
+
+    old = sampling_lab.chart.value
+    still = asyncio.run(look())
+    assert old not in still and sampling_lab.chart.value in still
+    assert "残り 2 個" in text_of(still) and "山" in text_of(still)
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, "", "雪\ud800"])
+@pytest.mark.parametrize("min_length", [0, 31])
+def test_a_lab_that_cannot_draw_is_shown_all_the_same(lm, prompt, min_length):
+    sampling_lab = SamplingLab(lm, PROMPT, SHORT)
+    sampling_lab.boxes["min_length"].value = min_length
+    sampling_lab.prompt_box.value = prompt
+    bundle = sampling_lab._repr_mimebundle_()
+    assert str(min_length) in text_of(bundle["text/html"])
+    assert bool(table_rows(sampling_lab.chart.value)) == (prompt == PROMPT and not min_length)
+    assert sampling_lab.problem.value in bundle["text/html"]
+    for data in ("text/plain", "text/html"):
+        bundle[data].encode("utf-8")
+
+
+def test_clicks_come_after_what_was_set_before_them(sampling_lab):
+    async def at_once():
+        sampling_lab.boxes["top_k"].value = 2
+        sampling_lab.draw_button.click()
+        await asyncio.sleep(0.1)
+        seen = [row[4].split(" → ")[1] for row in table_rows(sampling_lab.chart.value)[1:]]
+        assert sum(map(int, seen)) == 100 and seen[2:] == ["0"] * len(seen[2:])
+
+        sampling_lab.generate_button.click()
+        await idle(sampling_lab)
+        pane = sampling_lab.token_pane
+        chosen = [step.token_id for step in sampling_lab.generation.sequences[1].steps]
+        pane.sequence_box.value = 1
+        pane.position_box.value = 6
+        pane.continue_button.click()
+        assert sampling_lab.draft.chosen[:5] == tuple(chosen[:5])
+        expected = pane._next_token.distribution(Draft(PROMPT, tuple(chosen[:5])), SHORT).head(1)
+        assert sampling_lab.draft.chosen[5:] == (expected[0].token_id,)
+        await idle(sampling_lab)
+
+    asyncio.run(at_once())
+
+
+def test_a_run_from_chosen_tokens_is_written_again(sampling_lab):
+    sampling_lab.step_button.click()
+    sampling_lab.step_button.click()
+    draft = sampling_lab.draft
+    sampling_lab.generate_button.click()
+    (run,) = sampling_lab.history
+    sampling_lab.prompt_box.value = "山"
+    sampling_lab.boxes["seed"].value = 77
+    sampling_lab.history_pane.back_button.click()
+    assert sampling_lab.draft == draft and len(draft.chosen) == 2
+    sampling_lab.generate_button.click()
+    assert sampling_lab.history[1] == run
+    sampling_lab.back_button.click()
+    assert sampling_lab.draft == Draft("山")
+
+
+def test_what_a_control_cannot_be_moved_to_is_said(sampling_lab, lm):
+    run = generate(lm, PROMPT, replace(SHORT, temperature=500.0, num_return_sequences=9))
+    sampling_lab.keep([run])
+    sampling_lab.history_pane.back_button.click()
+    said = unescape(sampling_lab.preset_note.value)
+    assert "temperature: 500.0 → 100.0" in said and "num_return_sequences: 9 → 8" in said
+    assert "top_k: " not in said
+    sampling_lab.preset_buttons[0].click()
+    assert "max_length: 100 → 64" in unescape(sampling_lab.preset_note.value)
+    assert "→" not in SamplingLab(lm, PROMPT, SHORT).preset_note.value
+
+
+def test_speed_is_the_models_own(sampling_lab, lm, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    wait = asyncio.sleep
+
+    async def sleep(seconds):
+        clock.now += 100
+        await wait(0)
+
+    def run(*arguments):
+        clock.now += 0.5
+
+    async def generate_once():
+        sampling_lab.generate_button.click()
+        while sampling_lab.generate_button.disabled:
+            await wait(0.001)
+
+    monkeypatch.setattr(lab, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(lab.asyncio, "sleep", sleep)
+    handle = lm.model.register_forward_hook(run)
+    try:
+        asyncio.run(generate_once())
+    finally:
+        handle.remove()
+    steps = [len(sequence.steps) for sequence in sampling_lab.generation.sequences]
+    rate = charts.number(sum(steps) / (0.5 * max(steps)))
+    assert f"毎秒 {rate}" in text_of(sampling_lab.progress.value)
+
+
+def test_the_progress_bar_fills_when_all_texts_come_to_their_end(sampling_lab, monkeypatch):
+    def done():
+        shown = re.search(r'value="(\d+)" max="(\d+)"', sampling_lab.progress.value)
+        return int(shown[1]) / int(shown[2])
+
+    sampling_lab.generate_button.click()
+    assert done() == 1
+    ends = [sampling_lab.language_model.tokenizer.eos_token_id] * 3
+    monkeypatch.setattr(sampling, "_throw_dice", lambda *_: torch.tensor(ends)[:, None])
+    sampling_lab.generate_button.click()
+    assert {s.stopped for s in sampling_lab.generation.sequences} == {"eos"}
+    assert done() == 1
+
+
+def test_a_stopped_generation_does_not_fill_the_bar(lm, monkeypatch):
+    monkeypatch.setattr(lab, "BLOCKING_TIME", 0.0)
+    slow = SamplingLab(lm, PROMPT, SHORT)
+    slow.generate_button.click()
+    assert re.search(r'value="1" max="(\d+)"', slow.progress.value)[1] != "1"
+
+
+def test_a_tokens_own_probabilities_can_be_read_without_a_mouse(sampling_lab, lm):
+    sampling_lab.generate_button.click()
+    pane = sampling_lab.token_pane
+    pane.sequence_box.value = 1
+    pane.position_box.value = 3
+    step = sampling_lab.generation.sequences[1].steps[2]
+    piece = lm.tokenizer.convert_ids_to_tokens(step.token_id)
+    shown = f"{piece} (id {step.token_id}): モデル {charts.percent(step.raw)}、設定後 {charts.percent(step.final)}"
+    assert shown in text_of(pane.text.value)
+
+
+def test_all_unknown_characters_of_a_long_prompt_are_counted(tmp_path):
+    wide = load_model(make_model(tmp_path, n_positions=1024), device="cpu")
+    sampling_lab = SamplingLab(wide, "雪の夜" * 100 + "𠮷の🍣" + "①" * 3, SHORT)
+    sampling_lab.redraw()
+    ids = wide.tokenizer.encode(sampling_lab.prompt_box.value, add_special_tokens=False)
+    unknown = ids.count(wide.tokenizer.unk_token_id)
+    text = text_of(sampling_lab.chips.value)
+    assert unknown >= 2 and f"うち未知 {unknown} 個" in text
+    # What NFKC changed stands at the end, and is shown.
+    assert "𠮷の🍣111" in text
