@@ -4,6 +4,7 @@ Run: python -m pytest tests/test_training.py (under a minute, no corpus needed)
 """
 
 import csv
+import dataclasses
 import json
 import math
 import random
@@ -347,9 +348,13 @@ def small_ids(tmp_path_factory):
     return ids
 
 
-def _losses(folder):
+def _rows(folder):
     with open(folder / "loss.csv", encoding="utf-8", newline="") as file:
-        return [float(row["loss"]) for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))
+
+
+def _losses(folder):
+    return [float(row["loss"]) for row in _rows(folder)]
 
 
 def test_thirty_steps_lower_the_loss_and_resume_to_the_same_numbers(small_ids, tmp_path):
@@ -415,6 +420,24 @@ def test_another_recipe_does_not_resume(small_ids, tmp_path):
         train.train(small_ids, tmp_path, other, VOCAB, steps=2)
 
 
+def test_a_run_goes_on_from_the_weights_of_another_behind_its_tokens(small_ids, tmp_path):
+    first = train.train(small_ids, tmp_path / "first", SMALL, VOCAB, steps=30)
+    blocks = train.Blocks(small_ids, SMALL.seed)
+    after = 30 * max(1, SMALL.batch // train.BLOCK)
+    more = dataclasses.replace(SMALL, tokens_before=after * train.BLOCK, warmup_steps=10**9)
+    run = {"steps": 1, "weights": first.state_dict()}
+    train.train(small_ids, tmp_path / "more", more, VOCAB, **run)
+    (row,) = _rows(tmp_path / "more")
+    assert (
+        int(row["tokens"]) == more.tokens_before + max(1, SMALL.batch // train.BLOCK) * train.BLOCK
+    )
+    # A step's loss is that of the weights before it: here those of the first run, on what it had not read.
+    inputs, targets = blocks.rows(after, max(1, SMALL.batch // train.BLOCK), int(row["length"]))
+    with torch.no_grad():
+        wanted = train.loss_of(first, inputs, targets).item() / targets.numel()
+    assert float(row["loss"]) == pytest.approx(wanted, abs=0.02)
+
+
 def test_blocks_cover_the_corpus_once_an_epoch():
     ids = np.arange(512 * 9 + 1, dtype=np.uint16)
     blocks = train.Blocks(ids, seed=3)
@@ -435,12 +458,14 @@ def test_rows_that_open_a_paragraph_get_a_leading_bos():
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 24), (24, 8)])
-def test_orthogonal_is_roughly_the_polar_factor(shape):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_orthogonal_is_roughly_the_polar_factor(shape, dtype):
     torch.manual_seed(0)
     matrix = torch.randn(shape)
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     scale = max(1.0, shape[1] / shape[0]) ** 0.5
-    result = train.orthogonal(matrix) / scale
+    result = train.orthogonal(matrix, dtype=dtype) / scale
+    assert result.dtype == torch.float32
     assert torch.linalg.svdvals(result).sub(1).abs().max() < 0.4
     cosine = torch.nn.functional.cosine_similarity(result.flatten(), (u @ v).flatten(), dim=0)
     assert cosine > 0.95

@@ -150,6 +150,7 @@ def model_card(work_dir: Path, recipe: Recipe, results: Path = HERE) -> str:
         "minutes": f"{figures['training_minutes']:.0f}",
         "steps": f"{figures['training_steps']:,}",
         "tokens": f"{figures['training_tokens_seen']:,}",
+        "whole_times": f"{tokens['train']['tokens'] / figures['training_tokens_seen']:.1f}",
         "epochs": f"{figures['training_tokens_seen'] / tokens['train']['tokens']:.2f}",
         "table": score_table(figures),
         "leak": f"{figures['test']['copied_share']:.1%}",

@@ -34,7 +34,8 @@ class Recipe:
     `lengths` is a row length in tokens for each share of the run: ((0.0, 128), (0.5, 256)) means
     128 until half of the run, then 256. Every `long_every`-th step has rows of 512 from the start:
     short rows alone leave the far positions untrained, and a late change to 512 then costs more
-    than it gives. `batch` is in tokens. Learning rates are peaks.
+    than it gives. `batch` is in tokens. Learning rates are peaks. `tokens_before` is what the
+    weights that the run starts from have learned from already.
     """
 
     layers: int = 6
@@ -46,6 +47,7 @@ class Recipe:
     muon_lr: float = 0.03
     adam_lr: float = 4e-3
     warmup_steps: int = 50
+    tokens_before: int = 0
     seed: int = 1
 
 
@@ -56,9 +58,17 @@ class Muon(torch.optim.Optimizer):
     emulate: there it takes longer than the forward and backward pass together.
     """
 
-    def __init__(self, params, lr: float, momentum: float = 0.95, run=map):
+    def __init__(
+        self,
+        params,
+        lr: float,
+        momentum: float = 0.95,
+        run=map,
+        dtype: torch.dtype = torch.float32,
+    ):
         super().__init__(params, {"lr": lr, "momentum": momentum})
         self.run = run  # a pool's map updates matrices side by side
+        self.dtype = dtype  # of the orthogonalisation
 
     def step(self, closure=None) -> None:
         for group in self.param_groups:
@@ -72,19 +82,22 @@ class Muon(torch.optim.Optimizer):
         update = p.grad.lerp(buffer, group["momentum"])
         # Queries, keys and values share one matrix: each is made orthogonal by itself.
         parts = update.chunk(3, dim=1) if p.shape[1] == 3 * p.shape[0] else [update]
-        p.add_(torch.cat([orthogonal(part) for part in parts], dim=1), alpha=-group["lr"])
+        parts = [orthogonal(part, dtype=self.dtype) for part in parts]
+        p.add_(torch.cat(parts, dim=1), alpha=-group["lr"])
 
 
-def orthogonal(matrix: torch.Tensor, steps: int = 4) -> torch.Tensor:
+def orthogonal(
+    matrix: torch.Tensor, steps: int = 4, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
     """Nearest (semi-)orthogonal matrix, roughly, by Newton-Schulz; scaled as Muon does.
 
     All steps work on the small square x @ x.T and are applied to the matrix at the end: less than
-    half the arithmetic of iterating on a matrix four times as wide as high.
+    half the arithmetic of iterating on a matrix four times as wide as high. They compute in `dtype`.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    x = x / (x.norm() + 1e-7)
+    x = (x / (x.norm() + 1e-7)).to(dtype)
     gram, product = x @ x.T, None
     for step in range(steps):
         factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
@@ -95,7 +108,7 @@ def orthogonal(matrix: torch.Tensor, steps: int = 4) -> torch.Tensor:
     x = product @ x
     x = x.T if tall else x
     # Conv1D stores (inputs, outputs): a layer with more outputs than inputs steps further.
-    return x * max(1.0, matrix.shape[1] / matrix.shape[0]) ** 0.5
+    return x.to(matrix.dtype) * max(1.0, matrix.shape[1] / matrix.shape[0]) ** 0.5
 
 
 def autocast_dtype() -> tuple[torch.dtype, str]:
@@ -127,15 +140,19 @@ def make_model(recipe: Recipe, vocab_size: int) -> GPT2LMHeadModel:
         # behind a sequence that has ended for a missing attention mask, and warns.
         use_cache=False,
     )
+    # Plain products: over rows as short as ours the fused attention of torch is slower on a CPU.
+    config._attn_implementation = "eager"
     return GPT2LMHeadModel(config)
 
 
-def make_optimizers(model: GPT2LMHeadModel, recipe: Recipe, run=map) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    model: GPT2LMHeadModel, recipe: Recipe, run=map, dtype: torch.dtype = torch.float32
+) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW for embeddings, biases and norms."""
     matrices = [p for p in model.transformer.h.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
-    muon = Muon(matrices, recipe.muon_lr, run=run)
+    muon = Muon(matrices, recipe.muon_lr, run=run, dtype=dtype)
     adam = torch.optim.AdamW(rest, recipe.adam_lr, betas=(0.9, 0.98), eps=1e-10, weight_decay=0.0)
     for optimizer in (muon, adam):
         for group in optimizer.param_groups:
@@ -261,6 +278,7 @@ def train(
     characters_per_token: float = 1.0,
     opens: np.ndarray | None = None,
     workers: int = 1,
+    weights: dict[str, torch.Tensor] | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> GPT2LMHeadModel:
     """Train, or go on from ``run_dir/checkpoint.pt``, and return the model.
@@ -268,7 +286,9 @@ def train(
     The budget is `minutes` of training time or a number of `steps`: exactly one of them. Learning
     rates fall in a straight line to zero at its end. `stop_after` leaves after that many steps in
     all, with a checkpoint, as a kill would; `finish_in` (minutes) ends a resumed run early, with
-    the straight line starting from where it is. ``run_dir/loss.csv`` receives the curve; losses
+    the straight line starting from where it is. A new run starts from `weights`, if they are given:
+    those of a model that learned from the first `recipe.tokens_before` tokens of the same corpus
+    and seed; it goes on behind them. ``run_dir/loss.csv`` receives the curve; losses
     are nats a token, validation is bits a character (`characters_per_token` converts).
     """
     if (minutes is None) == (steps is None):
@@ -278,10 +298,17 @@ def train(
     dtype, reason = autocast_dtype()
     model = make_model(recipe, vocab_size).train()
     team = Workers(model, workers, dtype)
-    optimizers = make_optimizers(model, recipe, team.pool.map)
+    optimizers = make_optimizers(model, recipe, team.pool.map, dtype)
     # `line` is the schedule: the learning rate's factor falls from (at, factor) to (end, 0).
     end = minutes * 60 if steps is None else steps
-    state = {"step": 0, "blocks": 0, "seconds": 0.0, "line": (0.0, 1.0, float(end)), "rows": []}
+    blocks_before = recipe.tokens_before // BLOCK
+    state = {
+        "step": 0,
+        "blocks": blocks_before,
+        "seconds": 0.0,
+        "line": (0.0, 1.0, float(end)),
+        "rows": [],
+    }
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         if saved["recipe"] != _plain(recipe):
@@ -292,6 +319,8 @@ def train(
         state = saved["state"]
         print(f"resumed at step {state['step']}, {state['seconds'] / 60:.1f} minutes")
     else:
+        if weights is not None:
+            model.load_state_dict(weights)
         print(f"{reason}; {sum(p.numel() for p in model.parameters()):,} parameters")
 
     def clock() -> float:
@@ -403,6 +432,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=150)
     parser.add_argument("--finish-in", type=float, help="minutes in which a resumed run ends")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--start-from", type=Path, help="folder of an exported model; with --tokens-before"
+    )
     for name, value in asdict(Recipe()).items():
         kind = json.loads if name == "lengths" else type(value)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
@@ -419,6 +451,10 @@ def main() -> None:
     counts = json.loads((args.work_dir / "tokens.json").read_text())
     spiece = args.work_dir / "spiece.model"
     opens = paragraph_openers(spiece)
+    weights = None
+    if args.start_from:
+        start = GPT2LMHeadModel.from_pretrained(args.start_from, dtype=torch.float32)
+        weights = start.state_dict()
     train(
         splits["train"],
         args.work_dir / args.run,
@@ -430,6 +466,7 @@ def main() -> None:
         characters_per_token=counts["validation"]["characters_per_token"],
         opens=opens,
         workers=args.workers,
+        weights=weights,
     )
     draw_curve(args.work_dir / args.run / "loss.csv", args.work_dir / args.run / "loss.png")
 
