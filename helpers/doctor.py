@@ -312,14 +312,15 @@ def _disk() -> Finding:
 
 
 def _network() -> Finding:
-    from helpers.hub import hub_problem
+    from helpers.hub import hub_silence, is_cached
     from helpers.models import LARGE_MODEL
 
     answers: list[str | None] = []
 
     def ask() -> None:
         try:
-            answers.append(hub_problem(LARGE_MODEL))
+            # The hub is asked although the model may be in the cache: this line is about the network.
+            answers.append(hub_silence(LARGE_MODEL))
         except Exception as error:
             answers.append(f"{type(error).__name__}: {error}")
 
@@ -331,15 +332,21 @@ def _network() -> Finding:
         return Finding(
             "network", OK, say(f"{LARGE_MODEL} を取得できます。", f"{LARGE_MODEL} can be had.")
         )
+    kept = ""
+    if is_cached(LARGE_MODEL):
+        kept = say(
+            f"{LARGE_MODEL} はダウンロードしてあるので、ネットワークなしで使えます。",
+            f"{LARGE_MODEL} has been downloaded and needs no network.",
+        )
     if answers:
         # The sentence names the next step itself.
-        return Finding("network", NOTE, answers[0])
+        return Finding("network", NOTE, answers[0], kept)
     silent = say(
         f"Hugging Face Hub は {NETWORK_SECONDS} 秒待っても応答しません。",
         f"no answer from the Hugging Face Hub in {NETWORK_SECONDS} seconds.",
     )
     step = say("同梱モデルは、ネットワークなしで動きます。", "the bundled model needs no network.")
-    return Finding("network", NOTE, silent, step)
+    return Finding("network", NOTE, silent, kept or step)
 
 
 def _font() -> Finding:

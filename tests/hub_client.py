@@ -53,6 +53,8 @@ class Client:
             }
             | environment,
         )
+        # Importing torch takes long on a busy machine; the seconds that are measured do not include it.
+        assert self.answer() == {"ready": True}
 
     def begin(self, name: str, language: str = "en") -> None:
         self.process.stdin.write(json.dumps({"name": name, "language": language}) + "\n")
@@ -89,9 +91,14 @@ def fingerprint(model: Any) -> str:
 def _serve() -> None:
     import warnings
 
+    import transformers.models.gpt2.modeling_gpt2  # noqa: F401
+
     from helpers.language import set_language
     from helpers.models import load_model
 
+    # What is printed while loading is not an answer.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
         command = json.loads(line)
         set_language(command["language"])
@@ -102,6 +109,7 @@ def _serve() -> None:
             try:
                 lm = load_model(command["name"], device="cpu")
                 answer["weights"] = fingerprint(lm.model)
+                answer["dtype"] = str(lm.dtype).removeprefix("torch.")
                 answer["ids"] = lm.tokenizer.encode("雪国🍣", add_special_tokens=False)
             except (Exception, KeyboardInterrupt) as error:
                 shown = getattr(error, "_render_traceback_", lambda: [])()
@@ -114,7 +122,7 @@ def _serve() -> None:
                 }
         answer["warnings"] = [str(w.message) for w in warned if w.category is UserWarning]
         answer["seconds"] = time.monotonic() - started
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,11 @@ class Hub:
 
     models: dict[str, Path]
     address: str = ""
-    # Every request is refused with this status and these headers.
+    # Every request is refused with this status and these headers; or, if `refusals` is not 0, only so many requests for
+    # a file's content: the number counts down.
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    refusals: int = 0
     only: str = ""
     # Accept, and say nothing.
     stalls: bool = False
@@ -48,6 +50,7 @@ class Hub:
         for name in (
             "status",
             "headers",
+            "refusals",
             "only",
             "stalls",
             "cuts",
@@ -94,8 +97,14 @@ def hub(models: dict[str, Path]) -> Iterator[Hub]:
                 if state.page is not None:
                     self._answer(state.page, Content_Type="text/html")
                     return
-                if state.status != 200:
-                    self._answer(b"{}", state.status, **state.headers)
+                only_some = state.refusals > 0
+                content = self.command == "GET" and "/resolve/" in path
+                if state.status != 200 and (content or not only_some):
+                    code = state.status
+                    if only_some:
+                        state.refusals -= 1
+                        state.status = code if state.refusals else 200
+                    self._answer(b"{}", code, **state.headers)
                     return
             for name, folder in state.models.items():
                 files = sorted(p for p in folder.iterdir() if p.is_file())

@@ -233,9 +233,27 @@ def test_little_memory_and_a_full_disk(monkeypatch):
 
 def test_a_hub_that_never_answers(monkeypatch):
     monkeypatch.setattr(doctor, "NETWORK_SECONDS", 0.1)
-    monkeypatch.setattr(helpers.hub, "hub_problem", lambda name: doctor.threading.Event().wait(30))
+    monkeypatch.setattr(helpers.hub, "hub_silence", lambda name: doctor.threading.Event().wait(30))
     finding = found(doctor._network)["network"]
     assert finding.status == doctor.NOTE and "no answer" in finding.found
+
+
+def test_the_hub_is_asked_although_the_large_model_is_in_the_cache(monkeypatch, tmp_path):
+    from helpers.models import LARGE_MODEL
+
+    asked = []
+
+    def ask(name: str):
+        asked.append(name)
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(helpers.hub, "_ask", ask)
+    monkeypatch.setattr(helpers.hub, "_cached", lambda name, weights, revision=None: tmp_path)
+    assert helpers.hub.hub_problem(LARGE_MODEL) is None and asked == []
+    finding = found(doctor._network)["network"]
+    assert asked == [LARGE_MODEL]
+    assert finding.status == doctor.NOTE and "check the network" in finding.found
+    assert "needs no network" in finding.next_step
 
 
 def test_whatever_a_broken_library_raises_is_a_finding(monkeypatch):

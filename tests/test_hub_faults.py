@@ -3,12 +3,14 @@
 Each fault ends in the model loaded or in one sentence, and leaves nothing behind that fails the next time.
 """
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,7 +20,10 @@ from rinna_layout import make_model, raw
 from small_disk import on_small_disk
 from transformers import GPT2Config, GPT2LMHeadModel
 
+import helpers.hub
 from helpers import BUNDLED_MODEL
+from helpers.errors import DeviceLost
+from helpers.hub import ModelUnavailable, local_folder, weights_file
 
 XSMALL, LARGE = "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt-1b"
 SMALL, MEDIUM = "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium"
@@ -75,7 +80,8 @@ def assert_loaded(answer: dict, folder: Path) -> None:
     assert answer["error"] is None, answer
     assert answer["ids"] == raw(folder).encode("雪国🍣")
     if (folder / "model.safetensors").exists():
-        expected = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+        dtype = getattr(torch, answer["dtype"])
+        expected = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32).to(dtype)
         assert answer["weights"] == fingerprint(expected)
 
 
@@ -138,11 +144,14 @@ def test_a_hub_that_refuses(reader, served, status, headers, words):
 
 
 def test_a_download_that_is_told_to_wait_waits(reader, served, models):
-    served.only, served.status, served.headers = "model.safetensors", 429, {"Retry-After": "1"}
-    reader.begin(XSMALL)
-    wait_for(lambda: any(r[1].endswith("model.safetensors") for r in served.requests))
-    served.mend()
-    assert_loaded(reader.answer(), models[XSMALL])
+    served.only, served.status, served.headers = "model.safetensors", 429, {"Retry-After": "3"}
+    served.refusals = 2
+    answer = reader.loads(XSMALL)
+    assert_loaded(answer, models[XSMALL])
+    # Both were really sent, and waited for.
+    assert served.refusals == 0
+    assert len(served.bodies("model.safetensors")) == 3
+    assert answer["seconds"] > 2 * 3
 
 
 @pytest.mark.parametrize("answered", [b"<html>Log in</html>", b'{"please": "log in"}'])
@@ -175,9 +184,10 @@ def test_a_connection_that_is_cut_again_and_again(reader, served):
     refused_then_loaded(reader, served, XSMALL)
 
 
-def test_bytes_that_changed_on_their_way_are_not_kept(reader, served):
-    served.damaged = {"model.safetensors"}
-    refused_then_loaded(reader, served, LARGE, "model.safetensors", cause=False)
+@pytest.mark.parametrize("file", ["model.safetensors", "spiece.model"])
+def test_bytes_that_changed_on_their_way_are_not_kept(reader, served, file):
+    served.damaged = {file}
+    refused_then_loaded(reader, served, LARGE, file, cause=False)
 
 
 def test_a_broken_header_in_the_cache_is_thrown_out(reader, served, models):
@@ -220,6 +230,95 @@ def test_an_interrupt_in_mid_download_and_then_again(reader, served, models, nam
     assert_loaded(reader.loads(name), models[name])
     # What had come whole is not fetched again.
     assert served.bodies("spiece.model") == []
+
+
+def test_a_process_killed_in_mid_download_and_then_again(served, models, tmp_path):
+    """As when Colab takes the machine away, or the memory runs out: there is no time to tidy up."""
+    served.mend()
+    served.only, served.pause = "model.safetensors", 60
+    first = Client(tmp_path, served.address)
+    first.begin(XSMALL)
+    assert served.half_sent.wait(120)
+    first.process.kill()
+    first.process.wait(30)
+    served.mend()
+    served.status = 503
+    later = Client(tmp_path, served.address)
+    try:
+        assert_one_sentence(later.loads(XSMALL, "ja"), XSMALL, "ja", "503")
+        served.mend()
+        assert_loaded(later.loads(XSMALL), models[XSMALL])
+        assert served.bodies("spiece.model") == []
+    finally:
+        later.close()
+        served.mend()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """In this process: the hub tells of one file, which hf_hub_download then fails to bring."""
+
+    def fail(error: Exception) -> None:
+        def download(*_: object, **__: object) -> str:
+            raise error
+
+        file = SimpleNamespace(rfilename="model.safetensors", size=10)
+        told = SimpleNamespace(sha="0" * 40, siblings=[file])
+        monkeypatch.setattr(helpers.hub, "_ask", lambda name: told)
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+
+    return fail
+
+
+@pytest.mark.usefixtures("english")
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Data processing error: CAS service error : Reqwest Error: connection reset", "network"),
+        ("Data processing error: I/O error: No space left on device (os error 28)", "HF_HOME"),
+    ],
+)
+def test_hf_xet_raises_runtime_errors(told, message, said):
+    """Xet carries the large files of the real hub; our own hub has none, so its error is put in its place."""
+    told(RuntimeError(message))
+    with pytest.raises(ModelUnavailable, match=said) as caught:
+        local_folder("somebody/not-in-the-cache")
+    assert BUNDLED_MODEL in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value.__cause__)
+
+
+def test_a_mistake_in_our_own_code_is_not_taken_for_the_network(told):
+    told(AttributeError("no such attribute"))
+    with pytest.raises(AttributeError, match="no such attribute"):
+        local_folder("somebody/not-in-the-cache")
+    told(DeviceLost("explained already"))
+    with pytest.raises(DeviceLost, match="explained already"):
+        local_folder("somebody/not-in-the-cache")
+
+
+@pytest.mark.usefixtures("english")
+@pytest.mark.parametrize(
+    "text", ['{"weight_map": {', "[]", '{"weight_map": {"a": "../../secret"}}', "{}", "\udcff"]
+)
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_broken_index_of_weights_is_said_and_only_deleted_from_the_cache(
+    models, tmp_path, monkeypatch, text, cached
+):
+    folder = tmp_path / "cache" / "model"
+    shutil.copytree(models[XSMALL], folder)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_bytes(text.encode("utf-8", "surrogateescape"))
+    monkeypatch.setattr(
+        helpers.hub, "cache_folder", lambda: tmp_path / ("cache" if cached else "x")
+    )
+    with pytest.raises(ModelUnavailable, match="index") as caught:
+        weights_file(folder)
+    assert BUNDLED_MODEL in str(caught.value) and "\n" not in str(caught.value)
+    assert index.exists() != cached
+    good = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    index.write_text(json.dumps(good), encoding="utf-8")
+    assert weights_file(folder) == index
 
 
 def test_where_there_is_only_a_pickle_the_reader_is_warned(reader, models):
@@ -285,19 +384,36 @@ def test_the_command_line_when_downloads_are_switched_off(tmp_path, served):
     assert served.requests == []
 
 
+def test_downloads_switched_off_a_model_in_the_cache_is_loaded_without_a_request(reader, served):
+    assert_loaded(reader.loads(XSMALL), served.models[XSMALL])
+    served.mend()
+    done = command_line(reader.home, served.address, HELPERS_LANG="en", HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr
+    assert "雪国" in done.stdout
+    assert served.requests == []
+
+
 @pytest.fixture(scope="module")
 def small_disk(served, tmp_path_factory):
-    """A reader's process whose cache has 330 kB: enough for the tokenizer, not for the model besides."""
+    """A reader's process whose cache has 330 kB: enough for the tokenizer, not for the model besides.
+
+    The rest of its 4 MB is taken by a file `ballast`. Yields the process and its disk, seen from here.
+    """
     home = tmp_path_factory.mktemp("small")
     (home / "disk").mkdir()
-    before = on_small_disk(home / "disk", "330k")
+    before = on_small_disk(home / "disk", "4000k")
     client = Client(home, served.address, before=before, HF_HOME=str(home / "disk"))
-    yield client
+    # The mount is the process's own.
+    disk = Path(f"/proc/{client.process.pid}/root{home / 'disk'}")
+    assert os.statvfs(disk).f_blocks * os.statvfs(disk).f_frsize == 4_096_000
+    (disk / "ballast").write_bytes(b"x" * (4_096_000 - 330 * 1024))
+    yield client, disk
     client.close()
 
 
 @pytest.mark.parametrize("tells_sizes", [True, False], ids=["known-before", "found-out"])
 def test_a_full_disk(small_disk, served, tells_sizes):
+    small_disk, _ = small_disk
     served.mend()
     served.tells_sizes = tells_sizes
     for language in LANGUAGES:
@@ -307,8 +423,15 @@ def test_a_full_disk(small_disk, served, tells_sizes):
     assert (served.bodies("model.safetensors") == []) == tells_sizes
 
 
-def wait_for(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def test_a_disk_that_was_full_holds_no_half_model_and_later_the_whole_one(small_disk, served):
+    client, disk = small_disk
+    served.mend()
+    served.tells_sizes = False
+    assert_one_sentence(client.loads(XSMALL), XSMALL, "en", "HF_HOME")
+    left = [p.name for p in disk.rglob("*") if "incomplete" in p.name or "safetensors" in p.name]
+    assert left == []
+    served.status = 503
+    assert_one_sentence(client.loads(XSMALL), XSMALL, "en", "503")
+    served.mend()
+    (disk / "ballast").unlink()
+    assert_loaded(client.loads(XSMALL), served.models[XSMALL])

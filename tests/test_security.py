@@ -4,12 +4,15 @@ import ast
 import inspect
 import io
 import pickle
+import pickletools
 import re
+import struct
 import subprocess
 import sys
 import warnings
 import zipfile
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -56,16 +59,33 @@ def holds_pickle(body: bytes) -> bool:
     if zipfile.is_zipfile(io.BytesIO(body)):
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             return any(holds_pickle(archive.read(name)) for name in archive.namelist())
-    # Protocol 2 or later begins with its number and ends with a stop.
-    return re.match(rb"\x80[\x02-\x05]", body) is not None and body.rstrip()[-1:] == b"."
+    body = body.rstrip()
+    if body[-1:] != b".":
+        return False
+    # Protocol 2 or later begins with its number and ends with a stop. The older ones are nothing but their operations.
+    return re.match(rb"\x80[\x02-\x05]", body) is not None or is_a_list_of_operations(body)
+
+
+def is_a_list_of_operations(body: bytes) -> bool:
+    try:
+        operations = list(pickletools.genops(body))
+    except (ValueError, IndexError, struct.error, OverflowError):
+        return False
+    return operations[-1][2] == len(body) - 1
 
 
 def test_the_check_knows_a_pickle():
     saved = io.BytesIO()
     torch.save({"weights": torch.ones(2)}, saved)
     assert holds_pickle(saved.getvalue())
-    assert all(holds_pickle(pickle.dumps({"a": [1]}, protocol)) for protocol in range(2, 6))
-    assert not holds_pickle(b"text.") and not holds_pickle("\x80雪。".encode())
+    assert all(holds_pickle(pickle.dumps({"a": [1]}, protocol)) for protocol in range(6))
+    assert all(holds_pickle(pickle.dumps(print, protocol)) for protocol in range(6))
+    assert holds_pickle(pickle.dumps(SimpleNamespace(a="雪"), 0) + b"\n")
+    assert (
+        not holds_pickle(b"text.")
+        and not holds_pickle(b"")
+        and not holds_pickle("\x80雪。".encode())
+    )
 
 
 def test_nothing_we_ship_is_a_pickle():
