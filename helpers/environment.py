@@ -114,7 +114,10 @@ def install(requirements: list[str]) -> None:
         constraints = Path(folder) / "installed.txt"
         constraints.write_text("\n".join(pins), encoding="utf-8")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
-        done = subprocess.run([*pip, *requirements], capture_output=True, text=True)
+        # On Windows pip may answer in the console's own encoding: a wrong letter is better than an error.
+        done = subprocess.run(
+            [*pip, *requirements], capture_output=True, encoding="utf-8", errors="replace"
+        )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["?"])[-1]
         raise NotInstalled(

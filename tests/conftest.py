@@ -1,15 +1,15 @@
 """What test files share: language, threads, the browser they start, and how long each lesson took."""
 
+import platform
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from helpers.language import get_language, set_language
 from tools.browser import FLAGS, find_browser
-from tools.colab_environment import ENVIRONMENT, colab_versions, differences
+from tools.colab_environment import ENVIRONMENT, colab_versions, differences, installed_here
 
 ROOT = Path(__file__).resolve().parent.parent
 ON_COLABS_VERSIONS = Path(sys.prefix).resolve() == ENVIRONMENT
@@ -18,12 +18,16 @@ collect_ignore = [] if ON_COLABS_VERSIONS else ["test_colab.py"]
 
 
 def pytest_report_header() -> list[str]:
-    """On Colab's versions, say so, and where they are not Colab's."""
+    """On Colab's versions: all that are really there, and where they are not Colab's."""
     if not ON_COLABS_VERSIONS:
         return []
-    installed = {name: metadata.version(name) for name in colab_versions()}
+    installed = installed_here()
+    listed = ", ".join(
+        f"{name} {installed[name]}" for name in colab_versions() if name in installed
+    )
     return [
-        f"Google Colab's versions of {len(installed)} packages, except",
+        f"Google Colab's versions: Python {platform.python_version()}, {listed}",
+        "except",
         *differences(installed),
     ]
 

@@ -10,7 +10,14 @@ import nbformat
 from packaging.utils import canonicalize_name
 
 from tools.check_notebooks import code_cells
-from tools.colab_environment import INSTEAD, LINKED, NEAREST, colab_versions, differences
+from tools.colab_environment import (
+    INSTEAD,
+    LINKED,
+    NEAREST,
+    colab_versions,
+    differences,
+    installed_here,
+)
 from tools.execution import execute
 from tools.lessons import build, lesson_sources
 from tools.project import ROOT
@@ -24,10 +31,9 @@ print(json.dumps([m.__file__ for m in list(sys.modules.values()) if getattr(m, "
 
 
 def test_each_package_is_colabs():
-    installed = {name: metadata.version(name) for name in colab_versions()}
-    different = {line.split(":")[0] for line in differences(installed)}
+    different = {line.split(":")[0] for line in differences(installed_here())}
     nearest = set(NEAREST.read_text("utf-8").split())
-    assert different <= {LINKED, *INSTEAD, *nearest}
+    assert different <= {"Python", LINKED, *INSTEAD, *nearest}
     # For what everything depends on, the nearest is not good enough.
     assert not nearest & {"transformers", "tokenizers", "ipywidgets", "ipykernel", "ipython"}
 

@@ -3,11 +3,13 @@
 What it is then used for is `make test-colab`.
 """
 
+import platform
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
+import conftest
 import pytest
 from test_setup_cell import wheel
 
@@ -52,7 +54,33 @@ def test_what_cannot_be_had_at_all_is_said(environment: Path):
 def test_a_version_that_is_not_colabs_is_told():
     wrong = colab_environment.colab_versions() | {"transformers": "5.99"}
     del wrong["peft"]
-    assert [line.split(" on ")[0] for line in colab_environment.differences(wrong)] == [
+    lines = [line.split(" on ")[0] for line in colab_environment.differences(wrong)]
+    assert [line for line in lines if not line.startswith("Python:")] == [
         "peft: missing here, 0.20.0",
         "transformers: 5.99 here, 5.15.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("python", "lines"), [((3, 11, 7), ["Python: 3.11 here, 3.13 on Colab"]), ((3, 13, 1), [])]
+)
+def test_another_python_is_told(monkeypatch, python: tuple[int, ...], lines: list[str]):
+    monkeypatch.setattr(sys, "version_info", python)
+    assert colab_environment.differences(colab_environment.colab_versions()) == lines
+
+
+def test_the_header_tells_what_is_there_and_what_is_missing(monkeypatch):
+    """Also where the environment lacks a package: the run is to say so, and not to end before it began."""
+    installed = colab_environment.colab_versions()
+    del installed["peft"]
+    monkeypatch.setattr(conftest, "ON_COLABS_VERSIONS", True)
+    monkeypatch.setattr(conftest, "installed_here", lambda: installed)
+    first, *rest = conftest.pytest_report_header()
+    assert f"Python {platform.python_version()}" in first
+    assert all(f"{name} {version}" in first for name, version in installed.items())
+    assert "peft" not in first and "peft: missing here, 0.20.0 on Colab" in rest
+
+
+def test_what_acts_by_its_presence_is_there_too():
+    """peft asks for torchao although nobody imports it; Colab has one that its peft refuses."""
+    assert colab_environment.colab_versions()["torchao"] == "0.10.0"

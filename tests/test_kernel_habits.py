@@ -183,6 +183,7 @@ state = torch.get_rng_state()
 PRINT = "print([s.token_ids for s in generate(lm, OPENING, settings).sequences])"
 
 
+@pytest.mark.timeout(900)
 def test_an_interrupted_cell_can_be_run_again_and_the_lab_still_works(tmp_path: Path):
     lm = load_model("aozora-mini", device="cpu")
     settings = SamplingSettings(min_length=0, max_length=40, seed=5)

@@ -109,6 +109,47 @@ def test_a_stick_of_wheels_is_enough(registry: Path, checkout: Path):
     assert done.stdout.strip() == "['1.0', '1.0', '1.0']", done.stderr
 
 
+def encoding_warnings(errors: str, module: str) -> list[str]:
+    """The lines that warn of a file opened in this machine's own encoding, by a module."""
+    lines = [line for line in errors.splitlines() if "EncodingWarning" in line]
+    return [line for line in lines if f"{module}{os.sep}" in line and "site-packages" not in line]
+
+
+@pytest.mark.timeout(600)
+def test_text_is_written_without_network_in_a_folder_with_kanji_on_a_cp932_console(tmp_path: Path):
+    """The command that closes `make run`, from a copy of the checkout."""
+    home = tmp_path / "雪国 教室" / "教材"
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "helpers", home / "helpers", ignore=skipped)
+    # What finds a warning: this module opens a file as it should not.
+    (home / "careless").mkdir()
+    careless = home / "careless" / "__init__.py"
+    careless.write_text("open(__file__).close()\n", encoding="utf-8")
+    dropped = ("HF_", "HELPERS_", "PYTHON", "TRANSFORMERS_")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+    environment = inherited | {
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HOME": str(tmp_path / "empty"),
+        "PYTHONIOENCODING": "cp932",
+        "PYTHONUTF8": "0",
+        "PYTHONWARNDEFAULTENCODING": "1",
+    }
+    can_cut = shutil.which("unshare") and not subprocess.run([*CUT, "true"]).returncode
+
+    def python(*command: str) -> subprocess.CompletedProcess[bytes]:
+        prefix = CUT if can_cut else []
+        whole = [*prefix, sys.executable, *command]
+        return subprocess.run(whole, cwd=home, env=environment, capture_output=True)
+
+    warned = python("-c", "import careless").stderr.decode("utf-8", "replace")
+    assert encoding_warnings(warned, "careless")
+    done = python("-m", "helpers.generate", "--max-length", "60")
+    errors = done.stderr.decode("utf-8", "replace")
+    assert done.returncode == 0, errors
+    assert "国境の長いトンネルを抜けると雪国であった。" in done.stdout.decode("utf-8")
+    assert encoding_warnings(errors, "helpers") == []
+
+
 def test_a_stick_that_lacks_a_wheel_is_noticed_by_who_makes_it(registry: Path, checkout: Path):
     for file in registry.glob("yukiguni_stub_needed-*"):
         file.unlink()

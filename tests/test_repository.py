@@ -1,5 +1,6 @@
 """The repository as a whole: `pytest tests/test_repository.py`."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -144,9 +145,58 @@ def test_helpers_import_nothing_that_is_not_shipped():
     assert [name for name in helpers if imports.search(text_of(name))] == []
 
 
+def without_encoding(source: str) -> list[str]:
+    """Calls that read a program's output as text in whatever encoding this machine happens to have."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    texts = ("text", "universal_newlines")
+    return [
+        ast.unparse(call)
+        for call in calls
+        if any(word.arg in texts for word in call.keywords)
+        and "subprocess" in ast.unparse(call.func)
+        and "encoding" not in {word.arg for word in call.keywords}
+    ]
+
+
+def test_programs_are_read_as_utf_8():
+    """On a Windows of a Japanese school the machine's own encoding is cp932, and git speaks UTF-8."""
+    bad = "import subprocess\nsubprocess.run(x, text=True)"
+    assert without_encoding(bad) and not without_encoding(bad.replace("=True", "=1, encoding='u'"))
+    names = [name for name in PYTHON if name.startswith(("helpers/", "tools/", "training/"))]
+    assert {name: found for name in names if (found := without_encoding(text_of(name)))} == {}
+
+
 def _is_binary(name: str) -> bool:
     with open(ROOT / name, "rb") as file:
         return b"\0" in file.read(8192)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # Who forgets to choose a GPU: the lesson goes on, and the steps follow.
+        "GPU は見つかりません。このレッスンは CPU だけで最後まで動きます。",
+        "No GPU was found. This lesson runs to the end on the CPU alone.",
+        # Who loses it, or gets none.
+        "ランタイムのタイプを変えると、別のマシンになります。変数もダウンロードしたモデルも消えます。",
+        "Changing the runtime type gives you another machine. Variables and downloaded models are gone.",
+        "無料の GPU には数に限りがあります。使えないと言われたら、CPU のまま進むか、時間をおいてください。",
+        "Free GPUs are limited. If Colab has none for you, go on with the CPU or come back later.",
+    ],
+)
+def test_lesson_4_guides_who_forgets_or_loses_the_gpu(said: str):
+    assert said in text_of("lessons/04_gpu.py")
+
+
+def test_lesson_1_shows_the_doctor_and_the_issue_template_asks_for_it():
+    lesson = text_of("lessons/01_install.py")
+    code = [line for line in lesson.splitlines() if not line.startswith("#")]
+    assert "from helpers.doctor import diagnose" in code and "findings = diagnose()" in code
+    headings = re.findall(r"^# ## (.+)$", lesson, flags=re.MULTILINE)
+    template = text_of(".github/ISSUE_TEMPLATE/problem.md")
+    named = re.findall(r"の「(.+?)」のセル|under \"(.+?)\"", template)
+    assert len(named) == 2 and {*map("".join, named)} <= {*headings}
+    assert "-m helpers.doctor" in template and "-m helpers.doctor" in lesson
 
 
 def test_gitignore_covers_what_make_leaves():

@@ -14,17 +14,21 @@ import weakref
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from rinna_layout import make_model
 from small_disk import on_small_disk
 from transformers import GPT2Config, GPT2LMHeadModel
 
+import helpers.device
+import helpers.models
 from helpers import BUNDLED_MODEL
 from helpers.device import choose_device
 from helpers.errors import DeviceLost, OutOfMemory
+from helpers.hub import ModelUnavailable
 from helpers.language import set_language
-from helpers.models import load_model
+from helpers.models import CATALOGUE, LARGE_MODEL, NotEnoughMemory, choose_model, load_model
 from helpers.sampling import SamplingSettings, generate, next_token_distribution, stream
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -249,6 +253,30 @@ def test_on_colab_without_a_gpu_the_reason_says_where_to_get_one(monkeypatch):
     assert "Runtime" in choose_device().reason
     set_language("ja")
     assert "ランタイムのタイプを変更" in choose_device().reason
+
+
+@pytest.mark.parametrize(("free", "fits"), [(12.7e9, True), (4e9, False)])
+def test_a_colab_machine_without_a_gpu_holds_gpt_1b_in_float32(monkeypatch, free, fits):
+    """12.7 GB; asked for by name it is downloaded, and "auto" takes the bundled model."""
+    memory = psutil.virtual_memory()._replace(total=int(free), available=int(free))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    for name in ("_left_by_cgroups", "_left_by_limits"):
+        monkeypatch.setattr(helpers.device, name, list)
+    monkeypatch.setattr(helpers.device, "bfloat16_unit", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("HELPERS_MODEL", raising=False)
+    begun = []
+
+    def download(name):
+        begun.append(name)
+        raise ModelUnavailable("far enough")
+
+    monkeypatch.setattr(helpers.models, "local_folder", download)
+    assert choose_device(parameters=CATALOGUE[LARGE_MODEL].parameters).dtype == torch.float32
+    with pytest.raises(ModelUnavailable if fits else NotEnoughMemory):
+        load_model(LARGE_MODEL)
+    assert begun == ([LARGE_MODEL] if fits else [])
+    assert choose_model(choose_device())[0] == BUNDLED_MODEL
 
 
 def python(

@@ -196,6 +196,32 @@ def test_a_failed_fetch_says_what_to_do(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands for git")
+def test_git_may_answer_in_another_encoding(tmp_path: Path):
+    """On a Japanese Windows a message comes in cp932: it is shown with wrong letters, and the advice beside it."""
+    (tmp_path / "bin").mkdir()
+    git = tmp_path / "bin" / "git"
+    git.write_bytes(b"#!/bin/sh\nprintf 'fatal: %s\\n' '\x90\xe1\x8d\x91 git' >&2\nexit 1\n")
+    git.chmod(0o755)
+    alone = tmp_path / "content"
+    alone.mkdir()
+    last = refused(run(alone, PATH=str(git.parent)))
+    assert last.startswith("RuntimeError: ") and "then run this cell again" in last
+    assert "fatal: " in last and " git)" in last
+
+
+def test_pip_may_answer_in_another_encoding(monkeypatch: pytest.MonkeyPatch):
+    program = "import sys; sys.stderr.buffer.write(b'\\x90\\xe1 pip'); sys.exit(1)"
+    run = subprocess.run
+
+    def answer(command: list[str], **how: object) -> subprocess.CompletedProcess[str]:
+        return run([sys.executable, "-c", program], **how)
+
+    monkeypatch.setattr(environment.subprocess, "run", answer)
+    with pytest.raises(environment.NotInstalled, match=" pip"):
+        environment.install(["yukiguni_anything"])
+
+
 def test_a_fetch_that_was_cut_off_is_no_obstacle(published: dict[str, str], tmp_path: Path):
     """The folder has its name only once it is whole."""
     (tmp_path / "yukiguni-notebooks.part" / "helpers").mkdir(parents=True)

@@ -37,7 +37,9 @@ def find_browser() -> Path | None:
         if _starts(path):
             return Path(path)
     # In a process of its own: Playwright's synchronous interface refuses to run inside another.
-    asked = subprocess.run([sys.executable, "-c", _PLAYWRIGHT_PATH], capture_output=True, text=True)
+    asked = subprocess.run(
+        [sys.executable, "-c", _PLAYWRIGHT_PATH], capture_output=True, encoding="utf-8"
+    )
     path = asked.stdout.strip()
     return Path(path) if path and _starts(path) else None
 
@@ -48,7 +50,9 @@ def has_japanese_font() -> bool:
         return True
     if not shutil.which("fc-list"):
         return False
-    listed = subprocess.run(["fc-list", ":lang=ja"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["fc-list", ":lang=ja"], capture_output=True, encoding="utf-8", check=True
+    )
     return bool(listed.stdout.strip())
 
 

@@ -24,7 +24,7 @@ VERSIONS = ROOT / "tests" / "data" / "colab-versions.txt"
 COLABS_PYTHON = "3.13"
 # Packages of which there is no wheel in Colab's version for this Python, one a line.
 NEAREST = ENVIRONMENT / "nearest.txt"
-# Too large to be installed a second time: its nearest version is the one that all other tests run with.
+# Too large to be installed a second time: it is the one that all other tests run with, whatever its version.
 LINKED = "torch"
 # Colab shows widgets in a page of its own. JupyterLab shows those of ipywidgets 7 with 1.1 only.
 INSTEAD = {"jupyterlab-widgets": "1.1.11"}
@@ -52,7 +52,8 @@ def install(versions: dict[str, str], python: Path) -> list[str]:
     how = ["install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:"]
     while True:
         wanted = [f"{name}{operators[name]}{version}" for name, version in versions.items()]
-        done = subprocess.run([*pip, *how, *wanted], capture_output=True, text=True)
+        command = [*pip, *how, *wanted]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode == 0:
             return [name for name, operator in operators.items() if operator != "=="]
         missing = re.search(r"No matching distribution found for ([\w.-]+)([<>=]=)", done.stderr)
@@ -105,9 +106,16 @@ def link(name: str, prefix: Path) -> None:
             target.symlink_to(source)
 
 
+def installed_here() -> dict[str, str]:
+    """The version of each package that this Python sees, by its normalised name."""
+    return {canonicalize_name(found.name): found.version for found in metadata.distributions()}
+
+
 def differences(installed: dict[str, str]) -> list[str]:
-    """Where these versions are not Colab's: one line each."""
-    return [
+    """Where these versions are not Colab's: one line each, Python's own first."""
+    python = ".".join(map(str, sys.version_info[:2]))
+    lines = [f"Python: {python} here, {COLABS_PYTHON} on Colab"] if python != COLABS_PYTHON else []
+    return lines + [
         f"{name}: {installed.get(name, 'missing')} here, {version} on Colab"
         for name, version in colab_versions().items()
         if installed.get(name) != version

@@ -21,8 +21,9 @@ if home is None:
     shutil.rmtree(part, ignore_errors=True)
     clone = ["git", "clone", "--depth", "1", "--branch", "{{branch}}", "--", ADDRESS, str(part)]
     quiet = {"stdin": subprocess.DEVNULL, "env": {**os.environ, "GIT_TERMINAL_PROMPT": "0"}}
+    quiet |= {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
     try:
-        subprocess.run(clone, check=True, capture_output=True, text=True, **quiet)
+        subprocess.run(clone, check=True, **quiet)
         home = part.rename(CLONE)
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or str(error)
