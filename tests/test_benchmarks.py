@@ -94,3 +94,34 @@ def test_random_models_have_the_shapes_of_the_catalogue(tmp_path, monkeypatch):
     written = (folder / "model.safetensors").stat().st_mtime_ns
     assert (measure.model_folder("xsmall") / "model.safetensors").stat().st_mtime_ns == written
     assert not (tmp_path / "xsmall.partial").exists()
+
+
+@pytest.mark.parametrize(("limit", "ends_with"), [(float("inf"), 0), (0.0, 1)])
+def test_a_slider_that_no_longer_follows_the_hand_fails(monkeypatch, capsys, limit, ends_with):
+    from benchmarks import slider_to_picture
+
+    monkeypatch.setattr(slider_to_picture, "LIMIT", limit)
+    monkeypatch.setattr(sys, "argv", ["slider_to_picture", "--moves", "11", "--json"])
+    assert slider_to_picture.main() == ends_with
+    result = json.loads(capsys.readouterr().out)
+    assert result["vocabulary"] == 44_928 and result["moves"] == 6
+    assert result["model_calls"] == 0
+    low, middle, high = (result["milliseconds"][key] for key in ("min", "median", "max"))
+    assert 0 < low <= middle <= high
+
+
+def test_a_slider_that_runs_the_model_fails(monkeypatch, capsys):
+    from benchmarks import slider_to_picture
+    from helpers.session import NextToken
+
+    remembered = NextToken.distribution
+
+    def forgetful(self, *arguments):
+        self._logits = None
+        return remembered(self, *arguments)
+
+    monkeypatch.setattr(NextToken, "distribution", forgetful)
+    monkeypatch.setattr(slider_to_picture, "LIMIT", float("inf"))
+    monkeypatch.setattr(sys, "argv", ["slider_to_picture", "--moves", "8", "--json"])
+    assert slider_to_picture.main() == 1
+    assert json.loads(capsys.readouterr().out)["model_calls"] == 8

@@ -4,9 +4,11 @@ import asyncio
 import re
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 from types import SimpleNamespace
 
 import ipywidgets as widgets
+import nbformat
 import pytest
 import torch
 from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_of
@@ -19,6 +21,7 @@ from helpers.models import load_model
 from helpers.sampling import SamplingSettings, SettingsError, generate
 from helpers.session import Draft, as_code, as_text, load, presets, save, script_shares
 
+ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "雪の降る夜には"
 SHORT = SamplingSettings(min_length=0, max_length=30, top_k=40, top_p=0.9, seed=3)
 
@@ -575,6 +578,36 @@ def test_a_page_without_a_kernel_has_the_picture_and_one_with_it_the_widgets(sam
     assert "雪" in text_of(still) and "top_k" in text_of(still)
     assert not {"style", "script", "input", "button"} & tags_of(still)
     assert "\n" not in bundle["text/plain"] and "<" not in bundle["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("notebook", "heading", "kept"),
+    [
+        ("notebooks/03_generate.ipynb", "次のトークンの確率", "残る"),
+        ("notebooks/en/03_generate.ipynb", "Probability of the next token", "kept"),
+    ],
+)
+def test_the_committed_lesson_shows_the_lab_without_a_kernel(notebook, heading, kept):
+    cells = nbformat.read(ROOT / notebook, as_version=4).cells
+    (cell,) = [cell for cell in cells if cell.cell_type == "code" and "SamplingLab(" in cell.source]
+    (output,) = cell.outputs
+    html = output.data["text/html"]
+    settings, values, head, *rows = table_rows(html)
+    shown = dict(zip(settings, values, strict=True))
+    # The article's values, and a seed.
+    article = {
+        "top_k": "500",
+        "top_p": "0.95",
+        "min_length": "50",
+        "max_length": "100",
+        "seed": "0",
+    }
+    assert article.items() <= shown.items()
+    assert heading in text_of(html) and set(lab.OPENING) <= set(text_of(html))
+    tokens = [row for row in rows if row[5]]
+    assert len(head) == 6 and len(tokens) == 20 and len(rows) > 20
+    assert tokens[0][4] == kept and tokens[0][2].endswith("%") and "width:100.0%" in html
+    assert not {"style", "script", "input", "button"} & tags_of(html)
 
 
 def test_every_control_is_in_the_view(sampling_lab):
