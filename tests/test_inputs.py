@@ -1,11 +1,13 @@
 """Whatever is typed, it is generated from within its bounds or refused before any work: `pytest tests/test_inputs.py`.
 
-hypothesis makes the inputs, the same ones in every run. What is allowed is written down here a second time, and
+hypothesis makes the inputs, the same ones in every run and others for each parameter of a test; how many there were is
+counted. What is allowed is written down here a second time, and
 the tokens are those of the sentencepiece library.
 """
 
 import math
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Real
@@ -13,7 +15,7 @@ from numbers import Integral, Real
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, seed, settings
 from hypothesis import strategies as st
 from rinna_layout import make_tokenizer, raw
 
@@ -47,6 +49,23 @@ JUNK = [
 repeatable = settings(
     derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def every_case(number: int, examples: int, **strategies: st.SearchStrategy) -> Callable:
+    """Run a check on so many cases, drawn from a seed of its own; afterwards make sure that they were so many."""
+
+    def run(check: Callable) -> None:
+        done = []
+
+        def counted(**values: object) -> None:
+            check(**values)
+            done.append(1)
+
+        seed(number)(settings(repeatable, max_examples=examples)(given(**strategies)(counted)))()
+        assert len(done) >= examples
+
+    return run
+
 
 any_value = st.one_of(st.sampled_from(JUNK), st.integers(), st.floats())
 sensible = {
@@ -114,9 +133,11 @@ def language(request):
     set_language(before)
 
 
-@settings(repeatable, max_examples=2500)
-@given(values=some_junk)
-def test_settings_are_taken_as_documented_or_refused_by_name(language, values):
+def test_settings_are_taken_as_documented_or_refused_by_name(language):
+    every_case(["ja", "en"].index(language), 2500, values=some_junk)(take_settings)
+
+
+def take_settings(values):
     wrong = [name for name, value in values.items() if not allowed(name, value)]
     low, high = values.get("min_length", 50), values.get("max_length", 100)
     contradict = not {"min_length", "max_length"} & {*wrong} and low > high
@@ -140,22 +161,30 @@ class NoModel:
         max_position_embeddings = 64
 
 
-@pytest.fixture(scope="module", params=["gpt2", "gpt-1b", "lower-case"])
+READERS = ["gpt2", "gpt-1b", "lower-case"]
+LENGTHS = st.integers(1, 90)
+
+
+@pytest.fixture(scope="module", params=READERS)
 def reader(request, tmp_path_factory):
-    """A model that cannot run, its tokenizer, the sentencepiece library on the same file, and what it is given."""
+    """A model that cannot run, with its tokenizer; the sentencepiece library on the same file, what that is given; a name."""
     lower = request.param == "lower-case"
     layout = "gpt2" if lower else request.param
     folder = make_tokenizer(tmp_path_factory.mktemp(request.param), layout, do_lower_case=lower)
     lm = LanguageModel(
         "none", load_tokenizer(folder), NoModel(), torch.device("cpu"), torch.float32, ""
     )
-    return lm, raw(folder), (str.lower if lower else str)
+    return lm, raw(folder), (str.lower if lower else str), request.param
 
 
-@settings(repeatable, max_examples=1700)
-@given(prompt=any_prompt, max_length=st.integers(1, 90))
-def test_a_prompt_becomes_the_ids_of_sentencepiece_or_is_refused(reader, prompt, max_length):
-    lm, sp, prepared = reader
+def test_a_prompt_becomes_the_ids_of_sentencepiece_or_is_refused(reader):
+    @every_case(10 + READERS.index(reader[-1]), 1700, prompt=any_prompt, max_length=LENGTHS)
+    def check(prompt, max_length):
+        take_prompt(reader, prompt, max_length)
+
+
+def take_prompt(reader, prompt, max_length):
+    lm, sp, prepared, _ = reader
     field, ids = None, []
     if not isinstance(prompt, str) or has_half_a_pair(prompt):
         field = "prompt"
@@ -177,10 +206,16 @@ def test_a_prompt_becomes_the_ids_of_sentencepiece_or_is_refused(reader, prompt,
         assert given_ids.dtype == torch.int64
 
 
-@settings(repeatable, max_examples=300)
-@given(text=any_prompt.filter(lambda text: isinstance(text, str)))
-def test_what_the_lab_shows_of_a_text_is_all_of_it_or_a_sentence(reader, text):
-    lm, sp, prepared = reader
+def test_what_the_lab_shows_of_a_text_is_all_of_it_or_a_sentence(reader):
+    texts = any_prompt.filter(lambda text: isinstance(text, str))
+
+    @every_case(20 + READERS.index(reader[-1]), 300, text=texts)
+    def check(text):
+        show_text(reader, text)
+
+
+def show_text(reader, text):
+    lm, sp, prepared, _ = reader
     if has_half_a_pair(text):
         for function in (split_pieces, normalize, lambda t, x: t.encode(x)):
             with pytest.raises(InputError):
@@ -192,13 +227,18 @@ def test_what_the_lab_shows_of_a_text_is_all_of_it_or_a_sentence(reader, text):
     assert shown == normalize(lm.tokenizer, text)
 
 
-@settings(repeatable, max_examples=200)
-@given(data=st.data())
-def test_any_ids_can_be_shown(reader, data):
+def test_any_ids_can_be_shown(reader):
     """Also those that a model has beyond the pieces of its tokenizer, to make its vocabulary a round number."""
-    lm, sp, _ = reader
-    size = sp.get_piece_size()
-    ids = data.draw(st.lists(st.integers(0, size + 63), max_size=20))
+    size = reader[1].get_piece_size()
+    some_ids = st.lists(st.integers(0, size + 63), max_size=20)
+
+    @every_case(30 + READERS.index(reader[-1]), 200, ids=some_ids)
+    def check(ids):
+        show_ids(reader, size, ids)
+
+
+def show_ids(reader, size, ids):
+    lm, sp, *_ = reader
     pieces = lm.tokenizer.convert_ids_to_tokens(ids)
     assert [p for p, i in zip(pieces, ids, strict=True) if i < size] == [
         sp.id_to_piece(i) for i in ids if i < size
@@ -220,7 +260,32 @@ def oracle():
     return raw(BUNDLED_PATH)
 
 
-@settings(repeatable, max_examples=400)
+# Of what can be generated from, few tokens: the model really runs, 300 times.
+good_prompt = st.lists(
+    st.one_of(
+        st.sampled_from([part for part in PARTS if not has_half_a_pair(part)]),
+        st.text(st.characters(codec="utf-8"), max_size=3),
+    ),
+    min_size=1,
+    max_size=6,
+).map("".join)
+few = {"num_return_sequences": st.integers(1, 3)}
+
+
+def test_the_bundled_model_generates_whatever_is_within_the_bounds(bundled, oracle):
+    @every_case(40, 300, prompt=good_prompt, room=st.integers(1, 3), data=st.data())
+    def check(prompt, room, data):
+        tokens = len(oracle.encode(prompt))
+        assume(1 <= tokens <= 60)
+        values = {name: data.draw(value, label=name) for name, value in (sensible | few).items()}
+        values["max_length"] = tokens + room
+        values["min_length"] = data.draw(st.integers(0, tokens + room), label="least")
+        assert_within_the_bounds(
+            generate(bundled, prompt, SamplingSettings(**values)), oracle, prompt
+        )
+
+
+@settings(repeatable, max_examples=150)
 @given(data=st.data())
 def test_the_bundled_model_generates_within_the_bounds_or_refuses_first(bundled, oracle, data):
     prompt = data.draw(any_prompt, label="prompt")
@@ -246,6 +311,11 @@ def test_the_bundled_model_generates_within_the_bounds_or_refuses_first(bundled,
         return
     finally:
         handle.remove()
+    assert ran
+    assert_within_the_bounds(generation, oracle, prompt)
+
+
+def assert_within_the_bounds(generation, oracle, prompt: str) -> None:
     start = oracle.encode(prompt)
     made = generation.settings
     expected = made.num_return_sequences if made.do_sample else 1
