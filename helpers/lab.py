@@ -72,8 +72,10 @@ ALTERNATIVES = 10
 _WRAP = widgets.Layout(width="auto", flex_flow="row wrap", align_items="center")
 _COLUMNS = widgets.Layout(width="auto", flex_flow="row wrap", align_items="flex-start")
 _BUTTON = widgets.Layout(width="auto")
-_BOX = widgets.Layout(width="250px", flex="0 0 auto")
-_SMALL_BOX = widgets.Layout(width="170px")
+# On a phone a control is no wider than the page, with the margin that ipywidgets gives it.
+_FITS = "calc(100% - 4px)"
+_BOX = widgets.Layout(width="250px", max_width=_FITS, flex="0 0 auto")
+_SMALL_BOX = widgets.Layout(width="170px", max_width=_FITS)
 _SLIDER = widgets.Layout(flex="1 1 100px", min_width="80px", width="auto")
 _LABEL_STYLE = {"description_width": "170px"}
 
@@ -164,7 +166,9 @@ class SamplingLab:
         self.prompt_box.observe(self._prompt_changed, names="value")
         self.chips = widgets.HTML(layout=wide)
         self.boxes, self.sliders = self._number_controls()
-        self.do_sample_box = widgets.Checkbox(value=True, description="do_sample", indent=False)
+        self.do_sample_box = widgets.Checkbox(
+            value=True, description="do_sample", indent=False, layout=widgets.Layout(width="auto")
+        )
         self.do_sample_box.observe(self._setting_changed, names="value")
 
         self.preset_buttons = []
@@ -181,7 +185,7 @@ class SamplingLab:
             max=DRAWS,
             description=say("予想: 1 位は何回？", "guess: how often the first?"),
             style={"description_width": "initial"},
-            layout=widgets.Layout(width="230px"),
+            layout=widgets.Layout(width="230px", max_width=_FITS),
         )
         self.draw_button = _button(say(f"{DRAWS} 回引く", f"Draw {DRAWS}"), self._draw_clicked)
         self.draw_note = widgets.HTML()
@@ -638,14 +642,18 @@ class _TokenPane:
         self._redraw_soon = _Soon(self.redraw)
         self._changing = False
         self.sequence_box = widgets.Dropdown(
-            options=[("1", 0)], description=say("文", "text"), layout=widgets.Layout(width="150px")
+            options=[("1", 0)],
+            description=say("文", "text"),
+            layout=widgets.Layout(width="150px", max_width=_FITS),
         )
         self.position_box = widgets.BoundedIntText(
             1, min=1, max=1, description=say("何番目", "position"), layout=_SMALL_BOX
         )
         self.position_slider = widgets.IntSlider(1, min=1, max=1, readout=False, layout=_SLIDER)
         self.alternative_box = widgets.Dropdown(
-            options=[], description=say("候補", "instead"), layout=widgets.Layout(width="260px")
+            options=[],
+            description=say("候補", "instead"),
+            layout=widgets.Layout(width="260px", max_width=_FITS),
         )
         self.continue_button = _button(
             say("このトークンで続ける", "Continue with this token"), self._continue_clicked
@@ -877,7 +885,7 @@ class _HistoryPane:
         self.form_box = widgets.Dropdown(
             options=[(say("文章", "text"), as_text), ("model.generate(...)", self._code)],
             description=say("形", "as"),
-            layout=widgets.Layout(width="260px"),
+            layout=widgets.Layout(width="260px", max_width=_FITS),
         )
         self.back_button = _button(
             say("この設定に戻す", "Return to these settings"), self._back_clicked
@@ -888,7 +896,7 @@ class _HistoryPane:
         self.file_box = widgets.Text(
             "sampling-lab.json",
             description=say("ファイル", "file"),
-            layout=widgets.Layout(width="260px"),
+            layout=widgets.Layout(width="260px", max_width=_FITS),
         )
         self.save_button = _button(say("保存", "Save"), self._save_clicked)
         self.load_button = _button(say("読み込む", "Load"), self._load_clicked)
