@@ -380,6 +380,9 @@ def test_stored_as_linear_a_model_is_saved_as_any_other(relaid, tmp_path):
 def test_stored_as_linear_a_model_can_be_trained_with_an_adapter(relaid):
     import peft
 
+    from helpers.finetune import accept_old_torchao
+
+    accept_old_torchao()
     lm, _ = relaid
     settings = peft.LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True)
     model = peft.get_peft_model(lm.model, settings)
