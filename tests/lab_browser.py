@@ -133,6 +133,12 @@ def write_notebook(path: Path, *cells: str) -> None:
     nbformat.write(notebook, path)
 
 
+def close_files(page: Page) -> None:
+    """Close JupyterLab's list of files, which on a narrow page covers the notebook."""
+    page.evaluate("() => jupyterapp.shell.collapseLeft()")
+    page.wait_for_function("() => jupyterapp.shell.leftCollapsed")
+
+
 def open_notebook(page: Page, address: str, name: str) -> None:
     """Open a notebook in JupyterLab and wait until its kernel answers."""
     page.goto(f"{address}lab/tree/{name}?token=lab&reset")
@@ -141,10 +147,19 @@ def open_notebook(page: Page, address: str, name: str) -> None:
     page.wait_for_function(_READY, timeout=120_000)
 
 
-def command(page: Page, name: str) -> None:
+def command(page: Page, name: str, **arguments: object) -> None:
     """Run one of JupyterLab's commands, as its menu does."""
     # Not waited for: running all cells ends only when the kernel is done.
-    page.evaluate(f"() => void jupyterapp.commands.execute('{name}')")
+    page.evaluate(
+        "([name, values]) => void jupyterapp.commands.execute(name, values)", [name, arguments]
+    )
+
+
+def change_theme(page: Page, dark: bool) -> None:
+    """Take JupyterLab's dark or light theme. It is kept on the server: the next page has it too."""
+    command(page, "apputils:change-theme", theme=f"JupyterLab {'Dark' if dark else 'Light'}")
+    light = str(not dark).lower()
+    page.wait_for_function(f"() => document.body.dataset.jpThemeLight === '{light}'")
 
 
 def run_all(page: Page, timeout: int = 120_000) -> None:
@@ -162,6 +177,30 @@ def cells_shown(page: Page) -> list[dict]:
 def lab_output(page: Page) -> Locator:
     """The output that the lab is in."""
     return page.locator(".jp-OutputArea-output", has=page.get_by_label("prompt", exact=True))
+
+
+# What lies in a box of its own that scrolls makes nothing wider, nor does the bar without ink on which a handle moves.
+_OVERFLOWING = """output => {
+    const edge = output.getBoundingClientRect();
+    const scrolls = element => {
+        for (let box = element.parentElement; box !== output; box = box.parentElement)
+            if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)
+                && box.getAttribute("role") === "group") return true;
+        return false;
+    };
+    const wide = [...output.querySelectorAll("*")].filter(element => {
+        const place = element.getBoundingClientRect();
+        return place.width > 0 && !element.matches(".noUi-origin") && (place.right > edge.right + 1 || place.left < edge.left - 1)
+            && !scrolls(element);
+    });
+    if (output.scrollWidth > output.clientWidth + 1) wide.unshift(output);
+    return wide.map(element => element.outerHTML.slice(0, 160));
+}"""
+
+
+def overflowing(page: Page) -> list[str]:
+    """The elements of the lab that do not fit into its width."""
+    return lab_output(page).evaluate(_OVERFLOWING)
 
 
 def number_box(page: Page, name: str) -> Locator:
