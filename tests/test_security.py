@@ -318,7 +318,9 @@ class Markup(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         self.attributes.update(name for name, _ in attrs)
-        self.values += [value or "" for name, value in attrs if name != "title"]
+        # What is shown on hovering or read aloud is text, whatever it says.
+        spoken = ("title", "aria-label")
+        self.values += [value or "" for name, value in attrs if name not in spoken]
 
     def handle_comment(self, data):
         self.comments += 1
@@ -438,7 +440,7 @@ def test_no_text_becomes_markup_in_the_lab(hostile_model, attack, tmp_path):
     lab = SamplingLab(hostile_model, attack, short)
     lab.generate()
     assert lab.error is None
-    (run,) = lab.history
+    run = lab.history[-1]
     lab.history_pane.file_box.value = str(tmp_path / f"{len(attack)}<b>.json")
     lab.history_pane.save_button.click()
     lab.history_pane.file_box.value = attack
