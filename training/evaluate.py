@@ -24,7 +24,8 @@ from training.train import BLOCK, Blocks
 
 HELD = ("validation", "test", "held-out")
 EXCERPT = HERE / "excerpt.txt"
-PASSAGE = 1024  # tokens from the opening of each work
+PASSAGE = 4096  # tokens of each work at most, from its first on
+OPENING = 1024  # what is also told by itself: with little before it, an opening is the hardest part of a work
 WINDOW = 256  # tokens: on validation this small model predicts no better with more before it
 UNKNOWN_BITS = 13.0  # charged for each unknown character: one of 8,192
 PRIMER_WORKS = 200  # what the primed compressors read first
@@ -69,11 +70,13 @@ class Passages(NamedTuple):
         return sum(map(len, self.texts))
 
 
-def passages(texts: list[str], processor: spm.SentencePieceProcessor) -> Passages:
-    """The first 1,023 tokens of each text."""
+def passages(
+    texts: list[str], processor: spm.SentencePieceProcessor, longest: int = PASSAGE
+) -> Passages:
+    """The first `longest` - 1 tokens of each text."""
     ids, surfaces, unknown = [], [], 0
     for text in texts:
-        pieces = processor.encode(text, out_type=str)[: PASSAGE - 1]
+        pieces = processor.encode(text, out_type=str)[: longest - 1]
         numbers = [processor.piece_to_id(piece) for piece in pieces]
         ids.append([BOS, *numbers])
         unknown += sum(len(p) for p, i in zip(pieces, numbers, strict=True) if i == UNK)
@@ -307,10 +310,8 @@ def main() -> None:
     processor = load(args.model / "spiece.model")
     (args.out / "samples.md").write_text(samples_page(model, processor), encoding="utf-8")
     train_texts = [work.text for work in read_corpus(args.work_dir, "train")]
-    splits = {
-        split: passages([work.text for work in read_corpus(args.work_dir, split)], processor)
-        for split in HELD
-    }
+    works = {split: [work.text for work in read_corpus(args.work_dir, split)] for split in HELD}
+    splits = {split: passages(texts, processor) for split, texts in works.items()}
     ids = np.load(args.work_dir / "train.npy")
     saved = torch.load(args.work_dir / args.run / "checkpoint.pt", weights_only=True)
     state, seed = saved["state"], saved["recipe"]["seed"]
@@ -334,6 +335,9 @@ def main() -> None:
     for split, held in splits.items():
         mine = {name: bits[split] for name, bits in ngrams.items()}
         results[split] = bits_per_character(model, held, mine, primer)
+        openings = passages(works[split], processor, OPENING)
+        bits = sum(model_bits(model, ids) for ids in openings.ids) / openings.characters
+        results[split]["model_on_openings"] = round(bits, 4)
     results["primer_characters"] = len(primer)
     groups = {"generation": texts}
     groups |= {split: [bare(t, processor) for t in held.texts] for split, held in splits.items()}
