@@ -44,7 +44,7 @@ LAYOUT = 3  # of what `convert` writes; another number makes every conversion be
 # logits out only after it has barred the end token from texts shorter than min_length; its twin still tells its logit.
 TWIN_BIAS = -1000.0
 HOTTEST = 20.0  # temperature: above it the twin is far down no longer
-# Below this, two threads spend more time waiting for each other than they save (benchmarks/README.md).
+# Below this, two threads spend more time waiting for each other than they save (benchmarks.cpu_generate --threads).
 ONE_THREAD_BELOW = 30_000_000  # weights
 
 

@@ -43,7 +43,8 @@ MEMORY_FACTOR = 1.6
 ENGINES = ("torch", "ctranslate2")
 SHAPE = {"n_layer", "n_embd", "vocab_size", "n_positions"}
 SMALL = 30_000_000  # weights: less than 200 MB in float32
-# From here on, storing matrices as Linear does makes three sequences at least 1.25 times as fast (benchmarks/README.md).
+# From here on, storing matrices as Linear does made three sequences in float32 at least 1.25 times as fast on an Intel
+# processor, and slower on an AMD one, which takes bfloat16 by itself (benchmarks/README.md).
 LINEAR_FROM = 300_000_000  # weights
 
 

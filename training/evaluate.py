@@ -56,7 +56,7 @@ PROMPTS = (
 
 
 class Passages(NamedTuple):
-    """Openings of works: token ids (each with a leading ``<s>``), texts, unknown characters.
+    """Works from their first token on: token ids (each with a leading ``<s>``), texts, unknown characters.
 
     The texts are normalised as the tokenizer does it; a paragraph break is one space.
     """
