@@ -1,8 +1,10 @@
-"""Does it pay to store GPT-2's matrices as Linear does? `python -m benchmarks.weight_layout --shape gpt-1b`.
+"""In which order should GPT-2's matrices lie in memory? `python -m benchmarks.weight_layout --shape gpt-1b`.
 
-GPT-2's Conv1D keeps a matrix as (inputs, outputs), Linear as (outputs, inputs). The numbers and the result are the
-same but for rounding; the processor walks through memory in another order. Fresh processes in turn, for float32 and
-bfloat16, with 1 and 3 sequences; the greedy tokens of both layouts are compared, and the logits of the prompt.
+GPT-2's Conv1D keeps a matrix as (inputs, outputs), Linear as (outputs, inputs), and oneDNN has an order of its own
+(`helpers.packing`). The numbers and the result are the same but for rounding; the processor walks through memory in
+another order. Fresh processes in turn, for float32 and bfloat16, with 1 and 3 sequences; the greedy tokens of the layouts
+are compared with Conv1D's, and the logits of the prompt. `ONEDNN_MAX_CPU_ISA=AVX2` before the command shows oneDNN
+without what newer processors have.
 """
 
 import argparse
@@ -12,7 +14,7 @@ from typing import Any
 
 from benchmarks.measure import SHAPE_NAMES, fresh, in_turn, in_words, machine, model_folder
 
-LAYOUTS = ("conv1d", "linear")
+LAYOUTS = ("conv1d", "linear", "packed")
 DTYPES = ("float32", "bfloat16")
 
 
@@ -20,15 +22,22 @@ def measure(shape: str, layout: str, dtype: str, new: int) -> dict[str, Any]:
     """One measurement in this process: steps a second for 1 and 3 sequences, the greedy tokens, some logits."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
     from transformers.utils import logging
 
-    from helpers.models import store_as_linear
+    from helpers.packing import can_pack, pack
 
     logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(model_folder(shape), dtype=getattr(torch, dtype))
     model.config.pad_token_id = None
     if layout == "linear":
-        store_as_linear(model)
+        for module in model.modules():
+            if isinstance(module, Conv1D):
+                module.weight.data = module.weight.data.t().contiguous().t()
+    elif layout == "packed":
+        if not can_pack(model):
+            raise SystemExit(f"{dtype} cannot be packed on this machine")
+        pack(model)
     ids = torch.arange(10, 25)[None]
     fixed = {"attention_mask": torch.ones_like(ids), "pad_token_id": 0}
     with torch.no_grad():
@@ -66,9 +75,9 @@ def main() -> None:
         print(json.dumps(measure(options.shape, options.child, dtype, options.new)))
         return
     model_folder(options.shape)
-    print(f"\n### {options.shape}: matrices stored as Linear, against Conv1D\n\n{machine()}\n")
+    print(f"\n### {options.shape}: the layout of the matrices\n\n{machine()}\n")
     print(
-        "| dtype | sequences | Conv1D, steps/s | Linear, steps/s | ratio | greedy tokens | largest difference of logits |"
+        "| dtype | sequences | layout | steps/s | times Conv1D | greedy tokens | largest difference of logits |"
     )
     print("|---|---|---|---|---|---|---|")
     for dtype in options.dtypes:
@@ -82,21 +91,23 @@ def main() -> None:
             for layout in LAYOUTS
         }
         rows = in_turn(ways, options.runs, f"{options.shape} {dtype}")
-        pairs = list(zip(rows["conv1d"], rows["linear"], strict=True))
-        equal = sum(a["greedy"] == b["greedy"] for a, b in pairs)
-        apart = max(
-            abs(x - y) for a, b in pairs for x, y in zip(a["logits"], b["logits"], strict=True)
-        )
         for count in (1, 3):
-            key = f"steps_per_s_{count}"
-            columns = [
-                in_words([a[key] for a, _ in pairs]),
-                in_words([b[key] for _, b in pairs]),
-                in_words([b[key] / a[key] for a, b in pairs]),
-                f"equal in {equal} of {len(pairs)}",
-                f"{apart:.1e}",
-            ]
-            print(f"| {dtype} | {count} | " + " | ".join(columns) + " |", flush=True)
+            for layout in LAYOUTS:
+                columns = compared(rows["conv1d"], rows[layout], f"steps_per_s_{count}")
+                print(f"| {dtype} | {count} | {layout} | " + " | ".join(columns) + " |", flush=True)
+
+
+def compared(usual: list[dict[str, Any]], other: list[dict[str, Any]], key: str) -> list[str]:
+    """The columns for one layout against Conv1D's: speed, ratio, equal greedy texts, difference of logits."""
+    pairs = list(zip(usual, other, strict=True))
+    equal = sum(a["greedy"] == b["greedy"] for a, b in pairs)
+    apart = max(abs(x - y) for a, b in pairs for x, y in zip(a["logits"], b["logits"], strict=True))
+    return [
+        in_words([b[key] for _, b in pairs]),
+        in_words([b[key] / a[key] for a, b in pairs]),
+        f"equal in {equal} of {len(pairs)}",
+        f"{apart:.1e}",
+    ]
 
 
 if __name__ == "__main__":

@@ -87,7 +87,11 @@ def is_out_of_memory(error: BaseException) -> bool:
         "out of memory",
         "cannot allocate memory",
     )
-    return isinstance(error, RuntimeError | OSError) and any(w in str(error).lower() for w in words)
+    text = str(error).lower()
+    # oneDNN does not say why it could not have memory for its routines.
+    if text in ("could not create a primitive", "could not execute a primitive"):
+        return True
+    return isinstance(error, RuntimeError | OSError) and any(w in text for w in words)
 
 
 def is_device_lost(error: BaseException) -> bool:

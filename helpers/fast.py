@@ -10,12 +10,10 @@ What the engine cannot do is refused before it starts: its repetition penalty le
 from __future__ import annotations
 
 import atexit
-import ctypes
 import hashlib
 import os
 import queue
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -27,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from helpers import hub
+from helpers.device import give_back_memory
 from helpers.errors import Explained, InputError, is_out_of_memory
 from helpers.language import say
 from helpers.settings import SamplingSettings, SettingsError
@@ -389,11 +388,11 @@ class FastModel:
         import ctranslate2
 
         self._generator = None  # first, so that the weights are not in memory twice
-        _give_back_memory()
+        give_back_memory()
         self._generator = ctranslate2.Generator(
             str(self.folder), device="cpu", compute_type="int8_float32", intra_threads=self.threads
         )
-        _give_back_memory()  # the weights as they lay in the file, before the engine arranged them
+        give_back_memory()  # the weights as they lay in the file, before the engine arranged them
 
     def ready(self) -> None:
         """Wait until the next text can begin."""
@@ -537,14 +536,6 @@ def _work() -> None:
         except Exception as error:  # it is raised where somebody waits for the result
             future.set_exception(error)
         del job, future, function, arguments
-
-
-def _give_back_memory() -> None:
-    """Have glibc hand to the system what it keeps of freed memory: a gigabyte and more after a large model."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim:
-            trim(0)
 
 
 @atexit.register

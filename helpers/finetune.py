@@ -273,10 +273,12 @@ def load_for_training(
     import torch
 
     from helpers.models import load_model
+    from helpers.packing import unpack
 
     # Not halved first and widened again: a file in float32 would lose its digits.
     language_model = load_model(name, device, dtype=None if half else torch.float32)
     model = language_model.model
+    unpack(model)
     # Half precision is for adapters; otherwise peft is not loaded only for this.
     if half or "peft" in sys.modules:
         accept_old_torchao()
@@ -577,6 +579,9 @@ class _Loop:
     def __init__(self, model: PreTrainedModel, settings: TrainingSettings, dtype: torch.dtype):
         import torch
 
+        from helpers.packing import unpack
+
+        unpack(model)  # a large model that came from `load_model`
         self.model, self.settings, self.dtype = model, settings, dtype
         self.weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.count = sum(p.numel() for p in self.weights.values())

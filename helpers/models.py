@@ -43,9 +43,6 @@ MEMORY_FACTOR = 1.6
 ENGINES = ("torch", "ctranslate2")
 SHAPE = {"n_layer", "n_embd", "vocab_size", "n_positions"}
 SMALL = 30_000_000  # weights: less than 200 MB in float32
-# From here on, storing matrices as Linear does made three sequences in float32 at least 1.25 times as fast on an Intel
-# processor, and slower on an AMD one, which takes bfloat16 by itself (benchmarks/README.md).
-LINEAR_FROM = 300_000_000  # weights
 
 
 @dataclass(frozen=True)
@@ -284,14 +281,16 @@ def load_model(
 
     from transformers import AutoModelForCausalLM
 
+    from helpers.packing import can_pack, pack
+
     with _explained(name, folder), explained_device_errors(choice.device), _no_progress_bar():
         # Weights in a file of safetensors are mapped and converted one after another: never held twice.
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=choice.dtype, trust_remote_code=False
         )
         model = model.to(choice.device).eval()
-        if choice.device.type == "cpu" and parameters >= LINEAR_FROM:
-            store_as_linear(model)
+        if choice.device.type == "cpu" and can_pack(model):
+            pack(model)
     # `generate` is told the pad token with every call. In the config it only makes transformers warn of missing
     # attention masks as soon as one of several sequences has ended and is padded.
     model.config.pad_token_id = None
@@ -346,19 +345,6 @@ def _choose(
             )
         )
     return name, parameters, replace(choice, reason=reason)
-
-
-def store_as_linear(model: PreTrainedModel) -> None:
-    """Lay GPT-2's matrices out in memory as those of Linear are; shapes, names and values stay as they are.
-
-    A step then reads them in the order in which they lie. benchmarks/weight_layout.py measures what that gains. Sums
-    are made in another order: logits differ in the last digits.
-    """
-    from transformers.pytorch_utils import Conv1D
-
-    for module in model.modules():
-        if isinstance(module, Conv1D):
-            module.weight.data = module.weight.data.t().contiguous().t()
 
 
 def _load_fast(name: str, folder: Path, tokenizer: SentencePieceTokenizer) -> FastModel:

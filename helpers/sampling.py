@@ -370,6 +370,8 @@ def _token_steps(
                     waiting.insert(0, group)
                 else:
                     longest, failed = max(longest, group.ids.shape[1]), error.__cause__
+                    if longest == prompt:
+                        break  # not a single token fitted: the others need as much
         if failed is not None:
             raise OutOfMemory(_what_fits(language_model, settings, longest)) from failed
 
