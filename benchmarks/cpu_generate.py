@@ -42,7 +42,7 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
     from helpers.sampling import SamplingSettings, generate, stream
 
     if way == "article":
-        return _article(folder)
+        return _article(folder, device or "cpu")
     if threads := os.environ.get(THREADS):
         fast.choose_threads = lambda _: int(threads)
     engine = "ctranslate2" if way == "ctranslate2_int8" else "torch"
@@ -94,7 +94,7 @@ def _plain_dtype(folder: Path) -> str:
     return str(choose_device("cpu", count_parameters(config)).dtype).removeprefix("torch.")
 
 
-def _article(folder: Path) -> dict[str, Any]:
+def _article(folder: Path, device: str) -> dict[str, Any]:
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -105,11 +105,11 @@ def _article(folder: Path) -> dict[str, Any]:
     start = time.perf_counter()
     # Its T5Tokenizer gives other ids since transformers 5; the number of tokens is what counts here.
     tokenizer = load_tokenizer(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device)
     load = time.perf_counter() - start
     ids = tokenizer.encode(
         prompt_of(tokenizer, PROMPT), return_tensors="pt", add_special_tokens=False
-    )
+    ).to(device)
 
     def call(new: int) -> float:
         start = time.perf_counter()

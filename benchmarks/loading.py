@@ -1,11 +1,13 @@
 """What loading costs: `python -m benchmarks.loading --shape gpt-1b`.
 
 Seconds, and the anonymous memory that is added at most while `load_model` runs, against the size of the weights in the
-dtype they are loaded in. Pages of the mapped file are not counted: the system can drop them. Linux only.
+dtype they are loaded in. Pages of the mapped file are not counted: the system can drop them. For CTranslate2 also the
+first use, which converts. Linux only.
 """
 
 import argparse
 import json
+import tempfile
 import time
 from typing import Any
 
@@ -64,6 +66,13 @@ def main() -> None:
     arguments = ["--shape", options.shape, "--child"]
     fresh("benchmarks.loading", *arguments, "ctranslate2")  # converts, if that was not done yet
     ways = {e: (lambda e=e: fresh("benchmarks.loading", *arguments, e)) for e in ENGINES}
+
+    def first_use() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as cache:
+            home = {"HF_HOME": cache}
+            return fresh("benchmarks.loading", *arguments, "ctranslate2", environment=home)
+
+    ways["ctranslate2, first use"] = first_use
     rows = in_turn(ways, options.runs, f"loading {options.shape}")
     print(f"\n### {options.shape}: loading\n\n{machine()}\n")
     print(

@@ -7,7 +7,6 @@ and drawing it there is not in the figure. It ends with 1 where the lab has beco
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.measure import machine
 from helpers import BUNDLED_MODEL
 from helpers.lab import SamplingLab
 from helpers.models import LanguageModel
@@ -96,7 +96,7 @@ def main() -> int:
     times, worked, calls = measure(options.moves)
     median = statistics.median(times)
     result = {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": f"{machine()}, {torch.get_num_threads()} threads",
         "vocabulary": VOCABULARY,
         "moves": len(times),
         "model_calls": calls,

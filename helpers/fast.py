@@ -264,6 +264,7 @@ def convert(model: GPT2LMHeadModel, eos_token_id: int, target: Path) -> None:
         EngineUnavailable: the folder cannot be written.
     """
     from huggingface_hub.utils import WeakFileLock
+    from tqdm.auto import tqdm
 
     with (
         _explained_writing(target.parent),
@@ -275,21 +276,24 @@ def convert(model: GPT2LMHeadModel, eos_token_id: int, target: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
-            _specification(model, eos_token_id).save(str(partial))
+            title, steps = say("int8 に変換", "converting to int8"), model.config.n_layer + 2
+            with tqdm(total=steps, desc=title, delay=1.0) as bar:
+                _specification(model, eos_token_id, bar.update).save(str(partial))
+                bar.update()
             os.replace(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _specification(model: GPT2LMHeadModel, eos_token_id: int) -> Any:
+def _specification(model: GPT2LMHeadModel, eos_token_id: int, advance: Callable[[], object]) -> Any:
     """GPT-2 as CTranslate2's `TransformerDecoderModelSpec`, its matrices in int8 with one scale for each output.
 
-    One matrix is quantised after another, so that little is in memory twice.
+    One matrix is quantised after another, so that little is in memory twice. `advance` is called after each layer and
+    after the embeddings.
     """
     import torch
     from ctranslate2.specs.common_spec import Activation
     from ctranslate2.specs.transformer_spec import TransformerDecoderModelSpec
-    from tqdm.auto import tqdm
 
     config, body = model.config, model.transformer
     activation = Activation[_ACTIVATIONS[config.activation_function]]
@@ -321,16 +325,16 @@ def _specification(model: GPT2LMHeadModel, eos_token_id: int) -> Any:
     spec.config.layer_norm_epsilon = config.layer_norm_epsilon
     decoder = spec.decoder
     decoder.scale_embeddings = False
-    layers = zip(decoder.layer, body.h, strict=True)
-    title = say("int8 に変換", "converting to int8")
-    for to, layer in tqdm(layers, total=config.n_layer, desc=title, delay=1.0):
+    for to, layer in zip(decoder.layer, body.h, strict=True):
         norm(to.self_attention.layer_norm, layer.ln_1)
         linear(to.self_attention.linear[0], layer.attn.c_attn)
         linear(to.self_attention.linear[1], layer.attn.c_proj)
         norm(to.ffn.layer_norm, layer.ln_2)
         linear(to.ffn.linear_0, layer.mlp.c_fc)
         linear(to.ffn.linear_1, layer.mlp.c_proj)
+        advance()
     matrix(decoder.embeddings, with_twin(body.wte.weight))
+    advance()
     decoder.position_encodings.encodings = body.wpe.weight.detach().float().numpy()
     norm(decoder.layer_norm, body.ln_f)
     tied = model.lm_head.weight.data_ptr() == body.wte.weight.data_ptr()

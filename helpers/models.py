@@ -225,10 +225,13 @@ def load_model(
         device: as in `helpers.device.choose_device`.
         engine: "torch", or "ctranslate2" (extra `fast`): weights in int8 for a CPU. It is faster and takes less
             memory, and its numbers are not those of float32. First use converts the model into the user's cache.
-        dtype: of the weights, in place of the one that suits the device; not for CTranslate2.
+        dtype: of the weights, in place of the one that suits the device; CTranslate2 has int8 only.
+
+    On a CPU the matrices of a GPT-2 are packed (see `helpers.packing`): the texts are the same, in less time.
 
     Raises:
-        ValueError: the name, the device or the engine is none of those allowed, or the engine cannot run this model.
+        ValueError: the name, the device, the engine or its dtype is none of those allowed, or the engine cannot run this
+            model.
         ModelUnavailable: the files are not there or cannot be downloaded or read.
         NotEnoughMemory: a MemoryError, raised before anything is downloaded.
         OutOfMemory: a MemoryError; there was less memory than it seemed.
@@ -248,6 +251,15 @@ def load_model(
     from helpers.tokenizer import load_tokenizer
 
     if engine == "ctranslate2":
+        if dtype not in (None, torch.int8):
+            raise InputError(
+                say(
+                    f'dtype = {dtype} は、engine="ctranslate2" といっしょには使えません（重みは int8 です）。'
+                    'dtype を書かないか、engine="torch" を使ってください。',
+                    f'dtype = {dtype} cannot be used with engine="ctranslate2", whose weights are int8: '
+                    'leave dtype out, or use engine="torch".',
+                )
+            )
         fast.check_device(device)
         fast.require_ctranslate2()
         device = "cpu"

@@ -109,7 +109,9 @@ class _Packed(nn.Module):
         self._load_from_state_dict(*arguments)
 
     def _get_name(self) -> str:
-        return self._ordinary.__name__  # a reader who prints a model sees its layers as transformers names them
+        return (
+            self._ordinary.__name__
+        )  # a reader who prints a model sees its layers as transformers names them
 
     def __reduce__(self) -> tuple:
         return self._ordinary.__new__, (self._ordinary,), self._ordinary_state()

@@ -448,3 +448,9 @@ def test_a_process_ends_while_a_text_is_being_written(tmp_path):
         timeout=120,
     )
     assert (done.returncode, done.stdout[-2:], done.stderr) == (0, "0\n", "")
+
+
+def test_another_dtype_is_refused_before_any_work(monkeypatch):
+    monkeypatch.setattr(fast, "require_ctranslate2", lambda: pytest.fail("work has begun"))
+    with pytest.raises(ValueError, match=r"float32.*int8"):
+        load_model("aozora-mini", engine="ctranslate2", dtype=torch.float32)

@@ -110,3 +110,26 @@ def test_importing_helpers_loads_nothing_heavy():
     code = "import sys, helpers; print(sorted({'torch', 'transformers', 'ipywidgets', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+LOADED = """
+import sys
+names = {name.partition(".")[0] for name, m in list(sys.modules.items()) if "site-packages" in (getattr(m, "__file__", None) or "")}
+print(json.dumps(sorted(names)))
+"""
+
+
+def test_the_command_loads_nothing_but_torch_transformers_and_what_they_load():
+    """Its start is torch's and transformers' own, and sentencepiece's."""
+    from benchmarks.start_up import LIBRARIES
+
+    ours = f"from helpers.generate import main; main(['--model', 'aozora-mini', *{FEW!r}])"
+    loaded = []
+    for code in (LIBRARIES, ours):
+        command = [sys.executable, "-c", f"import json\n{code}\n{LOADED}"]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        loaded.append(set(json.loads(done.stdout.splitlines()[-1])))
+    libraries, command = loaded
+    assert "torch" in libraries and "sentencepiece" in command
+    assert command - libraries <= {"sentencepiece", "_sentencepiece", "psutil", "google"}
