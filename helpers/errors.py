@@ -88,9 +88,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         "cannot allocate memory",
     )
     text = str(error).lower()
-    # oneDNN does not say why it could not have memory for its routines.
+    # oneDNN does not say why it could not have memory for its routines; that it has them was tried while loading.
     if text in ("could not create a primitive", "could not execute a primitive"):
-        return True
+        return isinstance(error, RuntimeError)
     return isinstance(error, RuntimeError | OSError) and any(w in text for w in words)
 
 

@@ -487,9 +487,11 @@ def fine_tune(
     import torch
 
     from helpers.device import choose_device
+    from helpers.packing import unpack
 
     settings = settings or TrainingSettings()
     model, tokenizer = language_model.model, language_model.tokenizer
+    unpack(model)  # if it came from `load_model`
     if settings.length > model.config.max_position_embeddings:
         limit = model.config.max_position_embeddings
         raise _bad(
@@ -579,9 +581,6 @@ class _Loop:
     def __init__(self, model: PreTrainedModel, settings: TrainingSettings, dtype: torch.dtype):
         import torch
 
-        from helpers.packing import unpack
-
-        unpack(model)  # a large model that came from `load_model`
         self.model, self.settings, self.dtype = model, settings, dtype
         self.weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.count = sum(p.numel() for p in self.weights.values())

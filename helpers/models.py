@@ -227,7 +227,8 @@ def load_model(
             memory, and its numbers are not those of float32. First use converts the model into the user's cache.
         dtype: of the weights, in place of the one that suits the device; CTranslate2 has int8 only.
 
-    On a CPU the matrices of a GPT-2 are packed (see `helpers.packing`): the texts are the same, in less time.
+    On a CPU the matrices of a GPT-2 are packed (see `helpers.packing`): the numbers are the same but for rounding, and
+    come sooner.
 
     Raises:
         ValueError: the name, the device, the engine or its dtype is none of those allowed, or the engine cannot run this
@@ -291,7 +292,7 @@ def load_model(
             model = _load_fast(name, folder, tokenizer)
         return LanguageModel(name, tokenizer, model, choice.device, torch.int8, reason, engine)
 
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
     from helpers.packing import can_pack, pack
 
@@ -301,7 +302,8 @@ def load_model(
             folder, dtype=choice.dtype, trust_remote_code=False
         )
         model = model.to(choice.device).eval()
-        if choice.device.type == "cpu" and can_pack(model):
+    if choice.device.type == "cpu" and isinstance(model, GPT2LMHeadModel) and can_pack(model.dtype):
+        with explained_device_errors(choice.device):
             pack(model)
     # `generate` is told the pad token with every call. In the config it only makes transformers warn of missing
     # attention masks as soon as one of several sequences has ended and is padded.
@@ -402,8 +404,8 @@ class NotEnoughMemory(Explained, MemoryError):
 def least_memory(parameters: int, bytes_per_weight: int, engine: str = "torch") -> int:
     """The memory in bytes without which a model cannot be loaded and write three texts of 100 tokens.
 
-    Measured at gpt-1b's shape on a CPU (benchmarks/README.md): in torch 1.1 times the weights, and the pages of the
-    file, which the system can drop. CTranslate2 arranges the weights anew while it loads them and holds them twice.
+    Measured at gpt-1b's shape on a CPU (benchmarks/README.md): in torch less than 1.1 times the weights, as the output
+    layer is packed beside the embeddings, and the pages of the file, which the system can drop. CTranslate2 arranges the weights anew while it loads them and holds them twice.
     """
     weights = 2 * parameters if engine == "ctranslate2" else 1.1 * parameters * bytes_per_weight
     return int(weights) + 200_000_000

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from transformers import GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
@@ -21,42 +20,44 @@ from helpers.device import give_back_memory
 
 # oneDNN orders a matrix for a number of rows. This one, that of the lessons, was measured to suit 1 to 900 rows.
 ROWS = 3
-# torch compiles models with these; they are not among what it promises to keep, so `can_pack` looks for them.
-OPERATORS = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
 
 
-def can_pack(model: nn.Module) -> bool:
-    """Whether a model is a GPT-2 whose dtype the oneDNN of this torch computes in, on an x86-64 processor.
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this is an x86-64 processor whose oneDNN, as this torch has it, multiplies in `dtype`: it is tried.
 
-    On others packing was never measured.
+    On other processors packing was never measured, nor in other dtypes than float32 and bfloat16.
     """
-    if platform.machine().lower() not in ("x86_64", "amd64") or not isinstance(
-        model, GPT2LMHeadModel
+    if (
+        platform.machine().lower() not in ("x86_64", "amd64")
+        or not torch.backends.mkldnn.is_available()
     ):
         return False
-    if not torch.backends.mkldnn.is_available() or not all(
-        hasattr(torch.ops.mkldnn, name) for name in OPERATORS
-    ):
+    if dtype not in (torch.float32, torch.bfloat16):
         return False
-    if model.dtype == torch.bfloat16:
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return model.dtype == torch.float32
+    try:
+        with torch.no_grad():
+            _multiply(torch.eye(8, dtype=dtype), _packed(torch.eye(8, dtype=dtype)), None)
+    except (AttributeError, RuntimeError):
+        # The operators are those of torch's compiler. It does not promise to keep them, nor has each processor all.
+        return False
+    return True
 
 
 def pack(model: GPT2LMHeadModel) -> None:
     """Pack the matrices of a GPT-2 on the CPU, one after another, so that little is in memory twice.
 
-    Only the output layer is there twice from then on, as the table of embeddings needs it in its usual order. What is
-    saved, copied, moved to another device or trained is a model with ordinary layers, as it was before.
+    Only the output layer is there twice from then on, as the table of embeddings needs it in its usual order. A layer
+    becomes an ordinary one again, for good, as soon as it is to do anything but compute without gradients: when it is
+    trained, moved to another device or dtype, or its `weight` is looked at. Copied or saved it is an ordinary one too
+    (saving makes all matrices once more). An optimizer must be made after that: call `model.train()` first.
     """
     for block in model.transformer.h:
         for parent in (block.attn, block.mlp):
-            for name, layer in parent.named_children():
-                if isinstance(layer, Conv1D):
-                    setattr(parent, name, PackedConv1D(layer))
-                    del layer
-                    # Otherwise half of what was freed would lie about in pieces.
-                    give_back_memory()
+            for name in ("c_attn", "c_proj", "c_fc"):
+                if isinstance(getattr(parent, name, None), Conv1D):
+                    setattr(parent, name, PackedConv1D(getattr(parent, name)))
+        # Otherwise half of what was freed would lie about in pieces.
+        give_back_memory()
     model.lm_head = PackedLinear(model.lm_head)
 
 
@@ -73,20 +74,27 @@ def _packed(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _multiply(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    # The packed product has no gradient, and takes numbers of its own dtype only.
-    if x.dtype != packed.dtype or (torch.is_grad_enabled() and x.requires_grad):
-        return functional.linear(x, packed.to_dense(), bias)
     return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
 
 
 class _Packed(nn.Module):
-    """A layer that multiplies by a packed matrix, and is an ordinary one again before it is trained, moved or loaded."""
+    """A layer that multiplies by a packed matrix, and becomes an ordinary one before anything else is done with it."""
 
     packed: torch.Tensor
     bias: torch.Tensor | None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # The packed product has no gradient, and takes numbers of its own dtype only.
+        learns = torch.is_grad_enabled() and any(
+            value.requires_grad for value in (x, *self.parameters(recurse=False))
+        )
+        if learns or x.dtype != self.packed.dtype or self._changed():
+            self.unpack()
+            return self(x)
         return _multiply(x, self.packed, self.bias)
+
+    def _changed(self) -> bool:
+        return False
 
     def unpack(self) -> None:
         """Turn into the ordinary layer."""
@@ -126,23 +134,27 @@ class PackedConv1D(_Packed, Conv1D):
         nn.Module.__init__(self)
         self.__dict__.update(layer.__dict__)
         self._parameters = layer._parameters.copy()
-        packed = _packed(self._parameters.pop("weight").t())
-        self.packed = nn.Parameter(packed, requires_grad=False)
+        weight = self._parameters.pop("weight")
+        self.packed = nn.Parameter(_packed(weight.t()), weight.requires_grad)
 
     @property
-    def weight(self) -> torch.Tensor:
-        """The matrix, (inputs, outputs), made anew each time: to change it changes nothing in the layer."""
-        return self.packed.to_dense().t()
+    def weight(self) -> nn.Parameter:
+        """The matrix, (inputs, outputs). Whoever asks for it may change it: the layer is an ordinary one from then on."""
+        self.unpack()
+        return self.weight
+
+    def _matrix(self) -> torch.Tensor:
+        return self.packed.detach().to_dense().t().contiguous()
 
     def _ordinary_state(self) -> dict[str, Any]:
-        weight = {"weight": nn.Parameter(self.weight.contiguous())}
+        weight = {"weight": nn.Parameter(self._matrix(), self.packed.requires_grad)}
         others = {name: p for name, p in self._parameters.items() if name != "packed"}
         return self.__dict__ | {"_parameters": weight | others}
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        destination[prefix + "weight"] = self._matrix()
         super()._save_to_state_dict(destination, prefix, keep_vars)
         del destination[prefix + "packed"]
-        destination[prefix + "weight"] = self.weight
 
 
 class PackedLinear(_Packed, nn.Linear):
@@ -154,6 +166,14 @@ class PackedLinear(_Packed, nn.Linear):
         nn.Module.__init__(self)
         self.__dict__.update(layer.__dict__)
         self.packed = _packed(layer.weight)
+        self._seen = self._look()
+
+    def _look(self) -> tuple[int, int]:
+        return self.weight.data_ptr(), self.weight._version
+
+    def _changed(self) -> bool:
+        return self._look() != self._seen  # the embeddings were resized or edited
 
     def _ordinary_state(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "packed"}
+        ours = ("packed", "_seen")
+        return {name: value for name, value in self.__dict__.items() if name not in ours}

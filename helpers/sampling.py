@@ -58,7 +58,7 @@ __all__ = [
 # Above this, in bytes, probabilities are computed as the texts are written, and not kept until the end.
 SCORES_LIMIT = 1e9
 # From this many tokens on, several sequences have their prompt read once. A shorter one costs little more than a token:
-# reading the weights takes the time. It is left to `model.generate`, whose numbers are then the article's to the last bit.
+# reading the weights takes the time. It is left to `model.generate`, as in the article's call.
 SHARED_FROM = 64
 
 

@@ -897,7 +897,7 @@ for device in devices:
 #
 # > 一秒に進めるステップ ≦ 一秒に読めるバイト数 ÷ 重みのバイト数
 #
-# 一秒に読めるバイト数（メモリの帯域）を測ります。たくさんの数を足すだけの計算は、ほとんどが読む時間です。
+# 一秒に読めるバイト数（メモリの帯域）を測ります。たくさんの数を足すだけなら、かかる時間のほとんどは、読む時間です。
 
 # %% [markdown] lang="en"
 # ## Writing fast on a CPU
@@ -912,7 +912,7 @@ for device in devices:
 # We measure how many bytes this machine reads a second (its memory bandwidth). Adding up many numbers is hardly more than reading them.
 
 # %% tags=["varies"]
-numbers = torch.ones(128_000_000)
+numbers = torch.ones(64_000_000)
 
 
 def seconds_to_read():
@@ -971,9 +971,12 @@ print(say(f"{plain_speed:.0f} トークン/秒", f"{plain_speed:.0f} tokens/s"))
 # %% [markdown] lang="ja"
 # ### 行列の並べ方
 #
-# 重みの多くは、行列（縦横に並んだ数）です。`load_model` は、CPU では、行列の数をメモリの中で並べ替えます（packing）。どの数も同じままで、置く順番だけが変わります。掛け算のとき、次に使う数が次の場所にあると、速く読めるからです。並べ替えと掛け算は、PyTorch の中にある oneDNN という部品がします。
+# 重みの多くは、行列（縦横に並んだ数）です。`load_model` は、CPU では、行列の中の数を、メモリの中で並べ替えます（packing）。どの数も同じままで、置く順番だけが変わります。掛け算のとき、次に使う数が次の場所にあると、速く読めるからです。並べ替えと掛け算は、PyTorch の中にある oneDNN という部品がします。
 #
-# 効き目を、同梱のモデルで測ります。上で使った `model` は、`.to` で移したときに、ふつうの並べ方に戻っています。
+# 効き目を、同梱のモデルで測ります。並べ替える前の速さは、上で使った `model` で測ります。`.to` で移したときに、もとの順番に戻っているからです。並べ替えたあとの速さは、`load_model` で読み込んだばかりのモデルで測ります。
+
+# %% [markdown] lang="ja"
+# Intel や AMD の CPU（x86）でないとき（Apple シリコンなど）は、測っていないので、並べ替えません。そのときは、二本の棒がほぼ同じ長さになります。
 
 # %% [markdown] lang="en"
 # ### The order of a matrix
@@ -982,26 +985,31 @@ print(say(f"{plain_speed:.0f} トークン/秒", f"{plain_speed:.0f} tokens/s"))
 # (packing). Every number stays as it is; only its place changes. In a multiplication the next number then lies in the next place, and is
 # read faster. oneDNN, a part of PyTorch, does the packing and the multiplying.
 #
-# We measure on the bundled model what that gains. The `model` we used above went back to the usual order when `.to` moved it.
+# We measure on the bundled model what that gains. The `model` we used above went back to its first order when `.to` moved it; a model
+# fresh from `load_model` is packed.
+
+# %% [markdown] lang="en"
+# On processors other than those of Intel and AMD (x86), an Apple chip for one, it was not measured, and nothing is packed: there both bars
+# are about as long.
 
 # %% tags=["varies"]
 from dataclasses import replace
 
-usual_speed = writing_speed(replace(small, model=model.to("cpu")))
+first_speed = writing_speed(replace(small, model=model.to("cpu")))
 packed_speed = writing_speed(load_model("aozora-mini", device="cpu"))
 bar_chart(
-    [say("ふつうの並べ方", "usual order"), say("並べ替えたあと", "packed")],
-    [usual_speed, packed_speed],
+    [say("並べ替える前", "before packing"), say("並べ替えたあと", "packed")],
+    [first_speed, packed_speed],
     title=say("行列の並べ方と速さ", "The order of the matrices, and the speed"),
     unit=say("トークン/秒", "tokens/s"),
 )
 
 # %% [markdown] lang="ja"
-# 足し算の順番も変わるので、点数の最後の桁は違うことがあります。x86 ではない CPU（Apple シリコンなど）では測っていないので、並べ替えません。
+# 足し算の順番も変わるので、点数の最後のけたは違うことがあります。上の「ふつうの書き方」は、並べ替えたモデルの速さでした。
 
 # %% [markdown] lang="en"
-# The sums are made in another order too, so the last digits of a score may differ. On processors other than x86 (an Apple chip, for one)
-# it was not measured, and nothing is packed.
+# The sums are made in another order too, so the last digits of a score may differ. The speed of "the plain way" above was that of a packed
+# model.
 
 # %% [markdown] lang="ja"
 # ### 重みを 1 バイトにする：int8
