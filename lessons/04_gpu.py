@@ -974,8 +974,7 @@ print(say(f"{plain_speed:.0f} トークン/秒", f"{plain_speed:.0f} tokens/s"))
 # 重みの多くは、行列（縦横に並んだ数）です。`load_model` は、CPU では、行列の中の数を、メモリの中で並べ替えます（packing）。どの数も同じままで、置く順番だけが変わります。掛け算のとき、次に使う数が次の場所にあると、速く読めるからです。並べ替えと掛け算は、PyTorch の中にある oneDNN という部品がします。
 #
 # 効き目を、同梱のモデルで測ります。並べ替える前の速さは、上で使った `model` で測ります。`.to` で移したときに、もとの順番に戻っているからです。並べ替えたあとの速さは、`load_model` で読み込んだばかりのモデルで測ります。
-
-# %% [markdown] lang="ja"
+#
 # Intel や AMD の CPU（x86）でないとき（Apple シリコンなど）は、測っていないので、並べ替えません。そのときは、二本の棒がほぼ同じ長さになります。
 
 # %% [markdown] lang="en"
@@ -987,8 +986,7 @@ print(say(f"{plain_speed:.0f} トークン/秒", f"{plain_speed:.0f} tokens/s"))
 #
 # We measure on the bundled model what that gains. The `model` we used above went back to its first order when `.to` moved it; a model
 # fresh from `load_model` is packed.
-
-# %% [markdown] lang="en"
+#
 # On processors other than those of Intel and AMD (x86), an Apple chip for one, it was not measured, and nothing is packed: there both bars
 # are about as long.
 
