@@ -223,8 +223,9 @@ def load_model(
         name: "auto" (see `choose_model`; prints its choice in one line), "aozora-mini" (bundled), one of rinna's
             models, or any directory or hub id in the same layout (GPT-2 and a `spiece.model`).
         device: as in `helpers.device.choose_device`.
-        engine: "torch", or "ctranslate2" (extra `fast`): weights in int8 for a CPU. It is faster and takes less
-            memory, and its numbers are not those of float32. First use converts the model into the user's cache.
+        engine: "torch", or "ctranslate2" (extra `fast`): weights in int8 for a CPU. It takes less memory, and is faster
+            than float32 (not than bfloat16 on a CPU with units for it: benchmarks/README.md); its numbers are not those
+            of float32. First use converts the model into the user's cache.
         dtype: of the weights, in place of the one that suits the device; CTranslate2 has int8 only.
 
     On a CPU the matrices of a GPT-2 are packed (see `helpers.packing`): the numbers are the same but for rounding, and
@@ -404,8 +405,9 @@ class NotEnoughMemory(Explained, MemoryError):
 def least_memory(parameters: int, bytes_per_weight: int, engine: str = "torch") -> int:
     """The memory in bytes without which a model cannot be loaded and write three texts of 100 tokens.
 
-    Measured at gpt-1b's shape on a CPU (benchmarks/README.md): in torch less than 1.1 times the weights, as the output
-    layer is packed beside the embeddings, and the pages of the file, which the system can drop. CTranslate2 arranges the weights anew while it loads them and holds them twice.
+    At gpt-1b's shape on a CPU: in torch less than 1.1 times the weights, as the output layer is packed beside the
+    embeddings, and the pages of the file, which the system can drop. CTranslate2 arranges the weights anew while it
+    loads them and holds them twice.
     """
     weights = 2 * parameters if engine == "ctranslate2" else 1.1 * parameters * bytes_per_weight
     return int(weights) + 200_000_000

@@ -27,12 +27,10 @@ def can_pack(dtype: torch.dtype) -> bool:
 
     On other processors packing was never measured, nor in other dtypes than float32 and bfloat16.
     """
-    if (
-        platform.machine().lower() not in ("x86_64", "amd64")
-        or not torch.backends.mkldnn.is_available()
-    ):
+    measured = platform.machine().lower() in ("x86_64", "amd64")
+    if not measured or dtype not in (torch.float32, torch.bfloat16):
         return False
-    if dtype not in (torch.float32, torch.bfloat16):
+    if not torch.backends.mkldnn.is_available():
         return False
     try:
         with torch.no_grad():
@@ -49,14 +47,14 @@ def pack(model: GPT2LMHeadModel) -> None:
     Only the output layer is there twice from then on, as the table of embeddings needs it in its usual order. A layer
     becomes an ordinary one again, for good, as soon as it is to do anything but compute without gradients: when it is
     trained, moved to another device or dtype, or its `weight` is looked at. Copied or saved it is an ordinary one too
-    (saving makes all matrices once more). An optimizer must be made after that: call `model.train()` first.
+    (saving makes all matrices once more). To train a model, call `model.train()` before an optimizer is made of its weights.
     """
     for block in model.transformer.h:
         for parent in (block.attn, block.mlp):
             for name in ("c_attn", "c_proj", "c_fc"):
                 if isinstance(getattr(parent, name, None), Conv1D):
                     setattr(parent, name, PackedConv1D(getattr(parent, name)))
-        # Otherwise half of what was freed would lie about in pieces.
+        # Otherwise glibc keeps what was freed in pieces: half of the weights once more.
         give_back_memory()
     model.lm_head = PackedLinear(model.lm_head)
 
@@ -117,9 +115,8 @@ class _Packed(nn.Module):
         self._load_from_state_dict(*arguments)
 
     def _get_name(self) -> str:
-        return (
-            self._ordinary.__name__
-        )  # a reader who prints a model sees its layers as transformers names them
+        # A reader who prints a model sees its layers as transformers names them.
+        return self._ordinary.__name__
 
     def __reduce__(self) -> tuple:
         return self._ordinary.__new__, (self._ordinary,), self._ordinary_state()

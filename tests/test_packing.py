@@ -52,7 +52,9 @@ def test_it_computes_what_it_did(pair, rows, length):
 def test_greedy_texts_of_the_bundled_model_are_the_same(dtype):
     if not packing.can_pack(dtype):
         pytest.skip("this processor cannot compute in bfloat16")
-    plain, model = (AutoModelForCausalLM.from_pretrained(BUNDLED_PATH, dtype=dtype) for _ in "ab")
+    plain, model = (
+        AutoModelForCausalLM.from_pretrained(BUNDLED_PATH, dtype=dtype) for _ in range(2)
+    )
     packing.pack(model)
     prompts = torch.randint(4, 8000, (6, 12), generator=torch.Generator().manual_seed(1))
     mask = torch.ones_like(prompts)
