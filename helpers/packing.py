@@ -54,8 +54,8 @@ def pack(model: GPT2LMHeadModel) -> None:
             for name in ("c_attn", "c_proj", "c_fc"):
                 if isinstance(getattr(parent, name, None), Conv1D):
                     setattr(parent, name, PackedConv1D(getattr(parent, name)))
-        # Otherwise glibc keeps what was freed in pieces: half of the weights once more.
-        give_back_memory()
+                    # Otherwise glibc keeps what was freed in pieces: half of the weights once more.
+                    give_back_memory()
     model.lm_head = PackedLinear(model.lm_head)
 
 
