@@ -2,7 +2,8 @@
 
 Three texts of 15 + 85 tokens with the article's settings. "article" is transformers alone, in float32; "plain" is
 `load_model(...)` and `generate`; "ctranslate2_int8" the same with `engine="ctranslate2"`. Where the processor makes
-`load_model` choose bfloat16, "plain_float32" is "plain" with float32 asked for. Each measurement is a fresh
+`load_model` choose bfloat16, "plain_float32" is "plain" with float32 asked for; where it has VNNI, "plain_int8" is
+"plain" with `dtype=torch.int8`. Each measurement is a fresh
 process; a short text warms it up. The bandwidth limit is how often a second the weights could be read from memory: it
 is measured in each round, beside the ways. `--threads 1` compares another number of threads.
 """
@@ -25,9 +26,10 @@ from benchmarks.measure import (
     prompt_of,
     read_bandwidth,
     spread,
+    weight_bytes,
 )
 
-WAYS = ("article", "plain", "plain_float32", "ctranslate2_int8")
+WAYS = ("article", "plain", "plain_float32", "plain_int8", "ctranslate2_int8")
 BANDWIDTH = "bandwidth"
 THREADS = "BENCHMARK_THREADS"  # set by --threads for the fresh processes
 PROMPT, NEW, SEQUENCES = 15, 85, 3
@@ -46,7 +48,7 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
     if threads := os.environ.get(THREADS):
         fast.choose_threads = lambda _: int(threads)
     engine = "ctranslate2" if way == "ctranslate2_int8" else "torch"
-    dtype = torch.float32 if way == "plain_float32" else None
+    dtype = {"plain_float32": torch.float32, "plain_int8": torch.int8}.get(way)
     start = time.perf_counter()
     lm = load_model(folder, device=device or "cpu", engine=engine, dtype=dtype)
     load = time.perf_counter() - start
@@ -81,17 +83,26 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
     weights = (
         (lm.model.folder / "model.bin").stat().st_size
         if engine == "ctranslate2"
-        else _weight_bytes(lm.model)
+        else weight_bytes(lm.model)
     )
     return _figures(lm.dtype, NEW / seconds, load, first, between, weights)
 
 
-def _plain_dtype(folder: Path) -> str:
+def _ways_here(folder: Path) -> list[str]:
+    """The ways that this processor has, none of them twice."""
+    import torch
+
+    from helpers import int8
     from helpers.device import choose_device
     from helpers.models import count_parameters
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return str(choose_device("cpu", count_parameters(config)).dtype).removeprefix("torch.")
+    left_out = set()
+    if choose_device("cpu", count_parameters(config)).dtype == torch.float32:
+        left_out.add("plain_float32")
+    if not int8.can_compute():
+        left_out.add("plain_int8")
+    return [way for way in WAYS if way not in left_out]
 
 
 def _article(folder: Path, device: str) -> dict[str, Any]:
@@ -132,13 +143,7 @@ def _article(folder: Path, device: str) -> dict[str, Any]:
     torch.manual_seed(1)
     call(3)
     first = call(1)
-    return _figures(model.dtype, NEW / call(NEW), load, first, 0.0, _weight_bytes(model))
-
-
-def _weight_bytes(model: Any) -> int:
-    """What is read for each token: every weight but the table of positions."""
-    positions = model.transformer.wpe.weight
-    return sum(p.numel() * p.element_size() for p in model.parameters()) - positions.nbytes
+    return _figures(model.dtype, NEW / call(NEW), load, first, 0.0, weight_bytes(model))
 
 
 def _figures(
@@ -159,11 +164,9 @@ def compare(shape: str, runs: int) -> tuple[dict[str, Any], dict[str, list[dict[
     """All ways in turn: the figures as `--json` prints them, and every single measurement."""
     name = "benchmarks.cpu_generate"
     fresh(name, "--child", "ctranslate2_int8", "--shape", shape)  # makes what is made once
-    in_float32 = fresh(name, "--plain-dtype", "--shape", shape) == "float32"
     ways = {
         way: (lambda way=way: fresh(name, "--child", way, "--shape", shape))
-        for way in WAYS
-        if not (in_float32 and way == "plain_float32")
+        for way in fresh(name, "--ways", "--shape", shape)
     }
     single = in_turn(ways | {BANDWIDTH: lambda: fresh(name, "--bandwidth")}, runs, shape)
     bandwidths = single.pop(BANDWIDTH)
@@ -229,7 +232,7 @@ def main() -> None:
     parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, help="of torch and of the engine (theirs)")
     parser.add_argument("--bandwidth", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--plain-dtype", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--ways", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.runs < 1:
         parser.error(f"--runs {options.runs}: at least 1")
@@ -242,8 +245,8 @@ def main() -> None:
     if options.child:
         print(json.dumps(measure(options.child, folder)))
         return
-    if options.plain_dtype:
-        print(json.dumps(_plain_dtype(folder)))
+    if options.ways:
+        print(json.dumps(_ways_here(folder)))
         return
     result, single = compare(options.shape, options.runs)
     if options.json:

@@ -1,7 +1,8 @@
 """What int8 weights cost in quality: `python -m benchmarks.int8_bits`.
 
-Bits a character of the bundled model on the excerpt that comes with the training code (held-out text), once in float32
-and once with CTranslate2's int8 weights. Fewer is better.
+Bits a character of the bundled model on the excerpt that comes with the training code (held-out text), in float32,
+with CTranslate2's int8 weights ("int8"), and with `dtype=torch.int8` where the processor has VNNI ("torch_int8"). Fewer
+is better.
 """
 
 import json
@@ -13,6 +14,9 @@ from helpers import BUNDLED_MODEL
 
 def measure() -> dict[str, float]:
     """Bits a character by engine. The same on every run of one machine."""
+    import torch
+
+    from helpers import int8
     from helpers.models import load_model
     from training.evaluate import excerpt_bits
 
@@ -20,13 +24,17 @@ def measure() -> dict[str, float]:
     fast = load_model(BUNDLED_MODEL, engine="ctranslate2")
     processor = plain.tokenizer.sp_model
 
-    def int8(window):
+    def engine(window):
         return SimpleNamespace(logits=fast.model.logits(window))
 
-    return {
+    bits = {
         "float32": excerpt_bits(plain.model, processor)["bits_per_character"],
-        "int8": excerpt_bits(int8, processor)["bits_per_character"],
+        "int8": excerpt_bits(engine, processor)["bits_per_character"],
     }
+    if int8.can_compute():
+        ours = load_model(BUNDLED_MODEL, dtype=torch.int8)
+        bits["torch_int8"] = excerpt_bits(ours.model, processor)["bits_per_character"]
+    return bits
 
 
 def main() -> None:

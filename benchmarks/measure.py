@@ -211,6 +211,17 @@ def memory_of(key: str = "VmHWM") -> float:
         return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
+def weight_bytes(model: Any) -> int:
+    """What is read for each token: every weight but the table of positions, and that of embeddings in int8."""
+    from helpers.int8 import Int8Layer
+
+    layers = [module for module in model.modules() if isinstance(module, Int8Layer)]
+    body = model.transformer
+    rows_only = [body.wpe.weight] + ([body.wte.weight] if layers else [])
+    read = sum(p.nbytes for p in model.parameters()) - sum(p.nbytes for p in rows_only)
+    return read + sum(layer.packed.nbytes + layer.scale.nbytes for layer in layers)
+
+
 @contextmanager
 def peak_of_anonymous_memory() -> Iterator[list[float]]:
     """A list that holds, after the block, the most anonymous memory (GB) that was added in it. Linux only."""

@@ -295,6 +295,8 @@ def _specification(model: GPT2LMHeadModel, eos_token_id: int, advance: Callable[
     from ctranslate2.specs.common_spec import Activation
     from ctranslate2.specs.transformer_spec import TransformerDecoderModelSpec
 
+    from helpers.int8 import quantize
+
     config, body = model.config, model.transformer
     activation = Activation[_ACTIVATIONS[config.activation_function]]
     spec = TransformerDecoderModelSpec.from_config(
@@ -302,13 +304,10 @@ def _specification(model: GPT2LMHeadModel, eos_token_id: int, advance: Callable[
     )
 
     def matrix(to: Any, weight: torch.Tensor) -> None:
-        """(outputs, inputs) as int8: the largest of each row becomes 127 or -127."""
-        weight = weight.detach().float()
-        largest = weight.abs().amax(1)
-        largest[largest == 0] = 127.0
-        scale = 127.0 / largest
-        to.weight = (weight * scale[:, None]).round_().to(torch.int8).numpy()
-        to.weight_scale = scale.numpy()
+        """(outputs, inputs) as int8."""
+        integers, scale = quantize(weight)
+        to.weight = integers.numpy()
+        to.weight_scale = (1 / scale).numpy()  # it multiplies where ours divides
 
     def linear(to: Any, module: Any) -> None:
         # GPT-2's Conv1D holds its matrix as (inputs, outputs).

@@ -490,6 +490,13 @@ def fine_tune(
     from helpers.packing import unpack
 
     settings = settings or TrainingSettings()
+    if language_model.dtype == torch.int8:
+        raise FinetuneError(
+            say(
+                "int8 の重みは学習できません。load_for_training で読み込んだモデルを使ってください。",
+                "weights in int8 cannot be trained: use a model from load_for_training.",
+            )
+        )
     model, tokenizer = language_model.model, language_model.tokenizer
     unpack(model)  # if it came from `load_model`
     if settings.length > model.config.max_position_embeddings:

@@ -226,7 +226,8 @@ def load_model(
         engine: "torch", or "ctranslate2" (extra `fast`): weights in int8 for a CPU. It takes less memory, and is faster
             than float32 (not than bfloat16 on a CPU with units for it: benchmarks/README.md); its numbers are not those
             of float32. First use converts the model into the user's cache.
-        dtype: of the weights, in place of the one that suits the device; CTranslate2 has int8 only.
+        dtype: of the weights, in place of the one that suits the device: torch.float32, bfloat16, float16, or int8, which
+            is for writing text on a CPU with VNNI (see `helpers.int8`). CTranslate2 has int8 only.
 
     On a CPU the matrices of a GPT-2 are packed (see `helpers.packing`): the numbers are the same but for rounding, and
     come sooner.
@@ -265,6 +266,9 @@ def load_model(
         fast.check_device(device)
         fast.require_ctranslate2()
         device = "cpu"
+    elif dtype is not None:
+        _check_dtype(dtype, device)
+        device = "cpu" if dtype == torch.int8 else device
     # A GPU that was lost before says so at the first question.
     with explained_device_errors(torch.device("cuda")):
         name, parameters, choice = _choose(str(name), device, engine, dtype)
@@ -295,21 +299,60 @@ def load_model(
 
     from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
+    from helpers.int8 import to_int8
     from helpers.packing import can_pack, pack
 
     with _explained(name, folder), explained_device_errors(choice.device), _no_progress_bar():
         # Weights in a file of safetensors are mapped and converted one after another: never held twice.
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=choice.dtype, trust_remote_code=False
+            folder,
+            dtype="auto" if choice.dtype == torch.int8 else choice.dtype,
+            trust_remote_code=False,
         )
         model = model.to(choice.device).eval()
-    if choice.device.type == "cpu" and isinstance(model, GPT2LMHeadModel) and can_pack(model.dtype):
+    if choice.device.type == "cpu" and isinstance(model, GPT2LMHeadModel):
         with explained_device_errors(choice.device):
-            pack(model)
+            if choice.dtype == torch.int8:
+                to_int8(model)
+            elif can_pack(model.dtype):
+                pack(model)
     # `generate` is told the pad token with every call. In the config it only makes transformers warn of missing
     # attention masks as soon as one of several sequences has ended and is padded.
     model.config.pad_token_id = None
     return LanguageModel(name, tokenizer, model, choice.device, choice.dtype, reason, engine)
+
+
+def _check_dtype(dtype: torch.dtype, device: str | torch.device | None) -> None:
+    """Raise `InputError` unless a model can be held in `dtype` on this device."""
+    import torch
+
+    from helpers import int8
+
+    if dtype not in (torch.float32, torch.bfloat16, torch.float16, torch.int8):
+        allowed = "torch.float32, torch.bfloat16, torch.float16, torch.int8"
+        raise InputError(
+            say(
+                f"dtype = {dtype!r} は使えません。{allowed} のどれかを指定するか、書かないでください。",
+                f"dtype = {dtype!r} cannot be used: give one of {allowed}, or leave it out.",
+            )
+        )
+    if dtype == torch.int8 and device is not None and str(device) != "cpu":
+        raise InputError(
+            say(
+                f'dtype = torch.int8 は CPU 用です（device = "{device}"）。'
+                'device="cpu" にするか、dtype を書かないでください。',
+                f'dtype = torch.int8 is for the CPU here (device = "{device}"): give device="cpu", or leave dtype out.',
+            )
+        )
+    if dtype == torch.int8 and not int8.can_compute():
+        raise InputError(
+            say(
+                "dtype = torch.int8 は、この CPU では計算できません（VNNI という回路が要ります）。"
+                'engine="ctranslate2" なら int8 を使えます。',
+                "this CPU cannot compute with dtype = torch.int8 (it needs units called VNNI): "
+                'engine="ctranslate2" can use int8.',
+            )
+        )
 
 
 def _choose(
@@ -334,6 +377,15 @@ def _choose(
         if engine == "ctranslate2":
             fast.check_config(name, config)
         # Other kinds of models are refused, in their own words, by those that load them.
+        kind = config.get("model_type", "gpt2")
+        if dtype == torch.int8 and kind != "gpt2":
+            raise InputError(
+                say(
+                    f"{name} は dtype = torch.int8 にできません（model_type = {kind}、できるのは gpt2）。"
+                    "dtype を書かないでください。",
+                    f"{name} cannot be used with dtype = torch.int8 (model_type = {kind}; only gpt2 can): leave dtype out.",
+                )
+            )
         known = config.keys() >= SHAPE and config.get("model_type") == "gpt2"
         parameters = count_parameters(config) if known else 0
     choice = choose_device(device, parameters)
@@ -343,12 +395,20 @@ def _choose(
             "CTranslate2 が int8 の重みで計算します（float32 と同じ数値にはなりません）。",
             "CTranslate2 computes with int8 weights (its numbers are not those of float32).",
         )
+    elif dtype == torch.int8:
+        reason = say(
+            "指定どおり int8 の重みで計算します（float32 と同じ数値にはなりません）。",
+            "int8 weights, as you asked (their numbers are not those of float32).",
+        )
+        choice = replace(choice, dtype=dtype)
     elif dtype not in (None, choice.dtype):
         wanted = str(dtype).removeprefix("torch.")
         reason = say(f"指定どおり {wanted} を使います。", f"{wanted}, as you asked.")
         choice = replace(choice, dtype=dtype)
-    unlike_asked = engine == "ctranslate2" or (
-        choice.device.type == "cpu" and choice.dtype == torch.bfloat16 and dtype is None
+    unlike_asked = (
+        engine == "ctranslate2"
+        or dtype == torch.int8
+        or (choice.device.type == "cpu" and choice.dtype == torch.bfloat16 and dtype is None)
     )
     if auto:
         reason = say(f"{why}{reason}", f"{why}; {reason}")
@@ -406,8 +466,8 @@ def least_memory(parameters: int, bytes_per_weight: int, engine: str = "torch") 
     """The memory in bytes without which a model cannot be loaded and write three texts of 100 tokens.
 
     At gpt-1b's shape on a CPU: in torch less than 1.1 times the weights, as the output layer is packed beside the
-    embeddings, and the pages of the file, which the system can drop. CTranslate2 arranges the weights anew while it
-    loads them and holds them twice.
+    embeddings (which in int8 stay in the file), and the pages of the file, which the system can drop. CTranslate2
+    arranges the weights anew while it loads them and holds them twice.
     """
     weights = 2 * parameters if engine == "ctranslate2" else 1.1 * parameters * bytes_per_weight
     return int(weights) + 200_000_000
@@ -441,6 +501,7 @@ def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) 
 def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) -> tuple[str, str]:
     import torch
 
+    from helpers import int8
     from helpers.device import available_memory, choose_device
 
     on_gpu = choice.device.type != "cpu"
@@ -452,11 +513,13 @@ def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) ->
                 f'device="cpu"（約 {least / 1e9:.1f} GB）なら載ります。',
                 f'device="cpu" (about {least / 1e9:.1f} GB) fits.',
             )
-    if (
-        engine == "torch"
-        and not on_gpu
-        and (least := least_memory(parameters, 1, "ctranslate2")) <= free
-    ):
+    in_float = engine == "torch" and choice.dtype != torch.int8 and not on_gpu
+    if in_float and (least := least_memory(parameters, 1)) <= free and int8.can_compute():
+        return (
+            f"dtype=torch.int8（約 {least / 1e9:.1f} GB）なら載ります。",
+            f"dtype=torch.int8 (about {least / 1e9:.1f} GB) fits.",
+        )
+    if in_float and (least := least_memory(parameters, 1, "ctranslate2")) <= free:
         return (
             f'engine="ctranslate2"（int8、約 {least / 1e9:.1f} GB）なら載ります。',
             f'engine="ctranslate2" (int8, about {least / 1e9:.1f} GB) fits.',

@@ -20,15 +20,15 @@ from helpers.device import give_back_memory
 
 # oneDNN orders a matrix for a number of rows. This one, that of the lessons, was measured to suit 1 to 900 rows.
 ROWS = 3
+X86 = ("x86_64", "amd64")  # on other processors nothing of this was measured
 
 
 def can_pack(dtype: torch.dtype) -> bool:
     """Whether this is an x86-64 processor whose oneDNN, as this torch has it, multiplies in `dtype`: it is tried.
 
-    On other processors packing was never measured, nor in other dtypes than float32 and bfloat16.
+    Packing was never measured in other dtypes than float32 and bfloat16.
     """
-    measured = platform.machine().lower() in ("x86_64", "amd64")
-    if not measured or dtype not in (torch.float32, torch.bfloat16):
+    if platform.machine().lower() not in X86 or dtype not in (torch.float32, torch.bfloat16):
         return False
     if not torch.backends.mkldnn.is_available():
         return False
