@@ -28,7 +28,7 @@ test: .venv/test-installed
 	$(MAKE) test-colab
 
 # What runs in a reader's notebook, on the versions that Google Colab has; of its packages not all agree.
-COLAB := browser charts colab device doctor fast finetune generate hub_faults inputs kernel_habits lab models notebooks \
+COLAB := browser charts colab device doctor fast finetune generate hub_faults inputs int8 kernel_habits lab models notebooks \
 	packing resources sampling security session setup_cell tokenizer
 
 test-colab: .venv-colab/installed

@@ -42,15 +42,20 @@ def can_compute() -> bool:
 
 
 def quantize(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of numbers as int8, and the float32 scale of each: the largest of a row becomes 127 or -127.
+    """Rows of numbers as int8, one after another in memory, and the float32 scale of each row.
 
     Args:
         weight: (rows, columns) of any floating dtype.
     """
-    weight = weight.detach().float()
-    scale = weight.abs().amax(1) / 127
-    scale[scale == 0] = 1.0
-    return (weight / scale[:, None]).round_().to(torch.int8), scale
+    integers = torch.empty(weight.shape, dtype=torch.int8)
+    scale = torch.empty(len(weight))
+    # A part at a time, as float32 takes four times the memory of what comes of it.
+    for part in torch.arange(len(weight)).split(512):
+        rows = weight.detach()[part[0] : part[-1] + 1].float()
+        largest = rows.abs().amax(1)
+        scale[part] = torch.where(largest > 0, largest, 127.0) / 127
+        integers[part] = (rows / scale[part, None]).round_().to(torch.int8)
+    return integers, scale
 
 
 def to_int8(model: GPT2LMHeadModel) -> None:
@@ -60,6 +65,8 @@ def to_int8(model: GPT2LMHeadModel) -> None:
     its logits; it cannot be trained, moved, copied or saved.
     """
     model.requires_grad_(False)
+    # The largest one comes first, while the others are still in the file only.
+    model.lm_head = Int8Layer(model.lm_head.weight, None)
     for block in model.transformer.h:
         for parent in (block.attn, block.mlp):
             for name in ("c_attn", "c_proj", "c_fc"):
@@ -72,8 +79,6 @@ def to_int8(model: GPT2LMHeadModel) -> None:
         block.ln_2.float()
     model.transformer.ln_f.float()
     model.transformer.wpe.float()
-    model.lm_head = Int8Layer(model.lm_head.weight, None)
-    give_back_memory()
     # A model is moved part by part: the first parts would have gone when the first of these layers refuses.
     model._apply = model.lm_head._refuse
 
@@ -86,8 +91,7 @@ class Int8Layer(nn.Module):
         super().__init__()
         integers, self.scale = quantize(weight)
         self.outputs, inputs = integers.shape
-        # The operator takes any matrix to lie row by row, also one that does not.
-        self.packed = torch.ops.onednn.qlinear_prepack(integers.contiguous(), [ROWS, inputs])
+        self.packed = torch.ops.onednn.qlinear_prepack(integers, [ROWS, inputs])
         self.zeros = torch.zeros(self.outputs, dtype=torch.int64)
         self.bias = None if bias is None else bias.detach().float()
 
