@@ -1177,6 +1177,43 @@ twice = [generate(fast, text, SamplingSettings(seed=7)).sequences[0].text for _ 
 print(twice[0] == twice[1])
 
 # %% [markdown] lang="ja"
+# ### PyTorch だけで int8 を使う
+#
+# int8 の行列も、並べ替えて（packing）速く読めます。`load_model` に `dtype=torch.int8` と書きます。計算するのは、また PyTorch の中の oneDNN です。ほかのライブラリも、変換の待ち時間もいりません。代わりに、読み込むたびに int8 に丸めます。書くときに使うのは `transformers` の `generate` のままなので、`repetition_penalty` も使えます。
+#
+# 1 バイトどうしの掛け算をまちがえずに足すには、CPU に VNNI という回路がいります。2019 年ごろからの Intel や、2022 年ごろからの AMD の CPU の多くにあります。`can_compute` は、小さな計算をして確かめます。ないときは、CTranslate2 を使ってください。
+
+# %% [markdown] lang="en"
+# ### int8 with PyTorch alone
+#
+# Matrices of int8 can be packed too. Write `dtype=torch.int8` in `load_model`. It is again oneDNN, a part of PyTorch, that computes: no other
+# library, no conversion to wait for; instead the weights are rounded to int8 each time they are loaded. The text is still written by
+# `generate` of `transformers`, so `repetition_penalty` works as well.
+#
+# To multiply bytes and add them up without a mistake, a CPU needs units called VNNI. Many of Intel's have had them since about 2019, of AMD's
+# since about 2022. `can_compute` finds out with a small calculation. Without them, use CTranslate2.
+
+# %% tags=["varies"]
+from helpers.int8 import can_compute
+
+if can_compute():
+    in_int8 = load_model(plain.name, dtype=torch.int8)
+    int8_speed = writing_speed(in_int8)
+    with torch.no_grad():
+        bits = bits_per_character(in_int8.model(ids).logits)
+    print(say(f"{int8_speed:.0f} トークン/秒", f"{int8_speed:.0f} tokens/s"))
+    print(say(f"{bits:.3f} ビット/文字", f"{bits:.3f} bits per character"))
+else:
+    print(say("この CPU には VNNI がありません。", "This CPU has no VNNI."))
+
+# %% [markdown] lang="ja"
+# 同梱のモデルでは、速くならないはずです。読む量がもともと少なく、一歩ごとに入力を 1 バイトに丸める手間が増えるからです。大きいモデルで、どれだけ速くなるかは、ベンチマークのページにあります。
+
+# %% [markdown] lang="en"
+# With the bundled model it should not be faster: there is little to read anyway, and rounding the input to bytes at each step is work too. How
+# much a large model gains is on the page of benchmarks.
+
+# %% [markdown] lang="ja"
 # ## 練習
 #
 # **練習 1.** `japanese-gpt2-medium` を `float32` で動かすのに必要なメモリを、`memory_bytes` を使わずに計算してください。重みの数は `CATALOGUE` から取り、1.6 倍します。
@@ -1293,7 +1330,7 @@ print(twice[0] == twice[1])
 # - dtype は数の形式で、重み一つのバイト数、精度、範囲を決めます。CPU では `float32`、T4 では `float16` を使います。
 # - `generate` は、中で `no_grad` を使います。
 # - メモリは、重みの数 × バイト数と、文の数 × 長さで決まります。
-# - GPU がなくても、小さいモデルと短い文で学べます。`engine="ctranslate2"` は CPU を速くします。
+# - GPU がなくても、小さいモデルと短い文で学べます。大きいモデルには `dtype=torch.int8` や `engine="ctranslate2"` があります。
 # - CPU の速さの限界は、メモリを読む速さで決まります。int8 は読む量を減らし、そのぶん数は粗くなります。
 #
 # {{nav}}
@@ -1306,7 +1343,8 @@ print(twice[0] == twice[1])
 # - The dtype is the number format: it sets bytes, precision and range of a weight. Use `float32` on a CPU, `float16` on a T4.
 # - `generate` uses `no_grad` by itself.
 # - Memory is the number of weights × bytes, plus the number of texts × length.
-# - Without a GPU you can learn with a small model and short texts; `engine="ctranslate2"` makes a CPU faster.
+# - Without a GPU you can learn with a small model and short texts; for large models there are `dtype=torch.int8` and
+#   `engine="ctranslate2"`.
 # - Reading memory is what limits a CPU. With int8 there is less to read, and the numbers are coarser.
 #
 # {{nav}}

@@ -218,7 +218,8 @@ def machine_with(monkeypatch):
     """Make the machine have so many bytes free, and forbid anything to be fetched."""
     monkeypatch.setattr("helpers.device.bfloat16_unit", lambda: None)
 
-    def pretend(free: float) -> None:
+    def pretend(free: float, vnni: bool = False) -> None:
+        monkeypatch.setattr("helpers.int8.can_compute", lambda: vnni)
         monkeypatch.setattr("helpers.device.available_memory", lambda device: int(free))
         monkeypatch.setattr(
             helpers.models, "local_folder", lambda *_, **__: pytest.fail("something was fetched")
@@ -228,19 +229,22 @@ def machine_with(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("free", "engine", "fits"),
+    ("free", "vnni", "way", "fits"),
     [
-        (4e9, "torch", 'engine="ctranslate2"'),
-        (2e9, "torch", "rinna/japanese-gpt2-medium"),
-        (8e8, "torch", "rinna/japanese-gpt2-small"),
-        (1e8, "torch", BUNDLED_MODEL),
-        (2e9, "ctranslate2", "rinna/japanese-gpt2-medium"),
+        (4e9, True, {}, "dtype=torch.int8"),
+        (2e9, True, {}, "dtype=torch.int8"),
+        (1e9, True, {"dtype": torch.int8}, "rinna/japanese-gpt2-medium"),
+        (4e9, False, {}, 'engine="ctranslate2"'),
+        (2e9, False, {}, "rinna/japanese-gpt2-medium"),
+        (8e8, False, {}, "rinna/japanese-gpt2-small"),
+        (1e8, False, {}, BUNDLED_MODEL),
+        (2e9, False, {"engine": "ctranslate2"}, "rinna/japanese-gpt2-medium"),
     ],
 )
-def test_a_model_that_does_not_fit_is_refused_with_what_does(machine_with, free, engine, fits):
-    machine_with(free)
+def test_a_model_that_does_not_fit_is_refused_with_what_does(machine_with, free, vnni, way, fits):
+    machine_with(free, vnni)
     with pytest.raises(NotEnoughMemory, match=f"{free / 1e9:.1f} GB") as caught:
-        load_model(LARGE_MODEL, engine=engine)
+        load_model(LARGE_MODEL, **way)
     assert fits in str(caught.value)
     assert isinstance(caught.value, MemoryError)
 
