@@ -3,9 +3,9 @@
 Three texts of 15 + 85 tokens with the article's settings. "article" is transformers alone, in float32; "plain" is
 `load_model(...)` and `generate`; "ctranslate2_int8" the same with `engine="ctranslate2"`. Where the processor makes
 `load_model` choose bfloat16, "plain_float32" is "plain" with float32 asked for; where it has VNNI, "plain_int8" is
-"plain" with `dtype=torch.int8`. Each measurement is a fresh
-process; a short text warms it up. The bandwidth limit is how often a second the weights could be read from memory: it
-is measured in each round, beside the ways. `--threads 1` compares another number of threads.
+"plain" with `dtype=torch.int8`. Each measurement is a fresh process; a short text warms it up. The bandwidth limit is
+how often a second the weights could be read from memory: it is measured in each round, beside the ways. `--threads 1`
+compares another number of threads.
 """
 
 import argparse

@@ -53,7 +53,7 @@ def quantize(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     for part in torch.arange(len(weight)).split(512):
         rows = weight.detach()[part[0] : part[-1] + 1].float()
         largest = rows.abs().amax(1)
-        scale[part] = torch.where(largest > 0, largest, 127.0) / 127
+        scale[part] = torch.where(largest == 0, 127.0, largest) / 127  # NaN stays NaN
         integers[part] = (rows / scale[part, None]).round_().to(torch.int8)
     return integers, scale
 

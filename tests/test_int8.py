@@ -61,6 +61,16 @@ def test_large_sums_are_not_cut_off():
         torch.testing.assert_close(layer(torch.ones(3, 2048)), torch.full((3, 128), 2048.0))
 
 
+@needs_vnni
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_damaged_weights_do_not_pass_for_numbers(broken):
+    weight = torch.ones(8, 64)
+    weight[3, 5] = broken
+    with torch.no_grad():
+        y = int8.Int8Layer(weight, None)(torch.ones(1, 64))
+    assert y.isnan().nonzero().tolist() == [[0, 3]]
+
+
 def test_a_processor_that_would_cut_sums_off_is_found_out():
     """oneDNN can be told to do without VNNI; then products of bytes are wrong on most processors."""
     code = (
