@@ -140,6 +140,18 @@ def give_back_memory() -> None:
             trim(0)
 
 
+def put_back_pages(tensor: torch.Tensor) -> None:
+    """Have Linux drop a tensor's pages of a mapped file; nothing is lost, as they are read again when they are needed.
+
+    The system would do so by itself when memory is short. Until then they look like memory that this process takes.
+    """
+    if sys.platform == "linux":
+        before = tensor.data_ptr() % os.sysconf("SC_PAGE_SIZE")
+        start = ctypes.c_void_p(tensor.data_ptr() - before)
+        length = ctypes.c_size_t(before + tensor.nbytes)
+        ctypes.CDLL(None).madvise(start, length, 21)  # MADV_PAGEOUT, of <linux/mman.h>
+
+
 def _left_by_cgroups() -> list[int]:
     """What each cgroup (version 2) above this process leaves it; pages of files count as free, they can be dropped."""
     left = []

@@ -1,6 +1,7 @@
 """A model in int8 against the same in float32: `pytest tests/test_int8.py`."""
 
 import copy
+import json
 import os
 import pickle
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from rinna_layout import make_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from helpers import BUNDLED_MODEL, BUNDLED_PATH, int8
 from helpers.errors import InputError
@@ -59,6 +60,35 @@ def test_large_sums_are_not_cut_off():
     layer = int8.Int8Layer(torch.ones(128, 2048), None)
     with torch.no_grad():
         torch.testing.assert_close(layer(torch.ones(3, 2048)), torch.full((3, 128), 2048.0))
+
+
+LOADING = """
+import json, sys, torch
+from benchmarks.measure import memory_of, peak_of_anonymous_memory, weight_bytes
+from helpers.models import load_model
+load_model("aozora-mini", device="cpu", dtype=torch.int8)
+before = memory_of("RssFile")
+with peak_of_anonymous_memory() as added:
+    lm = load_model(sys.argv[1], dtype=torch.int8)
+pages = memory_of("RssFile") - before
+print(json.dumps({"added": added[0], "pages": pages, "weights": weight_bytes(lm.model) / 1e9}))
+"""
+
+
+@needs_vnni
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_loading_takes_little_more_than_the_bytes(tmp_path):
+    """Not the file's 0.6 GB besides, neither as a copy nor as its pages."""
+    folder = make_model(tmp_path / "model")
+    config = GPT2Config(vocab_size=2000, n_positions=64, n_embd=1024, n_layer=24, n_head=8)
+    GPT2LMHeadModel(config).to(torch.float16).save_pretrained(folder)
+    command = [sys.executable, "-c", LOADING, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    memory = json.loads(done.stdout.splitlines()[-1])
+    assert 0.29 < memory["weights"] < 0.32
+    assert memory["added"] < 1.2 * memory["weights"]
+    assert memory["pages"] < 0.1
 
 
 @needs_vnni
