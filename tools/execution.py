@@ -1,5 +1,6 @@
 """Running a notebook as a reader would, and keeping of its outputs what a page can show."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -63,7 +64,10 @@ def execute(
     with tempfile.TemporaryDirectory() as profile:
         # A profile of its own: start-up files of whoever builds are no part of a lesson.
         own = {"IPYTHONDIR": profile, **ENVIRONMENT, **(environment or {})}
-        client.execute(env={**os.environ, **own})
+        # In an event loop of its own: the one that jupyter_client 7 shares may still list a closed socket, and never
+        # hear of a new one that got the same number.
+        with asyncio.Runner() as runner:
+            runner.run(client.async_execute(env={**os.environ, **own}))
     for widget in client.widget_state.values():
         for output in widget.get("outputs", []):
             if output["output_type"] == "error":
