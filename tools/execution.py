@@ -64,15 +64,30 @@ def execute(
     with tempfile.TemporaryDirectory() as profile:
         # A profile of its own: start-up files of whoever builds are no part of a lesson.
         own = {"IPYTHONDIR": profile, **ENVIRONMENT, **(environment or {})}
-        # In an event loop of its own: the one that jupyter_client 7 shares may still list a closed socket, and never
-        # hear of a new one that got the same number.
+        # In an event loop of its own, not in the one that jupyter_client 7 shares between all its clients.
         with asyncio.Runner() as runner:
-            runner.run(client.async_execute(env={**os.environ, **own}))
+            runner.run(_execute_and_keep_asking(client, {**os.environ, **own}))
     for widget in client.widget_state.values():
         for output in widget.get("outputs", []):
             if output["output_type"] == "error":
                 raise RuntimeError(f"An output widget shows {output['ename']}: {output['evalue']}")
     tidy(notebook)
+
+
+async def _execute_and_keep_asking(client: NotebookClient, environment: dict[str, str]) -> None:
+    """Run all cells. jupyter_client 7 may sleep on although a message has come: the next one wakes it."""
+
+    async def keep_asking() -> None:
+        while True:
+            await asyncio.sleep(5)
+            if client.kc is not None:
+                client.kc.kernel_info()
+
+    asking = asyncio.create_task(keep_asking())
+    try:
+        await client.async_execute(env=environment)
+    finally:
+        asking.cancel()
 
 
 def tidy(notebook: NotebookNode) -> None:
