@@ -1,8 +1,8 @@
 """CTranslate2 behind the same functions: GPT-2 with weights of one byte (int8), for a CPU.
 
 Writing a token means reading every weight once, so on a CPU memory is what limits the speed, and int8 has a quarter of
-float32's bytes to read (benchmarks/README.md says what that gains). The price is that each weight is rounded to one of 255 steps: the numbers are
-not those of float32, nor is the text of a seed.
+float32's bytes to read (benchmarks/README.md says what that gains). The price is that each weight is rounded to one of
+255 steps: the numbers are not those of float32, nor is the text of a seed.
 
 What the engine cannot do is refused before it starts: its repetition penalty leaves out the prompt.
 """
