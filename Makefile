@@ -9,7 +9,7 @@ PYTHON ?= python3
 # Relative on purpose: the checkout may lie in a folder whose name has spaces or kanji.
 PY := .venv/bin/python
 export PYTHONUTF8 := 1
-# With a folder of wheels nothing else is asked, and the fast CPU engine is installed at once: it could not be had later.
+# With a folder of wheels nothing else is asked.
 OFFLINE := $(if $(filter wheels,$(MAKECMDGOALS)),,$(WHEELS))
 SOURCE := $(if $(OFFLINE),--no-index --find-links "$(OFFLINE)")
 
@@ -60,7 +60,8 @@ compat: .venv/test-installed
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) tools/check_python.py
 	$(PYTHON) -m venv .venv
-	@$(PY) -m tools.project $(if $(OFFLINE),fast) > .venv/extra-requirements.txt
+	@# Lesson 04 wants the fast CPU engine, and there may be no network by then.
+	@$(PY) -m tools.project fast > .venv/extra-requirements.txt
 	$(PY) -m pip install --disable-pip-version-check $(SOURCE) -c constraints.txt -r requirements.txt -r .venv/extra-requirements.txt
 	@touch $@
 

@@ -205,6 +205,10 @@ def memory_of(key: str = "VmHWM") -> float:
         status = Path("/proc/self/status").read_text(encoding="utf-8").split()
         return int(status[status.index(f"{key}:") + 1]) * 1024 / 1e9
     except (OSError, ValueError):
+        if sys.platform == "win32":
+            import psutil
+
+            return psutil.Process().memory_info().peak_wset / 1e9
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -168,8 +168,8 @@ def _left_by_cgroups() -> list[int]:
         except OSError:
             continue
         if limit != "max":
-            cached = int(stat[stat.index("inactive_file") + 1])
-            left.append(int(limit) - used + cached)
+            cached = [int(stat[stat.index(f"{kind}_file") + 1]) for kind in ("active", "inactive")]
+            left.append(int(limit) - used + sum(cached))
     return left
 
 

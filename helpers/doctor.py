@@ -38,8 +38,8 @@ PROJECT = "yukiguni-notebooks"
 # Lessons do without these; the sentence says when they are wanted.
 OPTIONAL = {
     "ctranslate2": (
-        "CPU で速く書かせるときだけ使います。",
-        "wanted only for faster text on a CPU.",
+        "CPU で速く書かせるときだけ使います。レッスン 04 では、なければネットワークから入れます。",
+        "wanted only for faster text on a CPU; lesson 04 fetches it from the network if it is missing.",
     ),
     "jupyterlab": (
         "make lab で使います。Colab と VS Code では要りません。",

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import json
 import os
 import queue
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from helpers import hub
-from helpers.device import give_back_memory
+from helpers.device import available_memory, give_back_memory
 from helpers.errors import Explained, InputError, is_out_of_memory
 from helpers.language import say
 from helpers.settings import SamplingSettings, SettingsError
@@ -38,13 +40,17 @@ if TYPE_CHECKING:
 
 # The extra "fast" of pyproject.toml. From 4.8 on the engine lays weights out for Intel's processors when it loads them.
 REQUIREMENT = "ctranslate2>=4.8,<5"
-LAYOUT = 3  # of what `convert` writes; another number makes every conversion be made anew
+LAYOUT = 4  # of what `convert` writes; another number makes every conversion be made anew
+SOURCE = "source.json"  # in a conversion: what it was made of
+PARTIAL = ".partial"
+KEPT_AFTER_USE = 24 * 3600  # seconds
 # The end token has a second row in the output layer, moved so far down that it is never drawn. CTranslate2 hands
 # logits out only after it has barred the end token from texts shorter than min_length; its twin still tells its logit.
 TWIN_BIAS = -1000.0
 HOTTEST = 20.0  # temperature: above it the twin is far down no longer
-# Below this, two threads spend more time waiting for each other than they save (benchmarks.cpu_generate --threads).
-ONE_THREAD_BELOW = 30_000_000  # weights
+# Below this, two threads spend more time waiting for each other than they save: at the shape of rinna's small model one
+# made 1.36 times the steps of two, at that of gpt-1b two made 1.3 times those of one (benchmarks/README.md).
+ONE_THREAD_BELOW = 200_000_000  # weights
 
 
 class EngineUnavailable(Explained, RuntimeError):
@@ -232,16 +238,57 @@ def _mb(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def converted_folder(name: str, folder: Path, weights: Path) -> Path:
-    """Where the conversion of a model belongs. Another file of weights, or a changed one, gets another place."""
+def source_of(folder: Path, weights: Path, eos_token_id: int) -> dict[str, Any]:
+    """What a conversion is made of. Another file of weights, or a changed one, is another source."""
     parts = [weights, *sorted(weights.parent.glob(f"{weights.name.split('.')[0]}-*"))]
-    print_of = [str(LAYOUT), (folder / "config.json").read_text(encoding="utf-8")]
-    for part in parts:
-        # In the hub's cache the resolved name is the file's hash.
-        file, stat = part.resolve(), part.stat()
-        print_of.append(f"{file} {stat.st_size} {stat.st_mtime_ns}")
-    key = hashlib.sha256("\n".join(print_of).encode()).hexdigest()[:16]
+    config = (folder / "config.json").read_text(encoding="utf-8")
+    # In the hub's cache the resolved name is the file's hash.
+    files = [_look(part.resolve()) for part in parts]
+    return {"layout": LAYOUT, "config": config, "eos_token_id": eos_token_id, "files": files}
+
+
+def _look(file: Path) -> list[str | int]:
+    stat = file.stat()
+    return [str(file), stat.st_size, stat.st_mtime_ns]
+
+
+def converted_folder(name: str, source: dict[str, Any]) -> Path:
+    """Where the conversion of a model belongs."""
+    key = hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]
     return cache_folder() / f"{_readable(name)}-{key}"
+
+
+def remove_stale() -> None:
+    """Delete the conversions of weights that are gone or have changed since: nothing asks for them again.
+
+    A model that is still in use somewhere reads its conversion anew for each text, and keeps it for a day. What a killed
+    kernel left goes after a day as well. What cannot be read or deleted stays: nobody waits for the room.
+    """
+    for folder in cache_folder().iterdir():
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if not folder.is_dir() or time.time() - folder.stat().st_mtime < KEPT_AFTER_USE:
+                continue
+            if folder.suffix != PARTIAL:
+                source = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
+                if source["layout"] >= LAYOUT and all(map(_is_as_it_was, source["files"])):
+                    continue
+                # What is half deleted must not look like a conversion.
+                os.replace(folder, _partial(folder))
+            shutil.rmtree(_partial(folder))
+            lock = folder.name.removesuffix(PARTIAL) + ".lock"
+            folder.with_name(lock).unlink(missing_ok=True)
+
+
+def _is_as_it_was(seen: list[str | int]) -> bool:
+    try:
+        return _look(Path(seen[0])) == seen
+    except FileNotFoundError:
+        return False
+
+
+def _partial(folder: Path) -> Path:
+    """The name of a conversion that is being made or deleted."""
+    return folder.with_name(folder.name.removesuffix(PARTIAL) + PARTIAL)
 
 
 def is_converted(name: str) -> bool:
@@ -254,35 +301,55 @@ def _readable(name: str) -> str:
     return "".join(letters).strip("-.")[-60:]
 
 
-def convert(model: GPT2LMHeadModel, eos_token_id: int, target: Path) -> None:
+def convert(
+    model: GPT2LMHeadModel, eos_token_id: int, target: Path, source: dict[str, Any]
+) -> None:
     """Write a model in CTranslate2's format, its matrices in int8, with a progress bar where that takes long.
 
     A folder appears whole or not at all: it is written under another name and renamed. `target`'s parent must be
-    there. Two kernels do not collide, a lock makes the second one wait; what a killed one left is removed.
+    there. Two kernels do not collide: a lock makes the second one wait, and it says so. What a killed one left is
+    removed, and so is what `remove_stale` finds.
 
     Raises:
         EngineUnavailable: the folder cannot be written.
     """
-    from huggingface_hub.utils import WeakFileLock
     from tqdm.auto import tqdm
 
-    with (
-        _explained_writing(target.parent),
-        WeakFileLock(target.with_name(target.name + ".lock")),
-    ):
+    with _explained_writing(target.parent), _alone(target.with_name(target.name + ".lock")):
         if target.is_dir():
             return
-        partial = target.with_name(target.name + ".partial")
+        remove_stale()
+        partial = _partial(target)
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
             title, steps = say("int8 に変換", "converting to int8"), model.config.n_layer + 2
             with tqdm(total=steps, desc=title, delay=1.0) as bar:
                 _specification(model, eos_token_id, bar.update).save(str(partial))
+                (partial / SOURCE).write_text(json.dumps(source), encoding="utf-8")
                 bar.update()
             os.replace(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a lock that one process at a time can hold; whoever has to wait is told why."""
+    from huggingface_hub.utils import WeakFileLock
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(WeakFileLock(lock, timeout=1.0))
+        except TimeoutError:
+            print(
+                say(
+                    "ほかのノートブックが、このモデルを int8 に変換しています。終わるまで待ちます。",
+                    "another notebook is converting this model to int8: waiting until it is done.",
+                )
+            )
+            held.enter_context(WeakFileLock(lock))
+        yield
 
 
 def _specification(model: GPT2LMHeadModel, eos_token_id: int, advance: Callable[[], object]) -> Any:
@@ -392,6 +459,8 @@ class FastModel:
 
         self._generator = None  # first, so that the weights are not in memory twice
         give_back_memory()
+        with suppress(OSError):  # of a cache that can only be read nothing is deleted either
+            os.utime(self.folder)  # see `remove_stale`
         self._generator = ctranslate2.Generator(
             str(self.folder), device="cpu", compute_type="int8_float32", intra_threads=self.threads
         )
@@ -425,15 +494,48 @@ class FastModel:
                 ),
             )
 
+    def _check_memory(self, count: int, new_tokens: int) -> None:
+        """Raise `SettingsError` if the logits do not fit: the library keeps those of all tokens until the text ends."""
+        import torch
+
+        needed = 4 * count * new_tokens * (self.config.vocab_size + 1)
+        if needed <= (free := available_memory(torch.device("cpu"))):
+            return
+        raise SettingsError(
+            "num_return_sequences",
+            say(
+                f"{count} 個の文で {new_tokens} トークンずつ書くには、CTranslate2 ではメモリがあと約 {_mb(needed)} 必要ですが、"
+                f"空きは {_mb(free)} です。num_return_sequences か max_length を小さくするか、"
+                'engine="torch" を使ってください。',
+                f"to write {new_tokens} tokens in each of {count} texts CTranslate2 needs about {_mb(needed)} more memory, and "
+                f'{_mb(free)} are free: give a smaller num_return_sequences or max_length, or use engine="torch".',
+            ),
+        )
+
+    def _awake(self) -> ctranslate2.Generator:
+        if self._generator is None:  # making it anew failed; say why to who needs it
+            try:
+                self._renew()
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                raise EngineUnavailable(
+                    say(
+                        f"int8 に変換したモデルが読めなくなりました（{self.folder}）。"
+                        "load_model で読み込み直してください。",
+                        f"the model converted to int8 cannot be read any more ({self.folder}): load it again with "
+                        "load_model.",
+                    )
+                ) from error
+        return self._generator
+
     def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Logits after every token of `input_ids` (1, tokens), float32 of shape (1, tokens, vocab)."""
         import numpy as np
         import torch
 
         def forward() -> np.ndarray:
-            if self._generator is None:  # making it anew failed; say why to who needs it
-                self._renew()
-            return np.array(self._generator.forward_batch(input_ids.tolist()))
+            return np.array(self._awake().forward_batch(input_ids.tolist()))
 
         return torch.from_numpy(_in_engine_thread(forward).result())[..., :-1]
 
@@ -445,15 +547,17 @@ class FastModel:
         The engine writes ahead on a thread of its own; closing the iterator stops it at its next token.
 
         Raises:
-            SettingsError: see `check`.
+            SettingsError: see `check`; or the memory is too small for so many tokens.
+            EngineUnavailable: the converted model is not there any more.
         """
         self.check(settings)
         count = settings.num_return_sequences if settings.do_sample else 1
         # One certain text needs to be written once only; CTranslate2 would refuse to do it several times.
         certain = not settings.do_sample or settings.top_k == 1
         rows = _Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
-        _written.add(rows)
         prompt = input_ids.shape[1]
+        self._check_memory(rows.count, settings.max_length - prompt)
+        _written.add(rows)
         options = {
             "max_length": settings.max_length - prompt,
             "min_length": max(0, settings.min_length - prompt),
@@ -489,9 +593,7 @@ class FastModel:
             self._renew()
 
     def _generate(self, input_ids: torch.Tensor, rows: _Rows, **options: Any) -> None:
-        if self._generator is None:  # making it anew failed; say why to who needs it
-            self._renew()
-        self._generator.generate_batch(
+        self._awake().generate_batch(
             [[str(i) for i in input_ids[0].tolist()]],
             end_token=[self.eos_token_id],
             # The prompt is read at once, for all sequences together.

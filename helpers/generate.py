@@ -50,6 +50,20 @@ def _parser() -> argparse.ArgumentParser:
             "auto, aozora-mini, rinna/japanese-gpt-1b and the like, or a folder (auto)",
         ),
     )
+    parser.add_argument(
+        "--engine",
+        default="torch",
+        choices=("torch", "ctranslate2"),
+        help=say(
+            "ctranslate2 は CPU 用で、メモリが少なくて済みます（torch）",
+            "ctranslate2 is for a CPU, and takes less memory (torch)",
+        ),
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16", "int8"),
+        help=say("重みの形式（デバイスに合うもの）", "of the weights (what suits the device)"),
+    )
     for option, kind, ja, en in (
         (
             "top-k",
@@ -128,9 +142,13 @@ def main(arguments: Arguments[str] | None = None) -> int:
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(encoding="utf-8")
     options = vars(_parser().parse_args(arguments))
-    prompt, name, as_json = (options.pop(key) for key in ("prompt", "model", "json"))
+    prompt, name, engine, dtype, as_json = (
+        options.pop(key) for key in ("prompt", "model", "engine", "dtype", "json")
+    )
 
     # Imported only now: `--help` and a mistyped option should answer at once.
+    import torch
+
     from helpers.models import load_model
     from helpers.sampling import SamplingSettings, encode_prompt, generate
 
@@ -144,7 +162,9 @@ def main(arguments: Arguments[str] | None = None) -> int:
             contextlib.redirect_stdout(io.StringIO()),
             warnings.catch_warnings(record=True) as noted,
         ):
-            language_model = load_model(name)
+            language_model = load_model(
+                name, engine=engine, dtype=getattr(torch, dtype or "", None)
+            )
         for warning in noted:
             print(warning.message, file=sys.stderr)
         encode_prompt(language_model, prompt, settings)

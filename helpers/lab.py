@@ -49,6 +49,8 @@ from helpers.tokenizer import normalize
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import torch
+
     from helpers.charts import Html
     from helpers.models import LanguageModel
     from helpers.sampling import Candidate, StreamEvent
@@ -148,9 +150,10 @@ class SamplingLab:
         return self._running
 
     @property
-    def _model_name(self) -> tuple[str, str]:
+    def _model_name(self) -> tuple[str, str, torch.dtype]:
         # Loaded again, it is the same model.
-        return self.language_model.name, self.language_model.engine
+        lm = self.language_model
+        return lm.name, lm.engine, lm.dtype
 
     # What the reader sees
 

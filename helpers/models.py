@@ -306,7 +306,7 @@ def load_model(
         # Weights in a file of safetensors are mapped and converted one after another: never held twice.
         model = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype="auto" if choice.dtype == torch.int8 else choice.dtype,
+            dtype=_dtype_in(weights) if choice.dtype == torch.int8 else choice.dtype,
             trust_remote_code=False,
         )
         model = model.to(choice.device).eval()
@@ -386,8 +386,7 @@ def _choose(
                     f"{name} cannot be used with dtype = torch.int8 (model_type = {kind}; only gpt2 can): leave dtype out.",
                 )
             )
-        known = config.keys() >= SHAPE and config.get("model_type") == "gpt2"
-        parameters = count_parameters(config) if known else 0
+        parameters = _parameters_of(config)
     choice = choose_device(device, parameters)
     reason = choice.reason
     if engine == "ctranslate2":
@@ -422,6 +421,19 @@ def _choose(
     return name, parameters, replace(choice, reason=reason)
 
 
+def _dtype_in(weights: Path | None) -> torch.dtype | str:
+    """The dtype that weights have in their file: so they stay mapped and take no memory. A config.json may say another."""
+    import torch
+    from safetensors import safe_open
+
+    if weights is None or weights.suffix != ".safetensors":
+        return "auto"
+    with safe_open(weights, framework="pt") as file:
+        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    known = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+    return known.get(kinds.pop(), "auto") if len(kinds) == 1 else "auto"
+
+
 def _load_fast(name: str, folder: Path, tokenizer: SentencePieceTokenizer) -> FastModel:
     from transformers import AutoConfig
 
@@ -434,19 +446,35 @@ def _load_fast(name: str, folder: Path, tokenizer: SentencePieceTokenizer) -> Fa
     if weights is None:
         with _explained(name, folder):
             raise FileNotFoundError(errno.ENOENT, "no weights", str(folder))
-    target = fast.converted_folder(name, folder, weights)
+    source = fast.source_of(folder, weights, tokenizer.eos_token_id)
+    target = fast.converted_folder(name, source)
     if not target.is_dir():
         from transformers import AutoModelForCausalLM
 
         fast.check_room(count_parameters(config.to_dict()))
         with _explained(name, folder), _no_progress_bar():
-            # In the file's own dtype the weights stay mapped and take no memory.
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype="auto", trust_remote_code=False
+                folder, dtype=_dtype_in(weights), trust_remote_code=False
             )
-        fast.convert(model, tokenizer.eos_token_id, target)
+        fast.convert(model, tokenizer.eos_token_id, target, source)
         del model  # before the engine takes its memory
     return fast.FastModel(target, config, tokenizer.eos_token_id)
+
+
+def _parameters_of(config: dict[str, Any]) -> int:
+    """The number of weights by a config.json, 0 if it is not of a GPT-2."""
+    known = config.keys() >= SHAPE and config.get("model_type") == "gpt2"
+    return count_parameters(config) if known else 0
+
+
+def own_dtype(language_model: LanguageModel) -> torch.dtype | None:
+    """The dtype that must be named to load a model on the CPU as it is here; None if `load_model` chooses it anyway."""
+    if language_model.engine != "torch" or language_model.device.type != "cpu":
+        return None
+    from helpers.device import choose_device
+
+    usual = choose_device("cpu", _parameters_of(language_model.model.config.to_dict())).dtype
+    return None if language_model.dtype == usual else language_model.dtype
 
 
 def _read_config(name: str) -> dict[str, Any]:
@@ -504,7 +532,7 @@ def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) ->
     from helpers import int8
     from helpers.device import available_memory, choose_device
 
-    on_gpu = choice.device.type != "cpu"
+    on_gpu = choice.device.type == "cuda"  # a Mac's "mps" shares the memory of its CPU
     if on_gpu:
         on_cpu = choose_device("cpu", parameters).dtype.itemsize
         of_cpu = available_memory(torch.device("cpu"))

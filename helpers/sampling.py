@@ -106,7 +106,7 @@ def generate(
     `torch.manual_seed(seed); model.generate(...)`. The caller's random state is left as it was.
 
     Where the memory is too small for all sequences at once, fewer are written at a time. They throw the dice of
-    their places among all: with one seed, on a CPU in float32, the texts are the same.
+    their places among all: with one seed, on a CPU in float32, the texts are the same. CTranslate2 writes all at once.
 
     Raises:
         SettingsError: see `SamplingSettings` and `encode_prompt`; raised before any work.
@@ -116,9 +116,7 @@ def generate(
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
     if language_model.engine == "ctranslate2":
-        rows = _token_steps(language_model, settings, input_ids)
-        steps = [[step for step in column if step] for column in zip(*rows, strict=True)]
-        return _generation(language_model, prompt, settings, input_ids[0].tolist(), steps)
+        return _written(stream_ids(language_model, prompt, settings, input_ids))
     rows = settings.num_return_sequences if settings.do_sample else 1
     # Two float32 for each step, sequence and token of the vocabulary.
     scores = 8 * settings.max_length * rows * language_model.model.config.vocab_size

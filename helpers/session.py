@@ -15,6 +15,7 @@ import torch
 
 from helpers.errors import Explained, InputError
 from helpers.language import say
+from helpers.models import own_dtype
 from helpers.sampling import (
     Distribution,
     Generation,
@@ -263,11 +264,12 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
             "    texts[event.sequence] += event.text\n"
             'print("\\n".join(texts))\n'
         )
+    dtype = own_dtype(language_model)
     arguments = generate_arguments(language_model, settings)
     lines = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
     return (
         "import torch\n\nfrom helpers.models import load_model\n\n"
-        f"lm = load_model({language_model.name!r})\n"
+        f"lm = load_model({language_model.name!r}{f', dtype={dtype}' if dtype else ''})\n"
         f"input_ids = {prompt}.to(lm.device)\n"
         f"torch.manual_seed({settings.seed})\n"
         "output = lm.model.generate(\n    input_ids,\n"

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import torch
 from rinna_layout import make_model
 from transformers import GPT2LMHeadModel
 
-from helpers import fast, hub
+from helpers import fast, hub, int8
 from helpers.fast import EngineUnavailable, FastModel
 from helpers.models import load_model
 from helpers.sampling import (
@@ -242,6 +244,33 @@ def test_a_conversion_is_made_once_and_anew_when_the_weights_change(tmp_path):
     assert len(cached()) == before + 2
 
 
+def test_a_conversion_that_nothing_asks_for_again_goes_a_day_after_its_last_use(bare, tmp_path):
+    def used_yesterday():
+        for folder in cached():
+            os.utime(folder, (0, time.time() - 25 * 3600))
+
+    old = load_model(bare, engine="ctranslate2")
+    other = load_model(make_model(tmp_path / "other"), engine="ctranslate2").model.folder
+    shutil.copy(bare / "model.safetensors", tmp_path / "again")
+    os.replace(tmp_path / "again", bare / "model.safetensors")
+    used_yesterday()
+    generate(old, PROMPT, SHORT)
+    old.model.ready()
+    new = load_model(bare, engine="ctranslate2").model.folder
+    assert cached() == sorted([old.model.folder, other, new])
+    generate(old, PROMPT, SHORT)  # it is still there, for whoever compares the two
+    (fast.cache_folder() / "killed.1-0123456789abcdef.partial").mkdir()
+    used_yesterday()
+    (fast.cache_folder() / "being made.partial").mkdir()
+    (fast.cache_folder() / "source.json is damaged").mkdir()
+    (fast.cache_folder() / "source.json is damaged" / "source.json").write_text("{", "utf-8")
+    os.utime(fast.cache_folder() / "source.json is damaged", (0, 0))
+    shutil.rmtree(tmp_path / "other")
+    newest = load_model(make_model(tmp_path / "newest"), engine="ctranslate2").model.folder
+    kept = ["being made.partial", "source.json is damaged"]
+    assert cached() == sorted([new, newest, *(fast.cache_folder() / name for name in kept)])
+
+
 CONVERT = """
 import sys, time
 import huggingface_hub.constants as constants
@@ -257,7 +286,7 @@ if "slow" in sys.argv:
         def save(self, folder):
             open(folder + "/model.bin", "wb").write(b"half of it")
             print("half", flush=True)
-            time.sleep(60 if "killed" in sys.argv else 1.5)
+            time.sleep(60 if "killed" in sys.argv else 15)
             self.spec.save(folder)
     fast._specification = Slow
 lm = load_model(sys.argv[2], engine="ctranslate2")
@@ -267,7 +296,7 @@ print([s.token_ids for s in generate(lm, "雪国", settings).sequences])
 
 
 def convert(home: Path, folder: Path, *words: str) -> subprocess.Popen:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "HELPERS_LANG": "ja"}
     return subprocess.Popen(
         [sys.executable, "-c", CONVERT, str(home), str(folder), *words],
         cwd=ROOT,
@@ -288,7 +317,9 @@ def test_a_killed_conversion_starts_over_and_two_kernels_do_not_collide(tmp_path
     first = convert(home, folder, "slow")
     assert "half\n" in first.stdout
     second = convert(home, folder)
-    texts = [p.communicate(timeout=120)[0].splitlines()[-1] for p in (first, second)]
+    said = [p.communicate(timeout=120)[0].splitlines() for p in (first, second)]
+    texts = [lines[-1] for lines in said]
+    assert any("待ちます" in line for line in said[1]) and "待ちます" not in str(said[0])
     assert (first.returncode, second.returncode) == (0, 0)
     assert texts[0] == texts[1] and texts[0].startswith("[[")
     (whole,) = [p for p in (home / "ctranslate2-int8").iterdir() if p.is_dir()]
@@ -319,6 +350,44 @@ def test_a_disk_without_room_is_told_beforehand(bare, monkeypatch):
     with pytest.raises(EngineUnavailable, match="HF_HOME"):
         load_model(bare, engine="ctranslate2")
     assert cached() == []
+
+
+def test_a_conversion_that_vanished_is_named(bare):
+    lm = load_model(bare, engine="ctranslate2")
+    shutil.rmtree(lm.model.folder)
+    assert generate(lm, PROMPT, SHORT).sequences  # it is in memory once more
+    lm.model.ready()
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable, match="load_model"):
+            generate(lm, PROMPT, SHORT)
+    lm = load_model(bare, engine="ctranslate2")
+    assert generate(lm, PROMPT, SHORT).sequences
+
+
+def test_logits_that_would_not_fit_are_told_beforehand(tiny, monkeypatch):
+    # Four bytes for each number: 100 texts of 1,000 tokens of rinna's vocabulary are 18 GB.
+    monkeypatch.setattr(fast, "available_memory", lambda device: 1_000_000)
+    monkeypatch.setattr(FastModel, "_generate", lambda *_, **__: pytest.fail("it began to write"))
+    with pytest.raises(SettingsError, match="1 MB") as caught:
+        generate(tiny, PROMPT, replace(SHORT, num_return_sequences=100))
+    assert caught.value.field == "num_return_sequences"
+
+
+@pytest.mark.parametrize("way", [{"engine": "ctranslate2"}, {"dtype": torch.int8}])
+def test_weights_stay_as_the_file_has_them_whatever_the_config_says(tmp_path, monkeypatch, way):
+    if "dtype" in way and not int8.can_compute():
+        pytest.skip("needs VNNI")
+    folder = make_model(tmp_path / "model", dtype=torch.float16)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}), "utf-8")
+    seen = []
+    for module, name in ((fast, "convert"), (int8, "to_int8")):
+        original = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda model, *a, f=original: (seen.append(model.dtype), f(model, *a))
+        )
+    load_model(folder, **way)
+    assert seen == [torch.float16]
 
 
 def test_a_conversion_that_fails_leaves_nothing(bare, monkeypatch):

@@ -59,6 +59,7 @@ def test_the_reader_sees_device_model_reason_and_three_continuations(capsys, mon
         (["--max-length", "100000", "--model", "aozora-mini"], "max_length"),
         (["--num-return-sequences", "0"], "num_return_sequences"),
         (["--model", "gpt-9"], "gpt-9"),
+        (["--engine", "ctranslate2", "--dtype", "float32"], "dtype"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr(capsys, arguments, field):
@@ -73,6 +74,15 @@ def test_a_short_text_can_be_asked_for_by_its_length_alone(capsys):
     assert main(["雪国", "--model", "aozora-mini", "--max-length", "20", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert all(len(s["token_ids"]) <= 20 for s in answer["sequences"])
+
+
+@pytest.mark.parametrize(
+    ("way", "dtype"), [(["--dtype", "bfloat16"], "bfloat16"), (["--engine", "ctranslate2"], "int8")]
+)
+def test_a_way_to_save_memory_can_be_asked_for(capsys, monkeypatch, tmp_path, way, dtype):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
+    assert main(["雪国", *FEW, *way, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dtype"] == dtype
 
 
 def test_characters_the_model_cannot_see_are_named(capsys):

@@ -107,7 +107,7 @@ def test_a_processor_that_would_cut_sums_off_is_found_out():
         "import torch, helpers.int8 as int8\n"
         "able = int8.can_compute()\n"
         "layer = int8.Int8Layer(torch.ones(128, 2048), None)\n"
-        "right = torch.equal(layer(torch.ones(3, 2048)), torch.full((3, 128), 2048.0))\n"
+        "right = (layer(torch.ones(3, 2048)) - 2048).abs().max() < 1\n"
         "assert right or not able"
     )
     for most in ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI"):

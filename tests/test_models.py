@@ -264,6 +264,13 @@ def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch):
         helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch")
 
 
+def test_a_mac_is_offered_less_memory_and_not_the_cpu_that_has_the_same(machine_with):
+    machine_with(4e9, False)
+    mps = DeviceChoice(torch.device("mps"), torch.float32, "")
+    with pytest.raises(NotEnoughMemory, match='engine="ctranslate2"'):
+        helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, mps, "torch")
+
+
 def test_the_large_model_fits_colabs_cpu_runtime_in_float32(machine_with, monkeypatch):
     """12.7 GB: it is let in, and "auto" is still the bundled model, as there is no GPU."""
     machine_with(12.7e9)

@@ -384,7 +384,7 @@ def test_a_full_disk_while_saving_and_converting(lm, tmp_path):
             said["saving"] = str(error)
         said["kept"] = load(file) == [run]
         try:
-            fast.convert(lm.model, lm.tokenizer.eos_token_id, target)
+            fast.convert(lm.model, lm.tokenizer.eos_token_id, target, {})
         except fast.EngineUnavailable as error:
             said["converting"] = str(error)
         said["left"] = sorted(p.name for p in disk.iterdir() if p.stat().st_size and p.suffix != ".lock")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from rinna_layout import make_model
 
+from helpers import BUNDLED_MODEL
 from helpers.errors import InputError
 from helpers.models import load_model
 from helpers.sampling import (
@@ -258,6 +259,22 @@ def test_the_code_of_a_run_writes_it_again(lm, chosen, do_sample, capsys):
     exec(as_code(lm, run), names)
     for row, sequence in zip(names["output"].tolist(), run.sequences, strict=True):
         assert row[: len(sequence.token_ids)] == sequence.token_ids
+
+
+@pytest.mark.parametrize(
+    ("dtype", "written"),
+    [(None, ")"), (torch.float32, ")"), (torch.bfloat16, ", dtype=torch.bfloat16)")],
+)
+def test_the_code_of_a_run_names_a_dtype_that_was_asked_for(dtype, written):
+    lm = load_model(BUNDLED_MODEL, device="cpu", dtype=dtype)
+    run = generate(lm, PROMPT, replace(SHORT, seed=4))
+    code = as_code(lm, run)
+    assert f"lm = load_model('{BUNDLED_MODEL}'{written}\n" in code
+    names = {}
+    exec(code, names)
+    assert (
+        names["output"][0].tolist()[: len(run.sequences[0].token_ids)] == run.sequences[0].token_ids
+    )
 
 
 def test_the_text_of_a_run_holds_all_of_it(lm):
