@@ -533,25 +533,25 @@ def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) ->
     from helpers.device import available_memory, choose_device
 
     on_gpu = choice.device.type == "cuda"  # a Mac's "mps" shares the memory of its CPU
+    cpu = 'device="cpu"'
+    ways = []
     if on_gpu:
-        on_cpu = choose_device("cpu", parameters).dtype.itemsize
-        of_cpu = available_memory(torch.device("cpu"))
-        if (least := least_memory(parameters, on_cpu)) <= of_cpu:
+        ways.append(
+            (cpu, least_memory(parameters, choose_device("cpu", parameters).dtype.itemsize))
+        )
+    if engine == "torch" and choice.dtype != torch.int8:
+        to_cpu = f", {cpu}" if on_gpu else ""
+        if int8.can_compute():
+            ways.append((f"dtype=torch.int8{to_cpu}", least_memory(parameters, 1)))
+        fast = least_memory(parameters, 1, "ctranslate2")
+        ways.append((f'engine="ctranslate2"{to_cpu}', fast))
+    of_cpu = available_memory(torch.device("cpu")) if on_gpu else free
+    for way, least in ways:
+        if least <= of_cpu:
             return (
-                f'device="cpu"（約 {least / 1e9:.1f} GB）なら載ります。',
-                f'device="cpu" (about {least / 1e9:.1f} GB) fits.',
+                f"{way}（約 {least / 1e9:.1f} GB）なら載ります。",
+                f"{way} (about {least / 1e9:.1f} GB) fits.",
             )
-    in_float = engine == "torch" and choice.dtype != torch.int8 and not on_gpu
-    if in_float and (least := least_memory(parameters, 1)) <= free and int8.can_compute():
-        return (
-            f"dtype=torch.int8（約 {least / 1e9:.1f} GB）なら載ります。",
-            f"dtype=torch.int8 (about {least / 1e9:.1f} GB) fits.",
-        )
-    if in_float and (least := least_memory(parameters, 1, "ctranslate2")) <= free:
-        return (
-            f'engine="ctranslate2"（int8、約 {least / 1e9:.1f} GB）なら載ります。',
-            f'engine="ctranslate2" (int8, about {least / 1e9:.1f} GB) fits.',
-        )
     smaller = [
         (info.name, least)
         for info in CATALOGUE.values()

@@ -256,12 +256,18 @@ def test_a_gpu_that_is_too_small_is_told_too(machine_with):
     assert "rinna/japanese-gpt2-medium" in str(caught.value)
 
 
-def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch):
+def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch, english):
     monkeypatch.setattr("helpers.device.bfloat16_unit", lambda: None)
-    free = {"cuda": 1e9, "cpu": 12.7e9}
-    monkeypatch.setattr("helpers.device.available_memory", lambda device: int(free[device.type]))
-    with pytest.raises(NotEnoughMemory, match='device="cpu"'):
-        helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch")
+    monkeypatch.setattr("helpers.int8.can_compute", lambda: False)
+    for of_cpu, way in (
+        (12.7e9, 'device="cpu" (about'),
+        (4e9, 'engine="ctranslate2", device="cpu"'),
+    ):
+        free = {"cuda": 1e9, "cpu": of_cpu}
+        monkeypatch.setattr("helpers.device.available_memory", lambda d, f=free: int(f[d.type]))
+        with pytest.raises(NotEnoughMemory) as caught:
+            helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch")
+        assert way in str(caught.value)
 
 
 def test_a_mac_is_offered_less_memory_and_not_the_cpu_that_has_the_same(machine_with):
