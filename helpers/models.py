@@ -230,7 +230,7 @@ def load_model(
             is for writing text on a CPU with VNNI (see `helpers.int8`). CTranslate2 has int8 only.
 
     On a CPU the matrices of a GPT-2 are packed (see `helpers.packing`): the numbers are the same but for rounding, and
-    come sooner.
+    come sooner. A model that is moved (also with `.to("cpu")`), edited or trained becomes an ordinary one, and as slow.
 
     Raises:
         ValueError: the name, the device, the engine or its dtype is none of those allowed, or the engine cannot run this
