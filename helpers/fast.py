@@ -159,6 +159,28 @@ def check_config(name: str, config: dict[str, Any]) -> None:
         )
 
 
+def check_generation_config(name: str, config: dict[str, Any]) -> None:
+    """Raise `InputError` if a generation_config.json sets what transformers follows and the engine does not."""
+    unlike = [key for key in _OF_TRANSFORMERS if config.get(key) not in (None, 0, 1, [], {})]
+    if unlike:
+        what = ", ".join(f"{key} = {config[key]}" for key in unlike)[:200]
+        raise InputError(
+            say(
+                f'{name} の generation_config.json にある {what} は、engine="ctranslate2" では使えません。'
+                'engine="torch" を使ってください。',
+                f'the generation_config.json of {name} has {what}, which engine="ctranslate2" cannot follow: '
+                'use engine="torch".',
+            )
+        )
+
+
+# What changes which token comes next and is none of our settings (transformers.GenerationConfig).
+_OF_TRANSFORMERS = (
+    *("bad_words_ids", "begin_suppress_tokens", "epsilon_cutoff", "eta_cutoff"),
+    *("exponential_decay_length_penalty", "forced_bos_token_id", "forced_eos_token_id"),
+    *("guidance_scale", "min_p", "no_repeat_ngram_size", "num_beams", "sequence_bias"),
+    *("suppress_tokens", "top_h", "typical_p"),
+)
 _ACTIVATIONS = {
     "gelu_new": "GELUTanh",
     "gelu_pytorch_tanh": "GELUTanh",

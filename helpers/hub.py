@@ -38,12 +38,13 @@ class Interrupted(Explained, KeyboardInterrupt):
     """The reader interrupted a download: still a KeyboardInterrupt, shown in one sentence."""
 
 
-def local_folder(name: str | Path, weights: bool = True) -> Path:
+def local_folder(name: str | Path, weights: bool = True, beside: int = 0) -> Path:
     """The folder that holds a model's files, downloaded into the Hugging Face cache if need be.
 
     Args:
         name: "aozora-mini", a folder, or a hub id ("author/model").
         weights: False fetches the tokenizer and the configuration only.
+        beside: bytes that the disk has to hold besides what is downloaded.
 
     Raises:
         InputError: a ValueError; the name is none of these.
@@ -74,7 +75,7 @@ def local_folder(name: str | Path, weights: bool = True) -> Path:
                 'the Hugging Face Hub such as "rinna/japanese-gpt-1b", or a folder that holds a model.',
             )
         )
-    return _download(str(name), weights)
+    return _download(str(name), weights, beside)
 
 
 def _is_folder(name: str | Path) -> bool:
@@ -85,7 +86,7 @@ def _is_folder(name: str | Path) -> bool:
         return False
 
 
-def _download(name: str, weights: bool) -> Path:
+def _download(name: str, weights: bool, beside: int) -> Path:
     from huggingface_hub import try_to_load_from_cache
 
     # httpx's or httpx2's, whichever this version of huggingface_hub uses.
@@ -99,7 +100,8 @@ def _download(name: str, weights: bool) -> Path:
             for file in wanted_files(sizes, weights)
             if not isinstance(try_to_load_from_cache(name, file, revision=info.sha), str)
         ]
-        _check_space(name, sum(sizes[file] for file in missing))
+        if missing:
+            _check_space(name, sum(sizes[file] for file in missing) + beside)
         with _interruptible(name):
             for file in missing:
                 _check_content(name, _fetch(name, file))

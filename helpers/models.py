@@ -277,7 +277,8 @@ def load_model(
     if engine == "ctranslate2" and not fast.is_converted(name):
         known = CATALOGUE.get(name)
         fast.check_room(parameters, known.download_bytes if known and not is_cached(name) else 0)
-    folder = local_folder(name)
+    beside = fast.converted_bytes(parameters) if engine == "ctranslate2" else 0
+    folder = local_folder(name, beside=beside)
     with _explained(name, folder):
         weights = weights_file(folder)
     if weights and ".bin" in weights.name:
@@ -441,7 +442,10 @@ def _load_fast(name: str, folder: Path, tokenizer: SentencePieceTokenizer) -> Fa
 
     with _explained(name, folder):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        generation = folder / "generation_config.json"
+        hidden = json.loads(generation.read_text(encoding="utf-8")) if generation.is_file() else {}
     fast.check_config(name, config.to_dict())
+    fast.check_generation_config(name, hidden)
     weights = weights_file(folder)
     if weights is None:
         with _explained(name, folder):

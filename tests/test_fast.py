@@ -19,6 +19,7 @@ from rinna_layout import make_model
 from transformers import GPT2LMHeadModel
 
 from helpers import fast, hub, int8
+from helpers.errors import InputError
 from helpers.fast import EngineUnavailable, FastModel
 from helpers.models import load_model
 from helpers.sampling import (
@@ -418,6 +419,18 @@ def test_a_model_that_is_computed_otherwise_is_refused(bare, changes):
     assert cached() == []
 
 
+def test_hidden_settings_that_only_transformers_follows_are_named(bare):
+    def hide(**settings):
+        (bare / "generation_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    hide(eos_token_id=2, num_beams=1, no_repeat_ngram_size=0, top_k=3, repetition_penalty=1.5)
+    assert load_model(bare, engine="ctranslate2").engine == "ctranslate2"
+    hide(eos_token_id=2, no_repeat_ngram_size=2)
+    with pytest.raises(InputError, match=r"no_repeat_ngram_size = 2.*torch"):
+        load_model(bare, engine="ctranslate2")
+    load_model(bare, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("activation", "tied", "epsilon"),
     [("gelu", True, 1e-5), ("relu", False, 1e-5), ("gelu_new", False, 0.5)],
@@ -478,6 +491,20 @@ def test_a_first_use_needs_room_for_download_and_conversion(tmp_path, monkeypatc
     monkeypatch.setattr("helpers.models.local_folder", lambda *_: pytest.fail("it was fetched"))
     with pytest.raises(EngineUnavailable, match=r"3\.9 GB.*3\.0 GB"):
         load_model("rinna/japanese-gpt-1b", engine="ctranslate2")
+
+
+def test_a_model_of_unknown_size_needs_room_for_both_as_well(tmp_path, monkeypatch):
+    shape = {"n_layer": 24, "n_embd": 2048, "n_head": 16, "n_positions": 1024, "vocab_size": 44928}
+    monkeypatch.setattr("helpers.models._read_config", lambda _: {"model_type": "gpt2"} | shape)
+    sizes = {"config.json": 1000, "spiece.model": 10**6, "model.safetensors": int(2.6e9)}
+    files = [SimpleNamespace(rfilename=name, size=size) for name, size in sizes.items()]
+    monkeypatch.setattr(hub, "_ask", lambda _: SimpleNamespace(sha="0" * 40, siblings=files))
+    monkeypatch.setattr(hub, "_fetch", lambda *_: pytest.fail("it was fetched"))
+    monkeypatch.setattr(hub, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=int(3e9)))
+    monkeypatch.setattr("helpers.device.available_memory", lambda device: int(20e9))
+    with pytest.raises(hub.ModelUnavailable, match=r"3\.9 GB.*3\.0 GB"):
+        load_model("somebody/a-gpt2-of-theirs", engine="ctranslate2")
 
 
 def test_the_engine_is_announced_by_whatever_name_the_model_is_loaded(bare, capsys, english):

@@ -267,7 +267,7 @@ def test_a_colab_machine_without_a_gpu_holds_gpt_1b_in_float32(monkeypatch, free
     monkeypatch.delenv("HELPERS_MODEL", raising=False)
     begun = []
 
-    def download(name):
+    def download(name, **_):
         begun.append(name)
         raise ModelUnavailable("far enough")
 
