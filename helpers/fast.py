@@ -15,6 +15,7 @@ import json
 import os
 import queue
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ KEPT_AFTER_USE = 24 * 3600  # seconds
 TWIN_BIAS = -1000.0
 HOTTEST = 20.0  # temperature: above it the twin is far down no longer
 # Below this, two threads spend more time waiting for each other than they save: at the shape of rinna's small model one
-# made 1.36 times the steps of two, at that of gpt-1b two made 1.3 times those of one (benchmarks/README.md).
+# made 1.36 times the steps of two, at that of gpt-1b two made 1.4 times those of one (benchmarks/README.md).
 ONE_THREAD_BELOW = 200_000_000  # weights
 
 
@@ -160,27 +161,47 @@ def check_config(name: str, config: dict[str, Any]) -> None:
 
 
 def check_generation_config(name: str, config: dict[str, Any]) -> None:
-    """Raise `InputError` if a generation_config.json sets what transformers follows and the engine does not."""
-    unlike = [key for key in _OF_TRANSFORMERS if config.get(key) not in (None, 0, 1, [], {})]
+    """Raise `InputError` if a generation_config.json sets what transformers follows and the engine does not.
+
+    Without such a file transformers takes these settings from config.json.
+    """
+    unlike = [key for key, off in _OF_TRANSFORMERS.items() if config.get(key) not in (None, off)]
     if unlike:
         what = ", ".join(f"{key} = {config[key]}" for key in unlike)[:200]
         raise InputError(
             say(
-                f'{name} の generation_config.json にある {what} は、engine="ctranslate2" では使えません。'
+                f'{name} の設定にある {what} は、engine="ctranslate2" では使えません。'
                 'engine="torch" を使ってください。',
-                f'the generation_config.json of {name} has {what}, which engine="ctranslate2" cannot follow: '
+                f'the configuration of {name} has {what}, which engine="ctranslate2" cannot follow: '
                 'use engine="torch".',
             )
         )
 
 
-# What changes which token comes next and is none of our settings (transformers.GenerationConfig).
-_OF_TRANSFORMERS = (
-    *("bad_words_ids", "begin_suppress_tokens", "epsilon_cutoff", "eta_cutoff"),
-    *("exponential_decay_length_penalty", "forced_bos_token_id", "forced_eos_token_id"),
-    *("guidance_scale", "min_p", "no_repeat_ngram_size", "num_beams", "sequence_bias"),
-    *("suppress_tokens", "top_h", "typical_p"),
-)
+# What changes which token comes next, is none of our settings, and the value that changes nothing
+# (transformers.GenerationConfig).
+_OF_TRANSFORMERS = {
+    "bad_words_ids": None,
+    "begin_suppress_tokens": None,
+    "encoder_no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1,
+    "epsilon_cutoff": 0,
+    "eta_cutoff": 0,
+    "exponential_decay_length_penalty": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "guidance_scale": 1,
+    "max_time": None,
+    "min_p": 0,
+    "no_repeat_ngram_size": 0,
+    "num_beams": 1,
+    "sequence_bias": None,
+    "stop_strings": None,
+    "suppress_tokens": None,
+    "top_h": None,
+    "typical_p": 1,
+    "watermarking_config": None,
+}
 _ACTIVATIONS = {
     "gelu_new": "GELUTanh",
     "gelu_pytorch_tanh": "GELUTanh",
@@ -220,9 +241,8 @@ def check_room(parameters: int, download: int = 0) -> None:
         probe.touch()
         probe.unlink()
     needed, free = converted_bytes(parameters), shutil.disk_usage(folder).free
-    downloads = hub.cache_folder()
     ja = en = ""
-    if download and (not downloads.exists() or downloads.stat().st_dev == folder.stat().st_dev):
+    if download and is_beside_downloads():
         needed += download
         ja, en = "ダウンロードと、", "the download and "
     if free < needed:
@@ -235,6 +255,12 @@ def check_room(parameters: int, download: int = 0) -> None:
                 'make room, choose another place with HF_HOME in the environment, or use engine="torch".',
             )
         )
+
+
+def is_beside_downloads() -> bool:
+    """Whether the cache of conversions, which must be there, lies on the disk of the downloads."""
+    downloads = hub.cache_folder()
+    return not downloads.exists() or downloads.stat().st_dev == cache_folder().stat().st_dev
 
 
 @contextmanager
@@ -280,13 +306,13 @@ def converted_folder(name: str, source: dict[str, Any]) -> Path:
     return cache_folder() / f"{_readable(name)}-{key}"
 
 
-def remove_stale() -> None:
-    """Delete the conversions of weights that are gone or have changed since: nothing asks for them again.
+def remove_stale(cache: Path) -> None:
+    """Delete conversions of weights that are gone or have changed since: nothing asks for them again.
 
     A model that is still in use somewhere reads its conversion anew for each text, and keeps it for a day. What a killed
     kernel left goes after a day as well. What cannot be read or deleted stays: nobody waits for the room.
     """
-    for folder in cache_folder().iterdir():
+    for folder in cache.iterdir():
         with suppress(OSError, ValueError, KeyError, TypeError):
             if not folder.is_dir() or time.time() - folder.stat().st_mtime < KEPT_AFTER_USE:
                 continue
@@ -297,8 +323,6 @@ def remove_stale() -> None:
                 # What is half deleted must not look like a conversion.
                 os.replace(folder, _partial(folder))
             shutil.rmtree(_partial(folder))
-            lock = folder.name.removesuffix(PARTIAL) + ".lock"
-            folder.with_name(lock).unlink(missing_ok=True)
 
 
 def _is_as_it_was(seen: list[str | int]) -> bool:
@@ -340,7 +364,7 @@ def convert(
     with _explained_writing(target.parent), _alone(target.with_name(target.name + ".lock")):
         if target.is_dir():
             return
-        remove_stale()
+        remove_stale(target.parent)
         partial = _partial(target)
         shutil.rmtree(partial, ignore_errors=True)
         try:
@@ -368,7 +392,8 @@ def _alone(lock: Path) -> Iterator[None]:
                 say(
                     "ほかのノートブックが、このモデルを int8 に変換しています。終わるまで待ちます。",
                     "another notebook is converting this model to int8: waiting until it is done.",
-                )
+                ),
+                file=sys.stderr,  # as the progress bar
             )
             held.enter_context(WeakFileLock(lock))
         yield
@@ -593,7 +618,6 @@ class FastModel:
         certain = not settings.do_sample or settings.top_k == 1
         rows = _Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
         prompt = input_ids.shape[1]
-        self._check_memory(rows.count, settings.max_length - prompt)
         _written.add(rows)
         options = {
             "max_length": settings.max_length - prompt,
@@ -622,6 +646,8 @@ class FastModel:
         try:
             # The largest number stands for "no seed".
             ctranslate2.set_random_seed(seed % (2**32 - 1))
+            # Here, as by now the weights and the logits of the text before are where they belong.
+            self._check_memory(rows.count, options["max_length"])
             self._generate(input_ids, rows, **options)
         except Exception as error:  # it is raised where somebody waits for the tokens
             rows.finished.put(error)

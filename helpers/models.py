@@ -273,11 +273,11 @@ def load_model(
     with explained_device_errors(torch.device("cuda")):
         name, parameters, choice = _choose(str(name), device, engine, dtype)
         check_memory(name, parameters, choice, engine)
-    reason = choice.reason
+    reason, beside = choice.reason, 0
     if engine == "ctranslate2" and not fast.is_converted(name):
         known = CATALOGUE.get(name)
         fast.check_room(parameters, known.download_bytes if known and not is_cached(name) else 0)
-    beside = fast.converted_bytes(parameters) if engine == "ctranslate2" else 0
+        beside = fast.converted_bytes(parameters) if fast.is_beside_downloads() else 0
     folder = local_folder(name, beside=beside)
     with _explained(name, folder):
         weights = weights_file(folder)
@@ -320,6 +320,8 @@ def load_model(
     # `generate` is told the pad token with every call. In the config it only makes transformers warn of missing
     # attention masks as soon as one of several sequences has ended and is padded.
     model.config.pad_token_id = None
+    # Lengths are those of the call: these would go before them.
+    model.generation_config.max_new_tokens = model.generation_config.min_new_tokens = None
     return LanguageModel(name, tokenizer, model, choice.device, choice.dtype, reason, engine)
 
 
@@ -432,7 +434,8 @@ def _dtype_in(weights: Path | None) -> torch.dtype | str:
     with safe_open(weights, framework="pt") as file:
         kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (it is no dict)
     known = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
-    return known.get(kinds.pop(), "auto") if len(kinds) == 1 else "auto"
+    kinds &= known.keys()  # old files hold the masks of attention too, as bytes
+    return known[kinds.pop()] if len(kinds) == 1 else "auto"
 
 
 def _load_fast(name: str, folder: Path, tokenizer: SentencePieceTokenizer) -> FastModel:
@@ -442,8 +445,9 @@ def _load_fast(name: str, folder: Path, tokenizer: SentencePieceTokenizer) -> Fa
 
     with _explained(name, folder):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        generation = folder / "generation_config.json"
-        hidden = json.loads(generation.read_text(encoding="utf-8")) if generation.is_file() else {}
+        names = ("generation_config.json", "config.json")
+        settings = next(folder / name for name in names if (folder / name).is_file())
+        hidden = json.loads(settings.read_text(encoding="utf-8"))
     fast.check_config(name, config.to_dict())
     fast.check_generation_config(name, hidden)
     weights = weights_file(folder)
@@ -471,14 +475,24 @@ def _parameters_of(config: dict[str, Any]) -> int:
     return count_parameters(config) if known else 0
 
 
-def own_dtype(language_model: LanguageModel) -> torch.dtype | None:
-    """The dtype that must be named to load a model on the CPU as it is here; None if `load_model` chooses it anyway."""
-    if language_model.engine != "torch" or language_model.device.type != "cpu":
-        return None
+def how_loaded(language_model: LanguageModel) -> dict[str, Any]:
+    """The arguments of `load_model`, beside the name, that load a model on this machine as it is here."""
+    import torch
+
     from helpers.device import choose_device
 
-    usual = choose_device("cpu", _parameters_of(language_model.model.config.to_dict())).dtype
-    return None if language_model.dtype == usual else language_model.dtype
+    if language_model.engine != "torch":
+        return {"engine": language_model.engine}
+    device, dtype = language_model.device.type, language_model.dtype
+    if device == "cuda":
+        return {"dtype": dtype}  # a GPU that was lost is not asked what suits it
+    arguments: dict[str, Any] = {}
+    if device != "cpu" or torch.cuda.is_available():
+        arguments["device"] = device
+    parameters = _parameters_of(language_model.model.config.to_dict())
+    if device == "cpu" and dtype != choose_device("cpu", parameters).dtype:
+        arguments["dtype"] = dtype
+    return arguments
 
 
 def _read_config(name: str) -> dict[str, Any]:
@@ -540,11 +554,11 @@ def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) ->
     cpu = 'device="cpu"'
     ways = []
     if on_gpu:
-        ways.append(
-            (cpu, least_memory(parameters, choose_device("cpu", parameters).dtype.itemsize))
-        )
+        # A GPU computes in float32 only if that was asked for.
+        usual = choose_device("cpu", parameters).dtype.itemsize
+        ways.append((cpu, least_memory(parameters, max(usual, choice.dtype.itemsize))))
     if engine == "torch" and choice.dtype != torch.int8:
-        to_cpu = f", {cpu}" if on_gpu else ""
+        to_cpu = "" if choice.device.type == "cpu" else f", {cpu}"
         if int8.can_compute():
             ways.append((f"dtype=torch.int8{to_cpu}", least_memory(parameters, 1)))
         fast = least_memory(parameters, 1, "ctranslate2")

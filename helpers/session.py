@@ -15,7 +15,7 @@ import torch
 
 from helpers.errors import Explained, InputError
 from helpers.language import say
-from helpers.models import own_dtype
+from helpers.models import how_loaded
 from helpers.sampling import (
     Distribution,
     Generation,
@@ -252,11 +252,13 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
     else:
         # Tokens were chosen by hand: no text need stand for exactly these.
         prompt = f"torch.tensor([{start}])"
+    arguments = how_loaded(language_model).items()
+    load = f"load_model({', '.join([repr(language_model.name), *(f'{k}={v!r}' for k, v in arguments)])})"
     if language_model.engine == "ctranslate2":
         return (
             "import torch\n\nfrom helpers.models import load_model\n"
             "from helpers.sampling import SamplingSettings, stream_ids\n\n"
-            f'lm = load_model({language_model.name!r}, engine="ctranslate2")\n'
+            f"lm = {load}\n"
             f"input_ids = {prompt}\n"
             f"settings = {settings!r}\n"
             f"texts = [lm.tokenizer.decode(input_ids[0])] * {len(generation.sequences)}\n"
@@ -264,12 +266,11 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
             "    texts[event.sequence] += event.text\n"
             'print("\\n".join(texts))\n'
         )
-    dtype = own_dtype(language_model)
     arguments = generate_arguments(language_model, settings)
     lines = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
     return (
         "import torch\n\nfrom helpers.models import load_model\n\n"
-        f"lm = load_model({language_model.name!r}{f', dtype={dtype}' if dtype else ''})\n"
+        f"lm = {load}\n"
         f"input_ids = {prompt}.to(lm.device)\n"
         f"torch.manual_seed({settings.seed})\n"
         "output = lm.model.generate(\n    input_ids,\n"

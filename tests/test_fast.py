@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from rinna_layout import make_model
+from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
 from helpers import fast, hub, int8
@@ -256,10 +257,11 @@ def test_a_conversion_that_nothing_asks_for_again_goes_a_day_after_its_last_use(
     os.replace(tmp_path / "again", bare / "model.safetensors")
     used_yesterday()
     generate(old, PROMPT, SHORT)
-    old.model.ready()
+    old.model.ready()  # it reads its weights anew
     new = load_model(bare, engine="ctranslate2").model.folder
     assert cached() == sorted([old.model.folder, other, new])
     generate(old, PROMPT, SHORT)  # it is still there, for whoever compares the two
+    old.model.ready()
     (fast.cache_folder() / "killed.1-0123456789abcdef.partial").mkdir()
     used_yesterday()
     (fast.cache_folder() / "being made.partial").mkdir()
@@ -287,7 +289,7 @@ if "slow" in sys.argv:
         def save(self, folder):
             open(folder + "/model.bin", "wb").write(b"half of it")
             print("half", flush=True)
-            time.sleep(60 if "killed" in sys.argv else 15)
+            time.sleep(60) if "killed" in sys.argv else sys.stdin.readline()
             self.spec.save(folder)
     fast._specification = Slow
 lm = load_model(sys.argv[2], engine="ctranslate2")
@@ -302,7 +304,9 @@ def convert(home: Path, folder: Path, *words: str) -> subprocess.Popen:
         [sys.executable, "-c", CONVERT, str(home), str(folder), *words],
         cwd=ROOT,
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
     )
@@ -318,9 +322,8 @@ def test_a_killed_conversion_starts_over_and_two_kernels_do_not_collide(tmp_path
     first = convert(home, folder, "slow")
     assert "half\n" in first.stdout
     second = convert(home, folder)
-    said = [p.communicate(timeout=120)[0].splitlines() for p in (first, second)]
-    texts = [lines[-1] for lines in said]
-    assert any("待ちます" in line for line in said[1]) and "待ちます" not in str(said[0])
+    assert any("待ちます" in line for line in second.stderr)
+    texts = [p.communicate("go on\n", timeout=120)[0].splitlines()[-1] for p in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0)
     assert texts[0] == texts[1] and texts[0].startswith("[[")
     (whole,) = [p for p in (home / "ctranslate2-int8").iterdir() if p.is_dir()]
@@ -368,10 +371,11 @@ def test_a_conversion_that_vanished_is_named(bare):
 def test_logits_that_would_not_fit_are_told_beforehand(tiny, monkeypatch):
     # 100 texts of 1,000 tokens take about 75 GB at gpt-1b's shape.
     monkeypatch.setattr(fast, "available_memory", lambda device: 1_000_000)
-    monkeypatch.setattr(FastModel, "_generate", lambda *_, **__: pytest.fail("it began to write"))
+    begun = []
+    monkeypatch.setattr(FastModel, "_generate", lambda *_, **__: begun.append(1))
     with pytest.raises(SettingsError, match="num_return_sequences") as caught:
         generate(tiny, PROMPT, replace(SHORT, num_return_sequences=100))
-    assert caught.value.field == "num_return_sequences"
+    assert caught.value.field == "num_return_sequences" and not begun
 
 
 @pytest.mark.parametrize("way", [{"engine": "ctranslate2"}, {"dtype": torch.int8}])
@@ -379,6 +383,9 @@ def test_weights_stay_as_the_file_has_them_whatever_the_config_says(tmp_path, mo
     if "dtype" in way and not int8.can_compute():
         pytest.skip("needs VNNI")
     folder = make_model(tmp_path / "model", dtype=torch.float16)
+    weights = load_file(folder / "model.safetensors")
+    masks = {"transformer.h.0.attn.bias": torch.ones(1, 1, 8, 8, dtype=torch.uint8)}  # of old files
+    save_file(weights | masks, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}), "utf-8")
     seen = []
@@ -419,12 +426,27 @@ def test_a_model_that_is_computed_otherwise_is_refused(bare, changes):
     assert cached() == []
 
 
+@pytest.mark.parametrize("engine", ["torch", "ctranslate2"])
+def test_lengths_hidden_in_a_models_folder_do_not_count(bare, engine):
+    hidden = {"eos_token_id": 2, "max_new_tokens": 3, "min_new_tokens": 2}
+    (bare / "generation_config.json").write_text(json.dumps(hidden), encoding="utf-8")
+    lm = load_model(bare, device="cpu", engine=engine)
+    written = generate(lm, PROMPT, replace(SHORT, min_length=40))
+    assert {len(ids) for ids in ids_of(written)} == {40}
+
+
 def test_hidden_settings_that_only_transformers_follows_are_named(bare):
     def hide(**settings):
         (bare / "generation_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
     hide(eos_token_id=2, num_beams=1, no_repeat_ngram_size=0, top_k=3, repetition_penalty=1.5)
     assert load_model(bare, engine="ctranslate2").engine == "ctranslate2"
+    config = json.loads((bare / "config.json").read_text(encoding="utf-8"))
+    (bare / "config.json").write_text(json.dumps(config | {"min_p": 0.1}), encoding="utf-8")
+    assert load_model(bare, engine="ctranslate2").engine == "ctranslate2"
+    (bare / "generation_config.json").unlink()  # transformers then takes what config.json says
+    with pytest.raises(InputError, match=r"min_p = 0\.1"):
+        load_model(bare, engine="ctranslate2")
     hide(eos_token_id=2, no_repeat_ngram_size=2)
     with pytest.raises(InputError, match=r"no_repeat_ngram_size = 2.*torch"):
         load_model(bare, engine="ctranslate2")

@@ -273,7 +273,7 @@ def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch, eng
 def test_a_mac_is_offered_less_memory_and_not_the_cpu_that_has_the_same(machine_with):
     machine_with(4e9, False)
     mps = DeviceChoice(torch.device("mps"), torch.float32, "")
-    with pytest.raises(NotEnoughMemory, match='engine="ctranslate2"'):
+    with pytest.raises(NotEnoughMemory, match='engine="ctranslate2", device="cpu"'):
         helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, mps, "torch")
 
 

@@ -265,7 +265,8 @@ def test_the_code_of_a_run_writes_it_again(lm, chosen, do_sample, capsys):
     ("dtype", "written"),
     [(None, ")"), (torch.float32, ")"), (torch.bfloat16, ", dtype=torch.bfloat16)")],
 )
-def test_the_code_of_a_run_names_a_dtype_that_was_asked_for(dtype, written):
+def test_the_code_of_a_run_names_a_dtype_that_was_asked_for(dtype, written, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     lm = load_model(BUNDLED_MODEL, device="cpu", dtype=dtype)
     run = generate(lm, PROMPT, replace(SHORT, seed=4))
     code = as_code(lm, run)
