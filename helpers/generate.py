@@ -162,9 +162,7 @@ def main(arguments: Arguments[str] | None = None) -> int:
             contextlib.redirect_stdout(io.StringIO()),
             warnings.catch_warnings(record=True) as noted,
         ):
-            language_model = load_model(
-                name, engine=engine, dtype=getattr(torch, dtype or "", None)
-            )
+            language_model = load_model(name, engine=engine, dtype=dtype and getattr(torch, dtype))
         for warning in noted:
             print(warning.message, file=sys.stderr)
         encode_prompt(language_model, prompt, settings)

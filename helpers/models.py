@@ -230,7 +230,7 @@ def load_model(
             is for writing text on a CPU with VNNI (see `helpers.int8`). CTranslate2 has int8 only.
 
     On a CPU the matrices of a GPT-2 are packed (see `helpers.packing`): the numbers are the same but for rounding, and
-    come sooner. A model that is moved (also with `.to("cpu")`), edited or trained becomes an ordinary one, and as slow.
+    come sooner. A model that is moved (also with `.to("cpu")`), edited or trained becomes an ordinary, slower one.
 
     Raises:
         ValueError: the name, the device, the engine or its dtype is none of those allowed, or the engine cannot run this
@@ -445,8 +445,9 @@ def _load_fast(name: str, folder: Path, tokenizer: SentencePieceTokenizer) -> Fa
 
     with _explained(name, folder):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        names = ("generation_config.json", "config.json")
-        settings = next(folder / name for name in names if (folder / name).is_file())
+        settings = folder / "generation_config.json"
+        if not settings.is_file():
+            settings = folder / "config.json"
         hidden = json.loads(settings.read_text(encoding="utf-8"))
     fast.check_config(name, config.to_dict())
     fast.check_generation_config(name, hidden)
@@ -561,8 +562,8 @@ def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) ->
         to_cpu = "" if choice.device.type == "cpu" else f", {cpu}"
         if int8.can_compute():
             ways.append((f"dtype=torch.int8{to_cpu}", least_memory(parameters, 1)))
-        fast = least_memory(parameters, 1, "ctranslate2")
-        ways.append((f'engine="ctranslate2"{to_cpu}', fast))
+        converted = least_memory(parameters, 1, "ctranslate2")
+        ways.append((f'engine="ctranslate2"{to_cpu}', converted))
     of_cpu = available_memory(torch.device("cpu")) if on_gpu else free
     for way, least in ways:
         if least <= of_cpu:

@@ -111,6 +111,7 @@ def generate(
     Raises:
         SettingsError: see `SamplingSettings` and `encode_prompt`; raised before any work.
         OutOfMemory: a MemoryError; not even one sequence fits. Its `generation` keeps what was written.
+        EngineUnavailable: a RuntimeError; the model converted for CTranslate2 was deleted.
         DeviceLost: a RuntimeError; the GPU stopped. `model.generate` keeps nothing then; `stream` does.
     """
     settings = _with_seed(settings or SamplingSettings())

@@ -252,8 +252,8 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
     else:
         # Tokens were chosen by hand: no text need stand for exactly these.
         prompt = f"torch.tensor([{start}])"
-    arguments = how_loaded(language_model).items()
-    load = f"load_model({', '.join([repr(language_model.name), *(f'{k}={v!r}' for k, v in arguments)])})"
+    how = [f"{name}={value!r}" for name, value in how_loaded(language_model).items()]
+    load = f"load_model({', '.join([repr(language_model.name), *how])})"
     if language_model.engine == "ctranslate2":
         return (
             "import torch\n\nfrom helpers.models import load_model\n"
