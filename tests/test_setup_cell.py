@@ -79,9 +79,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("雪国 notebooks") / "yukiguni-notebooks"
     (home / "notebooks" / "en").mkdir(parents=True)
     shutil.copy(ROOT / "requirements.txt", home)
-    (home / "helpers").mkdir()
-    for module in (ROOT / "helpers").glob("*.py"):
-        shutil.copy(module, home / "helpers")
+    for module in (ROOT / "helpers").rglob("*.py"):
+        (home / module.relative_to(ROOT)).parent.mkdir(exist_ok=True)
+        shutil.copy(module, home / module.relative_to(ROOT))
     return home
 
 

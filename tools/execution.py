@@ -22,8 +22,10 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "PYTHONUTF8": "1",
     # A deprecation in our own code ends the cell; one in the cell itself is printed there, which is refused as well.
+    # It takes whole names of modules, no pattern.
     "PYTHONWARNINGS": ",".join(
-        f"error:::helpers.{module.stem}" for module in sorted((ROOT / "helpers").glob("*.py"))
+        f"error:::{'.'.join(module.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')}"
+        for module in sorted((ROOT / "helpers").rglob("*.py"))
     ),
 }
 

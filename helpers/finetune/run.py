@@ -1,0 +1,83 @@
+"""A training as data: how it is to go, and how it went."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from helpers.finetune.errors import FinetuneError, unusable
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train. `length` is in tokens; the learning rate is its peak; `seed` decides the order of the windows.
+
+    With `keep_best=False` the model ends with the last weights, not with the best on held-out text: to see over-fitting.
+
+    Raises:
+        FinetuneError: a setting is out of its range.
+    """
+
+    steps: int = 40
+    batch_size: int = 8
+    length: int = 128
+    learning_rate: float = 1e-3
+    warmup_steps: int = 10
+    evaluate_every: int = 10
+    seed: int = 42
+    keep_best: bool = True
+
+    def __post_init__(self) -> None:
+        lowest = {
+            "steps": 1,
+            "batch_size": 1,
+            "length": 2,
+            "warmup_steps": 0,
+            "evaluate_every": 1,
+            "seed": 0,
+        }
+        for name, low in lowest.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < low:
+                raise unusable(name, value, f"{low} 以上の整数", f"an integer of {low} or more")
+        if not 0 < self.learning_rate < math.inf:
+            raise unusable(
+                "learning_rate", self.learning_rate, "0 より大きい数", "a number greater than 0"
+            )
+
+
+@dataclass
+class TrainingRun:
+    """The course of a training.
+
+    Attributes:
+        settings: what it was started with.
+        losses: the training loss of each step, in bits per character.
+        held_out: steps at which held-out text was measured, and its bits per character; the first is step 0.
+        seconds: time that was spent, evaluations included.
+        stopped: "finished", "user" (interrupted), "nan", or "" while it runs.
+    """
+
+    settings: TrainingSettings
+    losses: list[float] = field(default_factory=list)
+    held_out: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped: str = ""
+
+    @property
+    def best(self) -> tuple[int, float]:
+        """The step with the fewest bits per character on held-out text, and these bits."""
+        return min(self.held_out, key=lambda point: point[1])
+
+    @property
+    def improvement(self) -> float:
+        """By what share (0 to 1) the held-out bits per character fell, best against start."""
+        return 1 - self.best[1] / self.held_out[0][1]
+
+
+class LossNotFinite(FinetuneError):
+    """The loss became NaN or infinite. The model has the best weights of before; `run` holds the curve."""
+
+    def __init__(self, message: str, run: TrainingRun) -> None:
+        super().__init__(message)
+        self.run = run

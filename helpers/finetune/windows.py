@@ -1,0 +1,106 @@
+"""A text as windows of tokens, and what a model spends on it: bits per character."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from helpers.finetune.errors import FinetuneError, unusable
+from helpers.language import say
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from helpers.tokenizer import SentencePieceTokenizer
+
+EVALUATION_WINDOW = 256  # tokens, as in training/evaluate.py
+IGNORED = -100  # a label that counts for nothing: PyTorch's own number for it
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A text as rows of one length: a dataset for `transformers.Trainer`, and two tensors.
+
+    `input_ids` and `labels` are int64 of shape (rows, length). Rows overlap by one token, so every token but the
+    leading `<s>` is predicted once; the last row reaches back to be full, and what it repeats has the label -100.
+    """
+
+    input_ids: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def __getitem__(self, row: int) -> dict[str, torch.Tensor]:
+        return {"input_ids": self.input_ids[row], "labels": self.labels[row]}
+
+
+def make_windows(tokenizer: SentencePieceTokenizer, text: str, length: int = 128) -> Windows:
+    """The windows of a text, `<s>` in front.
+
+    Raises:
+        FinetuneError: the text has fewer tokens than one window, or a window fewer than 2.
+    """
+    import torch
+
+    if length < 2:
+        raise unusable("length", length, "2 以上の整数", "an integer of 2 or more")
+    ids = [tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False)]
+    if len(ids) < length:
+        raise FinetuneError(
+            say(
+                f"文章が短すぎます。{len(ids)} トークンしかなく、一つの窓（{length} トークン）にも足りません。",
+                f"the text is too short: its {len(ids)} tokens do not fill one window of {length}.",
+            )
+        )
+    starts = [*range(0, len(ids) - length, length - 1), len(ids) - length]
+    input_ids = torch.tensor([ids[start : start + length] for start in starts])
+    labels = input_ids.clone()
+    if len(starts) > 1:
+        # Position 0 of a row is nobody's target; the row before ended with that token.
+        labels[-1, : starts[-2] + length - starts[-1]] = IGNORED
+    return Windows(input_ids, labels)
+
+
+def bits_per_character(
+    model: PreTrainedModel,
+    tokenizer: SentencePieceTokenizer,
+    text: str,
+    window: int = EVALUATION_WINDOW,
+) -> float:
+    """How many bits the model spends on a character of the text: nats / ln 2 / characters. Less is better.
+
+    As in training/evaluate.py: a leading `<s>`, a window of 256 tokens that moves by half of itself, each token predicted
+    once; characters are those of the normalised text, and an unknown one costs what `<unk>` costs.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from helpers.tokenizer import normalize
+
+    window = min(window, model.config.max_position_embeddings)
+    ids = [tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False)]
+    nats, done = 0.0, 1
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for start in range(0, max(1, len(ids) - window // 2), window // 2):
+                row = torch.tensor([ids[start : start + window]], device=model.device)
+                logits = model(input_ids=row, use_cache=False).logits[0, :-1].float()
+                losses = cross_entropy(logits, row[0, 1:], reduction="none")
+                nats += losses[done - start - 1 :].sum().item()
+                done = start + row.shape[1]
+    finally:
+        model.train(training)
+    return nats / math.log(2) / len(normalize(tokenizer, text))
+
+
+def bits_scale(tokenizer: SentencePieceTokenizer, text: str) -> float:
+    """Turns nats per token into bits per character, for one text."""
+    from helpers.tokenizer import normalize
+
+    tokens = len(tokenizer.encode(text, add_special_tokens=False))
+    return tokens / len(normalize(tokenizer, text)) / math.log(2)
