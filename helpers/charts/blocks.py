@@ -1,0 +1,139 @@
+"""What pictures are put together from: tables, cards, bars, a progress bar, a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from helpers.charts.look import (
+    BORDER,
+    CELL,
+    DARK_TEXT,
+    ROOT,
+    ZONE_COLOURS,
+    Html,
+    markup,
+    number,
+    percent,
+    scrolling,
+)
+from helpers.language import say
+
+
+def table(
+    rows: Iterable[Iterable[object]],
+    header: Iterable[object],
+    caption: str | None = None,
+    align: Iterable[str] | None = None,
+) -> Html:
+    """A simple table; every cell is escaped, except one that is `Html` itself.
+
+    Args:
+        align: "left", "right" or "center" for each column; left without it.
+    """
+    header = list(header)
+    sides = list(align) if align is not None else ["left"] * len(header)
+    # A word is not broken to save width: a wide table scrolls.
+    cell = f"{CELL}{BORDER};padding:3px 8px;white-space:normal;overflow-wrap:normal;"
+
+    def line(cells: Iterable[object], opening: str, closing: str) -> str:
+        return "".join(
+            f'<{opening} style="{cell}text-align:{side}">{markup(value)}</{closing}>'
+            for value, side in zip(cells, sides, strict=True)
+        )
+
+    head = line(header, 'th scope="col"', "th")
+    contents = [list(row) for row in rows]
+    body = "".join(f"<tr>{line(row, 'td', 'td')}</tr>" for row in contents)
+    named = (
+        f'<caption style="text-align:left;font-weight:bold">{escape(caption)}</caption>'
+        if caption
+        else ""
+    )
+    alt = "\n".join(
+        " | ".join(repr(v) if isinstance(v, Html) else str(v) for v in row)
+        for row in [header, *contents]
+    )
+    return Html(
+        f'<div {scrolling(caption or say("表", "table"), f"{ROOT};")}><table style="border-collapse:collapse;margin:0">'
+        f"{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>",
+        f"{caption}\n{alt}" if caption else alt,
+    )
+
+
+def cards(contents: Iterable[Html], titles: Iterable[str]) -> Html:
+    """Several pictures side by side, each under its title; on a narrow page one below the other."""
+    pairs = list(zip(contents, titles, strict=True))
+    boxes = " ".join(
+        f'<div style="flex:1 1 220px;min-width:0;{BORDER};border-radius:6px;padding:4px 10px">'
+        f"<div><small><b>{escape(title)}</b></small></div>{markup(content)}</div>"
+        for content, title in pairs
+    )
+    return Html(
+        f'<div style="{ROOT};display:flex;flex-wrap:wrap;gap:8px">{boxes}</div>',
+        "\n".join(f"{title}: {content!r}" for content, title in pairs),
+    )
+
+
+def progress_bar(done: int, total: int, note: str) -> Html:
+    """How far a generation is, `note` beside it."""
+    name = escape(say("進み具合", "progress"))
+    return Html(
+        f'<div style="{ROOT}"><progress value="{done}" max="{total}" aria-label="{name}"></progress> '
+        f"<span>{escape(note)}</span></div>",
+        f"{done}/{total} {note}",
+    )
+
+
+def problem(*messages: str) -> Html:
+    """What went wrong, a sentence each, that stands out without colour too."""
+    lines = "".join(f"<div>⚠ {escape(message)}</div>" for message in messages)
+    return Html(
+        f'<div role="alert" style="{ROOT};background:#fdecea;{DARK_TEXT};border:2px solid #b00020;'
+        f'border-radius:6px;padding:4px 10px">{lines}</div>',
+        " ".join(f"⚠ {message}" for message in messages),
+    )
+
+
+def bar(share: float, height: int, look: str) -> str:
+    width = f"{min(share, 1) * 100:.1f}"
+    return (
+        f'<div style="width:{width}%;height:{height}px;box-sizing:border-box;margin:1px 0;{look}"></div>'
+        if share > 0
+        else ""
+    )
+
+
+def bar_chart(
+    labels: Iterable[object],
+    values: Iterable[float],
+    title: str = "",
+    unit: str = "",
+    highlight: int | None = None,
+) -> Html:
+    """A few named values as horizontal bars, from 0 to the greatest; the value stands beside its bar.
+
+    Args:
+        unit: follows each value; "%" shows probabilities (0 to 1) as percentages.
+        highlight: index of the bar that is marked, by colour and by an arrow.
+    """
+    labels, values = [str(label) for label in labels], [float(value) for value in values]
+    greatest = max([*values, 0.0]) or 1.0
+    rows, texts = [], []
+    for i, (label, value) in enumerate(zip(labels, values, strict=True)):
+        shown = percent(value) if unit == "%" else f"{number(value)} {unit}".strip()
+        colour = ZONE_COLOURS["top_p" if i == highlight else None]
+        mark = "▶ " if i == highlight else ""
+        texts.append(f"{label} {shown}")
+        rows.append(
+            f'<tr><th scope="row" style="{CELL}text-align:left;font-weight:normal;white-space:nowrap">'
+            f"{mark}{escape(label)}</th>"
+            f'<td style="{CELL}text-align:right;white-space:nowrap">{escape(shown)}</td>'
+            f'<td style="{CELL}width:60%">{bar(value / greatest, 12, f"background:{colour}")}</td></tr>'
+        )
+    heading = f"<div><b>{escape(title)}</b></div>" if title else ""
+    return Html(
+        f'<div style="{ROOT}">{heading}<table style="border-collapse:collapse;width:100%;margin:0">'
+        f"<tbody>{''.join(rows)}</tbody></table></div>",
+        (f"{title}: " if title else "") + ", ".join(texts),
+    )

@@ -1,0 +1,112 @@
+"""Colours, words and numbers of every picture: here and nowhere else; the page in the browser uses them too."""
+
+from __future__ import annotations
+
+from html import escape
+
+from helpers.language import say
+
+ROOT = "max-width:100%;line-height:1.5;overflow-wrap:anywhere"
+# What is too wide scrolls, and does not make the page wider: a width of 0 asks for nothing, and fills 100%.
+SCROLL = "overflow-x:auto;width:0;min-width:100%;box-sizing:border-box"
+CELL = "padding:1px 6px;vertical-align:middle;border:0;"
+BORDER = "border:1px solid rgba(128,128,128,.6)"
+DARK_TEXT = "color:#1a1a1a"
+CHIP_COLOURS = ("#cfe3ff", "#ffe0b8", "#d5f0d0", "#f6d3e6", "#e4dbf7", "#f3ecb4")
+# A zone's colour stands out from white and from black alike (3:1 or more); its hatch tells it apart without colour.
+ZONE_COLOURS = {
+    None: "#3b82c4",
+    "top_p": "#c2711a",
+    "top_k": "#8b6fb3",
+    "min_length": "#808080",
+}
+HATCH_ANGLES = {"top_p": "45deg", "top_k": "-45deg", "min_length": "90deg"}
+# From likely to surprising: the least probability, the background, the underline that says the same.
+SURPRISE = (
+    (0.5, "#d9ecff", "none"),
+    (0.2, "#d5f0d0", "solid"),
+    (0.05, "#f7efb2", "dotted"),
+    (0.01, "#ffdcae", "dashed"),
+    (0.0, "#ffcfcf", "wavy"),
+)
+
+
+class Html(str):
+    """Markup that a notebook shows as HTML. `alt` is the one line it shows where there is only text."""
+
+    alt: str
+
+    def __new__(cls, markup: str, alt: str) -> Html:
+        html = super().__new__(cls, markup)
+        html.alt = alt
+        return html
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        return self.alt
+
+
+def percent(probability: float) -> str:
+    """A probability (0 to 1) as readers see it: three significant digits at most, never a false zero."""
+    value = probability * 100
+    if value == 0:
+        return "0%"
+    if value < 0.001:
+        return "<0.001%"
+    return f"{float(f'{value:.3g}'):.3f}".rstrip("0").rstrip(".") + "%"
+
+
+def number(value: float) -> str:
+    """A number with three significant digits at most, thousands separated."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
+
+
+def scrolling(label: str, style: str = "") -> str:
+    """The attributes of a box that scrolls: the keyboard reaches it, and a screen reader has a name for it."""
+    return f'role="group" tabindex="0" aria-label="{escape(label)}" style="{style}{SCROLL}"'
+
+
+def markup(value: object) -> str:
+    return str(value) if isinstance(value, Html) else escape(str(value))
+
+
+def zone_label(zone: str | None) -> str:
+    return say("残る", "kept") if zone is None else f"✂ {zone}"
+
+
+def zone_fill(zone: str | None, opacity: float = 1) -> str:
+    colour = ZONE_COLOURS[zone]
+    if zone is None:
+        return f"background:{colour};opacity:{opacity}"
+    angle = HATCH_ANGLES[zone]
+    return f"background:repeating-linear-gradient({angle},{colour} 0 3px,transparent 3px 6px)"
+
+
+def surprise_level(probability: float) -> int:
+    return next(i for i, (least, _, _) in enumerate(SURPRISE) if probability >= least)
+
+
+def surprise_style(level: int) -> str:
+    _, background, line = SURPRISE[level]
+    underline = (
+        ""
+        if line == "none"
+        else f";text-decoration:underline {line} #555;text-underline-offset:3px"
+    )
+    return f"background:{background};{DARK_TEXT}{underline}"
+
+
+def surprise_legend() -> str:
+    caption = say("モデルがそのトークンに与えた確率", "the probability the model gave each token")
+    samples = []
+    for level, (least, _, _) in enumerate(SURPRISE):
+        label = (
+            say(f"{least:.0%} 以上", f"{least:.0%} or more")
+            if least
+            else say(f"{SURPRISE[-2][0]:.0%} 未満", f"under {SURPRISE[-2][0]:.0%}")
+        )
+        samples.append(f'<span style="{surprise_style(level)};padding:0 4px">{label}</span>')
+    return f"<div><small>{caption}: {' '.join(samples)}</small></div>"
