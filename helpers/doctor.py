@@ -257,7 +257,7 @@ def _device() -> Finding:
 def _memory() -> Finding:
     import torch
 
-    from helpers.device import available_memory
+    from helpers.memory import available_memory
     from helpers.models import CATALOGUE
 
     free = available_memory(torch.device("cpu"))

@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from helpers import hub
-from helpers.device import available_memory, give_back_memory
-from helpers.errors import Explained, InputError, is_out_of_memory
+from helpers.errors import Explained, InputError
+from helpers.failures import is_out_of_memory
 from helpers.language import say
+from helpers.memory import available_memory, trim_heap
 from helpers.settings import SamplingSettings, SettingsError
 
 if TYPE_CHECKING:
@@ -514,13 +515,13 @@ class FastModel:
         import ctranslate2
 
         self._generator = None  # first, so that the weights are not in memory twice
-        give_back_memory()
+        trim_heap()
         with suppress(OSError):  # of a cache that can only be read nothing is deleted either
             os.utime(self.folder)  # see `remove_stale`
         self._generator = ctranslate2.Generator(
             str(self.folder), device="cpu", compute_type="int8_float32", intra_threads=self.threads
         )
-        give_back_memory()  # the weights as they lay in the file, before the engine arranged them
+        trim_heap()  # the weights as they lay in the file, before the engine arranged them
 
     def ready(self) -> None:
         """Wait until the next text can begin."""
@@ -797,7 +798,7 @@ def choose_threads(config: GPT2Config) -> int:
     """Threads by measurement: one for small models, else one for each core that torch would use."""
     import torch
 
-    from helpers.models import count_parameters
+    from helpers.catalogue import count_parameters
 
     small = count_parameters(config.to_dict()) < ONE_THREAD_BELOW
     return 1 if small else torch.get_num_threads()

@@ -16,9 +16,9 @@ from torch import nn
 from transformers import GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
-from helpers.device import give_back_memory, put_back_pages
 from helpers.errors import InputError
 from helpers.language import say
+from helpers.memory import drop_file_pages, trim_heap
 from helpers.packing import ROWS, X86
 
 # oneDNN has no fast product of signed with signed bytes before AMX: unsigned ones, moved by this, take their place.
@@ -67,7 +67,7 @@ def to_int8(model: GPT2LMHeadModel) -> None:
     model.requires_grad_(False)
     # The largest one comes first, while the others are still in the file only.
     model.lm_head = Int8Layer(model.lm_head.weight, None)
-    put_back_pages(model.transformer.wte.weight)
+    drop_file_pages(model.transformer.wte.weight)
     for block in model.transformer.h:
         for parent in (block.attn, block.mlp):
             for name in ("c_attn", "c_proj", "c_fc"):
@@ -75,8 +75,8 @@ def to_int8(model: GPT2LMHeadModel) -> None:
                 if isinstance(layer, Conv1D):
                     # GPT-2's Conv1D holds its matrix as (inputs, outputs).
                     setattr(parent, name, Int8Layer(layer.weight.t(), layer.bias))
-                    put_back_pages(layer.weight)
-                    give_back_memory()
+                    drop_file_pages(layer.weight)
+                    trim_heap()
         block.ln_1.float()
         block.ln_2.float()
     model.transformer.ln_f.float()

@@ -1,4 +1,4 @@
-"""The models of the lessons: the catalogue, choosing one, loading it. Reading the catalogue needs no torch."""
+"""The models of the lessons: choosing one, loading it. Reading the catalogue needs no torch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from helpers import BUNDLED_MODEL, BUNDLED_PATH
-from helpers.errors import Explained, InputError, explained_device_errors
+from helpers import BUNDLED_MODEL
+from helpers.catalogue import CATALOGUE, LARGE_MODEL, SHAPE, SMALL, count_parameters
+from helpers.errors import Explained, InputError
+from helpers.failures import explained_device_errors
 from helpers.hub import (
     ModelUnavailable,
     discard_damaged,
@@ -34,125 +36,7 @@ if TYPE_CHECKING:
     from helpers.fast import FastModel
     from helpers.tokenizer import SentencePieceTokenizer
 
-LARGE_MODEL = "rinna/japanese-gpt-1b"
-
-# Besides the weights: activations, the cache of keys and values, and the buffers of a matrix multiplication.
-# Three sequences of 100 tokens at gpt-1b's shape peaked at 8.0 GB in float32, whose weights alone are 5.2 GB.
-MEMORY_FACTOR = 1.6
-
 ENGINES = ("torch", "ctranslate2")
-SHAPE = {"n_layer", "n_embd", "vocab_size", "n_positions"}
-SMALL = 30_000_000  # weights: less than 200 MB in float32
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What is known about a model before it is loaded.
-
-    `epochs`, `dev_perplexity` and `training_time` are what its authors publish (rinna: the table in
-    https://github.com/rinnakk/japanese-pretrained-models); None where they publish nothing. `download_bytes`
-    is `parameters` times the bytes the published file uses for each (2 for gpt-1b, 4 for the others).
-    """
-
-    name: str
-    parameters: int
-    n_layer: int
-    n_embd: int
-    vocab_size: int
-    n_positions: int
-    download_bytes: int
-    epochs: str | None = None
-    dev_perplexity: float | None = None
-    training_time: str | None = None
-
-    def memory_bytes(self, dtype: torch.dtype | int) -> int:
-        """Memory to generate three sequences of 100 tokens, in bytes; `dtype` or its bytes per weight.
-
-        An estimate: the weights times 1.6, which is what gpt-1b's shape took in float32 on a CPU.
-        """
-        itemsize = dtype if isinstance(dtype, int) else dtype.itemsize
-        return int(self.parameters * itemsize * MEMORY_FACTOR)
-
-
-def count_parameters(config: dict[str, Any]) -> int:
-    """The number of weights of a GPT-2 with tied embeddings, from the numbers in its config.json.
-
-    Per layer: attention 4*d*d + 4*d, the feed-forward part 2*d*n_inner + n_inner + d, two layer norms 4*d;
-    besides the layers the embeddings of tokens and positions and the last layer norm.
-    """
-    d, layers = config["n_embd"], config["n_layer"]
-    inner = config.get("n_inner") or 4 * d
-    per_layer = (4 * d * d + 4 * d) + (2 * d * inner + inner + d) + 4 * d
-    return layers * per_layer + (config["vocab_size"] + config["n_positions"]) * d + 2 * d
-
-
-def _rinna(name: str, config: dict[str, Any], bytes_per_weight: int, **published: Any) -> ModelInfo:
-    parameters = count_parameters(config)
-    shape = {key: config[key] for key in ("n_layer", "n_embd", "vocab_size", "n_positions")}
-    return ModelInfo(
-        name, parameters, **shape, download_bytes=parameters * bytes_per_weight, **published
-    )
-
-
-def _bundled() -> ModelInfo:
-    config = json.loads((BUNDLED_PATH / "config.json").read_text(encoding="utf-8"))
-    return ModelInfo(
-        BUNDLED_MODEL,
-        count_parameters(config),
-        **{key: config[key] for key in ("n_layer", "n_embd", "vocab_size", "n_positions")},
-        download_bytes=0,
-    )
-
-
-def _shape(
-    n_layer: int, n_embd: int, vocab_size: int, n_inner: int | None = None
-) -> dict[str, Any]:
-    return {
-        "n_layer": n_layer,
-        "n_embd": n_embd,
-        "vocab_size": vocab_size,
-        "n_positions": 1024,
-        "n_inner": n_inner,
-    }
-
-
-CATALOGUE: dict[str, ModelInfo] = {
-    info.name: info
-    for info in (
-        _bundled(),
-        _rinna(
-            "rinna/japanese-gpt2-xsmall",
-            _shape(6, 512, 32_000, 2304),
-            4,
-            epochs="3",
-            dev_perplexity=28,
-            training_time="4 days",
-        ),
-        _rinna(
-            "rinna/japanese-gpt2-small",
-            _shape(12, 768, 32_000),
-            4,
-            epochs="3",
-            dev_perplexity=21,
-            training_time="15 days",
-        ),
-        _rinna(
-            "rinna/japanese-gpt2-medium",
-            _shape(24, 1024, 32_000),
-            4,
-            epochs="4",
-            dev_perplexity=18,
-            training_time="45 days",
-        ),
-        _rinna(
-            LARGE_MODEL,
-            _shape(24, 2048, 44_928, 8192),
-            2,
-            epochs="10+",
-            dev_perplexity=13.9,
-        ),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -526,7 +410,7 @@ def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) 
     Raises:
         NotEnoughMemory: a MemoryError.
     """
-    from helpers.device import available_memory
+    from helpers.memory import available_memory
 
     needed = least_memory(parameters, choice.dtype.itemsize, engine)
     free = available_memory(choice.device)
@@ -549,7 +433,8 @@ def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) ->
     import torch
 
     from helpers import int8
-    from helpers.device import available_memory, choose_device
+    from helpers.device import choose_device
+    from helpers.memory import available_memory
 
     on_gpu = choice.device.type == "cuda"  # a Mac's "mps" shares the memory of its CPU
     cpu = 'device="cpu"'

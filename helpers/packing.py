@@ -16,7 +16,7 @@ from torch import nn
 from transformers import GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
-from helpers.device import give_back_memory
+from helpers.memory import trim_heap
 
 # oneDNN orders a matrix for a number of rows. This one, that of the lessons, was measured to suit 1 to 900 rows.
 ROWS = 3
@@ -55,7 +55,7 @@ def pack(model: GPT2LMHeadModel) -> None:
                 if isinstance(getattr(parent, name, None), Conv1D):
                     setattr(parent, name, PackedConv1D(getattr(parent, name)))
                     # Otherwise glibc keeps what was freed in pieces: half of the weights once more.
-                    give_back_memory()
+                    trim_heap()
     model.lm_head = PackedLinear(model.lm_head)
 
 

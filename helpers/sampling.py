@@ -16,19 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
-from helpers.errors import (
+from helpers.failures import (
     OutOfMemory,
     explained_device_errors,
+    free_after_error,
     out_of_memory_sentence,
-    release_memory,
 )
 from helpers.language import say
-from helpers.settings import (
-    SamplingSettings,
-    SettingsError,
-    encode_prompt,
-    generate_arguments,
-)
+from helpers.prompts import encode_prompt
+from helpers.results import Generation, Sequence, Step, StreamEvent
+from helpers.settings import SamplingSettings, SettingsError, generate_arguments
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessorList
@@ -62,41 +59,6 @@ SCORES_LIMIT = 1e9
 SHARED_FROM = 64
 
 
-class Step(NamedTuple):
-    """One new token: its probability as the model computed it, and the one it was drawn with."""
-
-    token_id: int
-    raw: float
-    final: float
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """One continuation. `text` and `token_ids` include the prompt; `stopped` is "eos", "max_length" or "user"."""
-
-    text: str
-    token_ids: list[int]
-    stopped: str
-    steps: list[Step]
-
-
-@dataclass(frozen=True)
-class Generation:
-    """What was generated: the prompt, the settings (with the seed that was used) and the sequences."""
-
-    prompt: str
-    settings: SamplingSettings
-    sequences: list[Sequence]
-
-
-class StreamEvent(NamedTuple):
-    """One new token of one sequence, and the text that became whole with it (it may be empty)."""
-
-    sequence: int
-    token_id: int
-    text: str
-
-
 def generate(
     language_model: LanguageModel, prompt: str, settings: SamplingSettings | None = None
 ) -> Generation:
@@ -127,7 +89,7 @@ def generate(
         with explained_device_errors(language_model.device):
             steps = _generated_steps(language_model, settings, input_ids)
     except OutOfMemory as error:
-        release_memory(error.__cause__)
+        free_after_error(error.__cause__)
     else:
         return _generation(language_model, prompt, settings, input_ids[0].tolist(), steps)
     # Token by token the same texts need less memory, and if it is still too little, what was written is there.
@@ -143,7 +105,7 @@ def _generated_steps(
             input_ids,
             attention_mask=torch.ones_like(input_ids),
             past_key_values=_prompt_cache(language_model.model, input_ids, rows),
-            **generate_arguments(language_model, settings),
+            **generate_arguments(language_model.tokenizer, settings),
             return_dict_in_generate=True,
             output_scores=True,
             output_logits=True,
@@ -362,7 +324,7 @@ def _token_steps(
                     yield from steps_of(group)
             except OutOfMemory as error:
                 group.cache = None
-                release_memory(error.__cause__)
+                free_after_error(error.__cause__)
                 if len(group.places) > 1:
                     # Neither will as many fit later on.
                     size = -(-len(group.places) // 2)
@@ -423,7 +385,7 @@ def _prepared(
     return model.generate(
         input_ids,
         attention_mask=torch.ones_like(input_ids),
-        **generate_arguments(language_model, settings),
+        **generate_arguments(language_model.tokenizer, settings),
         custom_generate=loop,
     )
 

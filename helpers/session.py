@@ -266,7 +266,7 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
             "    texts[event.sequence] += event.text\n"
             'print("\\n".join(texts))\n'
         )
-    arguments = generate_arguments(language_model, settings)
+    arguments = generate_arguments(language_model.tokenizer, settings)
     lines = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
     return (
         "import torch\n\nfrom helpers.models import load_model\n\n"

@@ -12,9 +12,7 @@ from helpers.errors import InputError
 from helpers.language import say
 
 if TYPE_CHECKING:
-    import torch
-
-    from helpers.models import LanguageModel
+    from transformers import PreTrainedTokenizerBase
 
 MAX_INTEGER = 2**63 - 1  # what torch takes
 MAX_SEQUENCES = 1000
@@ -56,7 +54,7 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         if not isinstance(self.do_sample, bool):
-            raise _bad("do_sample", self.do_sample, "True / False", "True or False")
+            raise unusable("do_sample", self.do_sample, "True / False", "True or False")
         for field, low, high, ja, en in (
             ("min_length", 0, MAX_INTEGER, "0 以上の整数", "an integer of 0 or more"),
             ("max_length", 1, MAX_INTEGER, "1 以上の整数", "an integer of 1 or more"),
@@ -121,25 +119,25 @@ class SamplingSettings:
     def _set_integer(self, field: str, low: int, high: int, ja: str, en: str) -> None:
         value = getattr(self, field)
         if _is_truth_value(value):
-            raise _bad(field, value, ja, en)
+            raise unusable(field, value, ja, en)
         try:
             number = operator.index(value)
         except (TypeError, RuntimeError):
-            raise _bad(field, value, ja, en) from None
+            raise unusable(field, value, ja, en) from None
         if not low <= number <= high:
-            raise _bad(field, value, ja, en)
+            raise unusable(field, value, ja, en)
         object.__setattr__(self, field, number)
 
     def _set_number(self, field: str, low: float, high: float, ja: str, en: str) -> None:
         value = getattr(self, field)
         if _is_truth_value(value) or not isinstance(value, Real):
-            raise _bad(field, value, ja, en)
+            raise unusable(field, value, ja, en)
         try:
             number = float(value)
         except OverflowError:
-            raise _bad(field, value, ja, en) from None
+            raise unusable(field, value, ja, en) from None
         if not low <= number <= high:
-            raise _bad(field, value, ja, en)
+            raise unusable(field, value, ja, en)
         object.__setattr__(self, field, number)
 
 
@@ -148,7 +146,8 @@ def _is_truth_value(value: object) -> bool:
     return type(value).__name__ in ("bool", "bool_")
 
 
-def _bad(field: str, value: object, ja: str, en: str) -> SettingsError:
+def unusable(field: str, value: object, ja: str, en: str) -> SettingsError:
+    """The error for a value that is not what `ja` and `en` describe."""
     try:
         shown = " ".join(repr(value).split())
     except ValueError:
@@ -164,75 +163,9 @@ def _bad(field: str, value: object, ja: str, en: str) -> SettingsError:
     )
 
 
-def encode_prompt(
-    language_model: LanguageModel, prompt: str, settings: SamplingSettings | None = None
-) -> torch.Tensor:
-    """The prompt's ids, checked against the model and the settings before any work.
-
-    Returns:
-        input_ids, int64 of shape (1, number of tokens), on the model's device, without special tokens.
-
-    Raises:
-        SettingsError: the prompt is no text, empty or longer than the model can take, or `max_length` leaves no
-            room for a new token or is beyond the model's positions.
-    """
-    if not isinstance(prompt, str):
-        raise _bad("prompt", prompt, "文字列", "a string")
-    try:
-        ids = language_model.tokenizer.encode(prompt, add_special_tokens=False)
-    except InputError as error:
-        raise SettingsError("prompt", str(error)) from error
-    if not ids:
-        raise SettingsError(
-            "prompt",
-            say(
-                "prompt が空です。続きを書かせたい文章を 1 文字以上入れてください。",
-                "the prompt is empty: give at least one character to be continued.",
-            ),
-        )
-    limit = language_model.n_positions
-    if len(ids) >= limit:
-        over = len(ids) - limit
-        raise SettingsError(
-            "prompt",
-            say(
-                f"prompt は {len(ids)} トークンで、このモデルが続きとあわせて扱える {limit} トークンを {over} 超えています。"
-                f"{over + 1} トークン以上短くしてください。"
-                if over
-                else f"prompt だけで、このモデルが扱える {limit} トークンを使い切っています。1 トークン以上短くしてください。",
-                f"the prompt has {len(ids)} tokens, {over} over the {limit} that this model takes with the "
-                f"continuation: shorten it by at least {over + 1} tokens."
-                if over
-                else f"the prompt alone takes up all {limit} tokens of this model: shorten it by at least 1 token.",
-            ),
-        )
-    if settings is not None:
-        if settings.max_length > limit:
-            raise SettingsError(
-                "max_length",
-                say(
-                    f"max_length = {settings.max_length} は、このモデルが扱える {limit} トークンを "
-                    f"{settings.max_length - limit} 超えています。{limit} 以下にしてください。",
-                    f"max_length = {settings.max_length} is {settings.max_length - limit} over the {limit} tokens "
-                    f"this model takes: give at most {limit}.",
-                ),
-            )
-        if settings.max_length <= len(ids):
-            raise SettingsError(
-                "max_length",
-                say(
-                    f"prompt だけで {len(ids)} トークンあり、max_length = {settings.max_length} では続きを書けません。"
-                    f"max_length は prompt も数えます。{len(ids) + 1} 以上にしてください。",
-                    f"the prompt alone has {len(ids)} tokens, so max_length = {settings.max_length} leaves no room: "
-                    f"max_length counts the prompt too; give at least {len(ids) + 1}.",
-                ),
-            )
-    import torch
-
-    return torch.tensor([ids], device=language_model.device)
-
-
-def generate_arguments(language_model: LanguageModel, settings: SamplingSettings) -> dict[str, Any]:
+def generate_arguments(
+    tokenizer: PreTrainedTokenizerBase, settings: SamplingSettings
+) -> dict[str, Any]:
     """The settings as the keyword arguments of `model.generate`, as the article writes them."""
     arguments = asdict(settings)
     del arguments["seed"]
@@ -242,7 +175,6 @@ def generate_arguments(language_model: LanguageModel, settings: SamplingSettings
             del arguments[name]
         # Greedy search has one answer; transformers refuses to return it several times.
         del arguments["num_return_sequences"]
-    tokenizer = language_model.tokenizer
     return arguments | {
         "pad_token_id": tokenizer.eos_token_id
         if tokenizer.pad_token_id is None

@@ -330,7 +330,7 @@ def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
     expect(output).to_contain_text("選んだトークン 3 個")
     start = torch.cat([start, torch.tensor([candidates[4:5]])], dim=1)
     torch.manual_seed(0)
-    arguments = generate_arguments(lm, settings)
+    arguments = generate_arguments(lm.tokenizer, settings)
     written = lm.model.generate(start, attention_mask=torch.ones_like(start), **arguments)
     expect_texts(page, lm, written.tolist())
     assert serious_findings(page) == []

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.device import available_memory, choose_device
+from helpers.device import choose_device
+from helpers.memory import available_memory
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_a_limit_of_the_process_counts(limit):
     code = (
         "import resource, types\n"
         f"resource.setrlimit(resource.{limit}, (2 * 10**9, resource.RLIM_INFINITY))\n"
-        "from helpers.device import available_memory\n"
+        "from helpers.memory import available_memory\n"
         "print(available_memory(types.SimpleNamespace(type='cpu')))\n"
     )
     root = Path(__file__).resolve().parent.parent

@@ -508,7 +508,7 @@ def test_a_first_use_needs_room_for_download_and_conversion(tmp_path, monkeypatc
     monkeypatch.setattr(hub, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(fast, "cache_folder", lambda: tmp_path / "int8")
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=int(3e9)))
-    monkeypatch.setattr("helpers.device.available_memory", lambda device: int(20e9))
+    monkeypatch.setattr("helpers.memory.available_memory", lambda device: int(20e9))
     monkeypatch.setattr("helpers.models.is_cached", lambda name: False)
     monkeypatch.setattr("helpers.models.local_folder", lambda *_: pytest.fail("it was fetched"))
     with pytest.raises(EngineUnavailable, match=r"3\.9 GB.*3\.0 GB"):
@@ -524,7 +524,7 @@ def test_a_model_of_unknown_size_needs_room_for_both_as_well(tmp_path, monkeypat
     monkeypatch.setattr(hub, "_fetch", lambda *_: pytest.fail("it was fetched"))
     monkeypatch.setattr(hub, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=int(3e9)))
-    monkeypatch.setattr("helpers.device.available_memory", lambda device: int(20e9))
+    monkeypatch.setattr("helpers.memory.available_memory", lambda device: int(20e9))
     with pytest.raises(hub.ModelUnavailable, match=r"3\.9 GB.*3\.0 GB"):
         load_model("somebody/a-gpt2-of-theirs", engine="ctranslate2")
 

@@ -22,7 +22,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import helpers.hub
 from helpers import BUNDLED_MODEL
-from helpers.errors import DeviceLost
+from helpers.failures import DeviceLost
 from helpers.hub import ModelUnavailable, local_folder, weights_file
 
 XSMALL, LARGE = "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt-1b"

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 import helpers.models
 from helpers import BUNDLED_MODEL, BUNDLED_PATH
 from helpers.device import DeviceChoice
-from helpers.errors import DeviceLost
+from helpers.failures import DeviceLost
 from helpers.hub import ModelUnavailable
 from helpers.models import (
     CATALOGUE,
@@ -220,7 +220,7 @@ def machine_with(monkeypatch):
 
     def pretend(free: float, vnni: bool = False) -> None:
         monkeypatch.setattr("helpers.int8.can_compute", lambda: vnni)
-        monkeypatch.setattr("helpers.device.available_memory", lambda device: int(free))
+        monkeypatch.setattr("helpers.memory.available_memory", lambda device: int(free))
         monkeypatch.setattr(
             helpers.models, "local_folder", lambda *_, **__: pytest.fail("something was fetched")
         )
@@ -264,7 +264,7 @@ def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch, eng
         (4e9, 'engine="ctranslate2", device="cpu"'),
     ):
         free = {"cuda": 1e9, "cpu": of_cpu}
-        monkeypatch.setattr("helpers.device.available_memory", lambda d, f=free: int(f[d.type]))
+        monkeypatch.setattr("helpers.memory.available_memory", lambda d, f=free: int(f[d.type]))
         with pytest.raises(NotEnoughMemory) as caught:
             helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch")
         assert way in str(caught.value)
@@ -328,7 +328,7 @@ def test_the_size_of_an_unlisted_model_is_read_from_its_config(tmp_path, monkeyp
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     shape = {"n_embd": 8192, "n_layer": 48, "n_inner": None}
     (folder / "config.json").write_text(json.dumps(config | shape), encoding="utf-8")
-    monkeypatch.setattr("helpers.device.available_memory", lambda device: int(12e9))
+    monkeypatch.setattr("helpers.memory.available_memory", lambda device: int(12e9))
     with pytest.raises(NotEnoughMemory, match="huge"):
         load_model(folder, device="cpu")
 

@@ -22,10 +22,11 @@ from small_disk import on_small_disk
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import helpers.device
+import helpers.memory
 import helpers.models
 from helpers import BUNDLED_MODEL
 from helpers.device import choose_device
-from helpers.errors import DeviceLost, OutOfMemory
+from helpers.failures import DeviceLost, OutOfMemory
 from helpers.hub import ModelUnavailable
 from helpers.language import set_language
 from helpers.models import CATALOGUE, LARGE_MODEL, NotEnoughMemory, choose_model, load_model
@@ -261,7 +262,7 @@ def test_a_colab_machine_without_a_gpu_holds_gpt_1b_in_float32(monkeypatch, free
     memory = psutil.virtual_memory()._replace(total=int(free), available=int(free))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     for name in ("_left_by_cgroups", "_left_by_limits"):
-        monkeypatch.setattr(helpers.device, name, list)
+        monkeypatch.setattr(helpers.memory, name, list)
     monkeypatch.setattr(helpers.device, "bfloat16_unit", lambda: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.delenv("HELPERS_MODEL", raising=False)
@@ -301,7 +302,7 @@ from dataclasses import replace
 from pathlib import Path
 import torch, transformers
 from helpers.models import load_model
-from helpers.errors import OutOfMemory
+from helpers.failures import OutOfMemory
 from helpers.sampling import SamplingSettings, generate
 
 def leave(megabytes):

@@ -116,7 +116,7 @@ def training_memory(
 
 def check_memory(model: PreTrainedModel, settings: TrainingSettings) -> None:
     """Raise FinetuneError if the device has no room for what training takes beside the weights."""
-    from helpers.device import available_memory
+    from helpers.memory import available_memory
 
     weights = [p for p in model.parameters() if p.requires_grad]
     parts = training_memory(

@@ -1,0 +1,83 @@
+"""How much memory is free, and giving back what is not needed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def available_memory(device: torch.device) -> int:
+    """Memory in bytes that this process can still have on a device; for MPS, which shares it, that of the machine.
+
+    On Linux the least of what the machine has, what the container (cgroup) allows, and the limits of the process.
+    """
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    free = [psutil.virtual_memory().available]
+    if sys.platform == "linux":
+        free += _left_by_cgroups() + _left_by_limits()
+    return max(0, min(free))
+
+
+def trim_heap() -> None:
+    """Have glibc hand to the system what it keeps of freed memory: a gigabyte and more after a large model."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim:
+            trim(0)
+
+
+def drop_file_pages(tensor: torch.Tensor) -> None:
+    """Have Linux drop a tensor's pages of a mapped file; nothing is lost, as they are read again when they are needed.
+
+    The system would do so by itself when memory is short. Until then they look like memory that this process takes.
+    """
+    if sys.platform == "linux":
+        before = tensor.data_ptr() % os.sysconf("SC_PAGE_SIZE")
+        start = ctypes.c_void_p(tensor.data_ptr() - before)
+        length = ctypes.c_size_t(before + tensor.nbytes)
+        ctypes.CDLL(None).madvise(start, length, 21)  # MADV_PAGEOUT, of <linux/mman.h>
+
+
+def _left_by_cgroups() -> list[int]:
+    """What each cgroup (version 2) above this process leaves it; pages of files count as free, they can be dropped."""
+    left = []
+    try:
+        path = Path("/proc/self/cgroup").read_text(encoding="utf-8").split("::", 1)[1].strip()
+    except (OSError, IndexError):
+        return left
+    folder = Path("/sys/fs/cgroup") / path.lstrip("/")
+    for group in (folder, *folder.parents):
+        try:
+            limit = (group / "memory.max").read_text(encoding="utf-8").strip()
+            used = int((group / "memory.current").read_text(encoding="utf-8"))
+            stat = (group / "memory.stat").read_text(encoding="utf-8").split()
+        except OSError:
+            continue
+        if limit != "max":
+            cached = [int(stat[stat.index(f"{kind}_file") + 1]) for kind in ("active", "inactive")]
+            left.append(int(limit) - used + sum(cached))
+    return left
+
+
+def _left_by_limits() -> list[int]:
+    """What `ulimit -v` and `ulimit -d` leave this process."""
+    import resource
+
+    status = Path("/proc/self/status").read_text(encoding="utf-8").split()
+    left = []
+    for kind, key in ((resource.RLIMIT_AS, "VmSize:"), (resource.RLIMIT_DATA, "VmData:")):
+        limit, _ = resource.getrlimit(kind)
+        if limit != resource.RLIM_INFINITY:
+            left.append(limit - int(status[status.index(key) + 1]) * 1024)
+    return left
