@@ -1,6 +1,7 @@
 """Measure the model beside its baselines: ``python -m training.evaluate``."""
 
 import argparse
+import itertools
 import json
 import lzma
 import math
@@ -16,6 +17,7 @@ import torch
 from tqdm import tqdm
 from transformers import GPT2LMHeadModel
 
+from helpers.masking import find_words
 from training.corpus import HERE, read_corpus
 from training.export import MODEL_DIR
 from training.ngram import KneserNey
@@ -281,21 +283,27 @@ def generation_figures(
 
 
 def samples_page(model: GPT2LMHeadModel, processor: spm.SentencePieceProcessor) -> str:
-    """One continuation of each fixed prompt, the first that came, as Markdown."""
+    """A continuation of each fixed prompt, the first without a word to mask, as Markdown."""
     lines = [
         "# Samples",
         "",
-        "One continuation of each of 20 fixed prompts, unedited: the first that came, with "
-        "`top_k=500, top_p=0.95, min_length=50, max_length=100` and its number as the seed. "
+        "A continuation of each of 20 fixed prompts, unedited, with `top_k=500, top_p=0.95, "
+        "min_length=50, max_length=100`. The seed is the prompt's number; where the text that came "
+        "held a word of `helpers/words_to_mask.txt`, it is the next seed without one, and told. "
         "The prompt is in bold, … marks a text cut by `max_length`.",
         "",
     ]
     for number, prompt in enumerate(PROMPTS, 1):
-        (new,) = continuations(model, processor, prompt, 1, number)
         ids = processor.encode(prompt)
-        text = processor.decode(ids + [i for i in new if i != EOS])[len(processor.decode(ids)) :]
+        for seed in itertools.count(number, len(PROMPTS)):
+            (new,) = continuations(model, processor, prompt, 1, seed)
+            whole = processor.decode(ids + [i for i in new if i != EOS])
+            if not find_words(whole):
+                break
+        text = whole[len(processor.decode(ids)) :].replace("<", "&lt;")
         end = "" if EOS in new else "…"
-        lines.append(f"{number}. **{prompt}**{text.replace('<', '&lt;')}{end}")
+        told = "" if seed == number else f" (seed {seed})"
+        lines.append(f"{number}. **{prompt}**{text}{end}{told}")
     return "\n".join(lines) + "\n"
 
 
@@ -313,7 +321,9 @@ def main() -> None:
     works = {split: [work.text for work in read_corpus(args.work_dir, split)] for split in HELD}
     splits = {split: passages(texts, processor) for split, texts in works.items()}
     ids = np.load(args.work_dir / "train.npy")
-    saved = torch.load(args.work_dir / args.run / "checkpoint.pt", weights_only=True)
+    saved = torch.load(
+        args.work_dir / args.run / "checkpoint.pt", weights_only=True, map_location="cpu"
+    )
     state, seed = saved["state"], saved["recipe"]["seed"]
     seen = Blocks(ids, seed).rows(0, state["blocks"], BLOCK)[0].flatten().numpy()
     generation, texts = generation_figures(model, processor)
