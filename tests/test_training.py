@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM
 
 from helpers import notation
 from training import corpus, evaluate, export, tokenizer, train
+from training.muon import orthogonal
 from training.ngram import KneserNey
 
 ROOT = Path(__file__).parent.parent
@@ -464,7 +465,7 @@ def test_orthogonal_is_roughly_the_polar_factor(shape, dtype):
     matrix = torch.randn(shape)
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     scale = max(1.0, shape[1] / shape[0]) ** 0.5
-    result = train.orthogonal(matrix, dtype=dtype) / scale
+    result = orthogonal(matrix, dtype=dtype) / scale
     assert result.dtype == torch.float32
     assert torch.linalg.svdvals(result).sub(1).abs().max() < 0.4
     cosine = torch.nn.functional.cosine_similarity(result.flatten(), (u @ v).flatten(), dim=0)

@@ -49,7 +49,7 @@ def load_checkpoint(checkpoint: Path) -> GPT2LMHeadModel:
     """The model of a training checkpoint: float32, in evaluation mode."""
     if not checkpoint.exists():
         raise FileNotFoundError(f"{checkpoint} is not there; run: python -m training.train")
-    saved = torch.load(checkpoint, weights_only=True)
+    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
     model = make_model(Recipe(**saved["recipe"]), saved["model"]["transformer.wte.weight"].shape[0])
     model.load_state_dict(saved["model"])
     return model.eval()
@@ -185,7 +185,7 @@ def main() -> None:
     args = parser.parse_args()
     checkpoint = args.work_dir / args.run / "checkpoint.pt"
     if args.card:
-        recipe = Recipe(**torch.load(checkpoint, weights_only=True)["recipe"])
+        recipe = Recipe(**torch.load(checkpoint, weights_only=True, map_location="cpu")["recipe"])
         (args.out / "README.md").write_text(model_card(args.work_dir, recipe), encoding="utf-8")
         return
     model = load_checkpoint(checkpoint)

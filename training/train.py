@@ -18,11 +18,15 @@ from tqdm import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from training.corpus import HERE
+from training.muon import Muon
 from training.tokenizer import BOS, EOS, load
+from training.vocabulary import in_vocabulary
 
 BLOCK = 512  # tokens: the unit in which the corpus is shuffled, and the longest row
 MICRO_BATCH = 512  # tokens of one forward and backward: their logits fit the processor's cache
+MICRO_BATCH_CUDA = 16_384
 CHECKPOINT_SECONDS = 240
+DECAY_SHARE = 0.15  # of all training time: how long the rates fall after a constant run
 VALIDATION_BLOCKS = 32
 ASLEEP_SECONDS = 60  # a step that took longer was stopped or slept; that is not training time
 
@@ -35,7 +39,8 @@ class Recipe:
     128 until half of the run, then 256. Every `long_every`-th step has rows of 512 from the start:
     short rows alone leave the far positions untrained, and a late change to 512 then costs more
     than it gives. `batch` is in tokens. Learning rates are peaks. `tokens_before` is what the
-    weights that the run starts from have learned from already.
+    weights that the run starts from have learned from already. With `constant` the rates stay at
+    their peaks: such a run is ended by another, which goes on from one of its checkpoints.
     """
 
     layers: int = 6
@@ -48,71 +53,18 @@ class Recipe:
     adam_lr: float = 4e-3
     warmup_steps: int = 50
     tokens_before: int = 0
+    constant: bool = False
     seed: int = 1
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum whose update is made orthogonal (Jordan 2024), for the matrices of the blocks.
-
-    torch.optim.Muon does the same in bfloat16, which processors without bfloat16 arithmetic
-    emulate: there it takes longer than the forward and backward pass together.
-    """
-
-    def __init__(
-        self,
-        params,
-        lr: float,
-        momentum: float = 0.95,
-        run=map,
-        dtype: torch.dtype = torch.float32,
-    ):
-        super().__init__(params, {"lr": lr, "momentum": momentum})
-        self.run = run  # a pool's map updates matrices side by side
-        self.dtype = dtype  # of the orthogonalisation
-
-    def step(self, closure=None) -> None:
-        for group in self.param_groups:
-            list(self.run(lambda p, group=group: self._update(p, group), group["params"]))
-
-    @torch.no_grad()
-    def _update(self, p: torch.Tensor, group: dict) -> None:
-        if "momentum" not in self.state[p]:
-            self.state[p]["momentum"] = torch.zeros_like(p)
-        buffer = self.state[p]["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        update = p.grad.lerp(buffer, group["momentum"])
-        # Queries, keys and values share one matrix: each is made orthogonal by itself.
-        parts = update.chunk(3, dim=1) if p.shape[1] == 3 * p.shape[0] else [update]
-        parts = [orthogonal(part, dtype=self.dtype) for part in parts]
-        p.add_(torch.cat(parts, dim=1), alpha=-group["lr"])
-
-
-def orthogonal(
-    matrix: torch.Tensor, steps: int = 4, dtype: torch.dtype = torch.float32
-) -> torch.Tensor:
-    """Nearest (semi-)orthogonal matrix, roughly, by Newton-Schulz; scaled as Muon does.
-
-    All steps work on the small square x @ x.T and are applied to the matrix at the end: less than
-    half the arithmetic of iterating on a matrix four times as wide as high. They compute in `dtype`.
-    """
-    a, b, c = 3.4445, -4.7750, 2.0315
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = (x / (x.norm() + 1e-7)).to(dtype)
-    gram, product = x @ x.T, None
-    for step in range(steps):
-        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal().add_(a)
-        product = factor if product is None else factor @ product
-        if step < steps - 1:
-            gram = factor @ gram @ factor
-    x = product @ x
-    x = x.T if tall else x
-    # Conv1D stores (inputs, outputs): a layer with more outputs than inputs steps further.
-    return x.to(matrix.dtype) * max(1.0, matrix.shape[1] / matrix.shape[0]) ** 0.5
-
-
-def autocast_dtype() -> tuple[torch.dtype, str]:
-    """Choose the arithmetic by the processor; returns (dtype, reason)."""
+def autocast_dtype(device: torch.device | None = None) -> tuple[torch.dtype, str]:
+    """Choose the arithmetic by the processor, or by the GPU if `device` is one; returns (dtype, reason)."""
+    if device is not None and device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.bfloat16, f"bfloat16: {name} has it"
+        # float16 would need its losses scaled; so small a model is quick enough without.
+        return torch.float32, f"float32: {name} has no bfloat16 arithmetic"
     if torch.cpu._is_amx_tile_supported():
         return torch.bfloat16, "bfloat16: the processor has AMX"
     if torch.cpu._is_avx512_bf16_supported():
@@ -209,11 +161,15 @@ class Workers:
     """Threads that share the weights and split the micro-batches of a step.
 
     Two threads with one core each are faster than one thread on two cores, because whole
-    micro-batches run side by side instead of the halves of each small product.
+    micro-batches run side by side instead of the halves of each small product. On a GPU one
+    thread feeds it.
     """
 
     def __init__(self, model: GPT2LMHeadModel, count: int, dtype: torch.dtype):
-        self.dtype = dtype
+        self.dtype, self.device = dtype, model.device
+        self.micro_batch = MICRO_BATCH_CUDA if self.device.type == "cuda" else MICRO_BATCH
+        if self.device.type == "cuda":
+            count = 1
         self.replicas = [model] + [copy.deepcopy(model) for _ in range(count - 1)]
         for replica in self.replicas[1:]:
             for own, shared in zip(replica.parameters(), model.parameters(), strict=True):
@@ -222,22 +178,23 @@ class Workers:
 
     def _run(self, job) -> float:
         replica, queue, tokens, train = job
-        total = 0.0
+        total = torch.zeros((), device=self.device)
         with torch.set_grad_enabled(train):
             while True:
                 try:
                     inputs, targets = queue.pop()
                 except IndexError:
-                    return total
-                with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
-                    loss = loss_of(replica, inputs, targets)
+                    return total.item()
+                half = self.dtype != torch.float32
+                with torch.autocast(self.device.type, self.dtype, enabled=half):
+                    loss = loss_of(replica, inputs.to(self.device), targets.to(self.device))
                 if train:
                     (loss / tokens).backward()
-                total += loss.item()
+                total += loss.detach()
 
     def loss(self, inputs: torch.Tensor, targets: torch.Tensor, train: bool) -> float:
         """Mean loss in nats a token; with `train`, leaves its gradient in the first replica."""
-        rows = max(1, MICRO_BATCH // inputs.shape[1])
+        rows = max(1, self.micro_batch // inputs.shape[1])
         queue = list(zip(inputs.split(rows), targets.split(rows), strict=True))
         jobs = [(replica, queue, targets.numel(), train) for replica in self.replicas]
         total = sum(self.pool.map(self._run, jobs))
@@ -264,6 +221,14 @@ def save_atomically(state: dict, path: Path) -> None:
     partial.replace(path)
 
 
+def read_checkpoint(path: Path, recipe: Recipe, device: torch.device) -> dict:
+    """Read a checkpoint. Raises ValueError if it is of another recipe, a constant rate aside."""
+    saved = torch.load(path, weights_only=True, map_location=device)
+    if saved["recipe"] | {"constant": recipe.constant} != _plain(recipe):
+        raise ValueError(f"{path} is of another recipe; delete it or give another run.")
+    return saved
+
+
 def train(
     ids: np.ndarray,
     run_dir: Path,
@@ -279,60 +244,68 @@ def train(
     opens: np.ndarray | None = None,
     workers: int = 1,
     weights: dict[str, torch.Tensor] | None = None,
+    decay_from: Path | None = None,
+    device: torch.device | str = "cpu",
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> GPT2LMHeadModel:
     """Train, or go on from ``run_dir/checkpoint.pt``, and return the model.
 
     The budget is `minutes` of training time or a number of `steps`: exactly one of them. Learning
-    rates fall in a straight line to zero at its end. `stop_after` leaves after that many steps in
-    all, with a checkpoint, as a kill would; `finish_in` (minutes) ends a resumed run early, with
-    the straight line starting from where it is. A new run starts from `weights`, if they are given:
-    those of a model that learned from the first `recipe.tokens_before` tokens of the same corpus
-    and seed; it goes on behind them. ``run_dir/loss.csv`` receives the curve; losses
-    are nats a token, validation is bits a character (`characters_per_token` converts).
+    rates fall in a straight line to zero at its end, or stay where they are if the recipe says so.
+    `stop_after` leaves after that many steps in all, with a checkpoint, as a kill would.
+    A new run starts from `weights`, if they are given: those of a model that learned from the first
+    `recipe.tokens_before` tokens; it goes on behind them.
+
+    `finish_in` (in the budget's unit) ends a resumed run early: the straight line starts from where
+    it is. `decay_from` is a checkpoint of another run, which may go on meanwhile: a new run starts
+    from it and ends in `finish_in`, or in as much as makes 15% of the two together.
+
+    ``run_dir/loss.csv`` receives the curve; losses are nats a token, validation is bits a
+    character (`characters_per_token` converts).
     """
     if (minutes is None) == (steps is None):
         raise ValueError("Give the budget either in minutes or in steps.")
     run_dir.mkdir(parents=True, exist_ok=True)
     checkpoint, curve = run_dir / "checkpoint.pt", run_dir / "loss.csv"
-    dtype, reason = autocast_dtype()
-    model = make_model(recipe, vocab_size).train()
+    device = torch.device(device)
+    dtype, reason = autocast_dtype(device)
+    model = make_model(recipe, vocab_size).to(device).train()
     team = Workers(model, workers, dtype)
     optimizers = make_optimizers(model, recipe, team.pool.map, dtype)
-    # `line` is the schedule: the learning rate's factor falls from (at, factor) to (end, 0).
-    end = minutes * 60 if steps is None else steps
-    blocks_before = recipe.tokens_before // BLOCK
+    # `line` is the schedule: the learning rate's factor goes from (at, value) to (end, last).
+    unit = 60 if steps is None else 1
+    budget = minutes * unit if steps is None else steps
     state = {
         "step": 0,
-        "blocks": blocks_before,
+        "blocks": recipe.tokens_before // BLOCK,
         "seconds": 0.0,
-        "line": (0.0, 1.0, float(end)),
+        "line": (0.0, 1.0, float(budget), float(recipe.constant)),
         "rows": [],
     }
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        if saved["recipe"] != _plain(recipe):
-            raise ValueError(f"{checkpoint} is of another recipe; delete it or give another run.")
+    new = not checkpoint.exists()
+    if not new or decay_from is not None:
+        saved = read_checkpoint(decay_from if new else checkpoint, recipe, device)
         model.load_state_dict(saved["model"])
         for optimizer, values in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(values)
         state = saved["state"]
         print(f"resumed at step {state['step']}, {state['seconds'] / 60:.1f} minutes")
-    else:
-        if weights is not None:
-            model.load_state_dict(weights)
-        print(f"{reason}; {sum(p.numel() for p in model.parameters()):,} parameters")
+    elif weights is not None:
+        model.load_state_dict(weights)
+    print(f"{reason}; {sum(p.numel() for p in model.parameters()):,} parameters")
 
     def clock() -> float:
         return state["seconds"] if steps is None else state["step"]
 
     def factor() -> float:
-        at, value, end = state["line"]
-        falling = value * max(0.0, (end - clock()) / (end - at))
-        return falling * min(1.0, (state["step"] + 1) / recipe.warmup_steps)
+        at, value, end, last = state["line"]
+        value += (last - value) * min(1.0, (clock() - at) / (end - at))
+        return value * min(1.0, (state["step"] + 1) / recipe.warmup_steps)
 
-    if finish_in is not None:
-        state["line"] = (clock(), factor(), clock() + finish_in * 60)
+    if decay_from is not None and new and finish_in is None:
+        finish_in = clock() * DECAY_SHARE / (1 - DECAY_SHARE) / unit
+    if finish_in is not None and (new or decay_from is None):
+        state["line"] = (clock(), factor(), clock() + finish_in * unit, 0.0)
     data = Blocks(ids, recipe.seed, opens)
     held = Blocks(validation, 0) if validation is not None else None
 
@@ -431,13 +404,23 @@ def main() -> None:
     parser.add_argument("--run", default="run", help="name of the run's folder in WORK_DIR")
     parser.add_argument("--minutes", type=float, default=150)
     parser.add_argument("--finish-in", type=float, help="minutes in which a resumed run ends")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--decay-from",
+        type=Path,
+        help="checkpoint of a constant run: begin --run there and end it in --finish-in minutes",
+    )
+    parser.add_argument("--workers", type=int, default=2, help="threads, on a CPU")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
         "--start-from", type=Path, help="folder of an exported model; with --tokens-before"
     )
     for name, value in asdict(Recipe()).items():
-        kind = json.loads if name == "lengths" else type(value)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            parser.add_argument(option, action="store_true")
+        else:
+            kind = json.loads if name == "lengths" else type(value)
+            parser.add_argument(option, type=kind, default=value)
     args = parser.parse_args()
     values = {name: getattr(args, name) for name in asdict(Recipe())}
     values["lengths"] = tuple(map(tuple, values["lengths"]))
@@ -454,7 +437,8 @@ def main() -> None:
     weights = None
     if args.start_from:
         start = GPT2LMHeadModel.from_pretrained(args.start_from, dtype=torch.float32)
-        weights = start.state_dict()
+        old = load(args.start_from / "spiece.model")
+        weights = in_vocabulary(start.state_dict(), old, load(spiece))
     train(
         splits["train"],
         args.work_dir / args.run,
@@ -467,6 +451,8 @@ def main() -> None:
         opens=opens,
         workers=args.workers,
         weights=weights,
+        decay_from=args.decay_from,
+        device=args.device,
     )
     draw_curve(args.work_dir / args.run / "loss.csv", args.work_dir / args.run / "loss.png")
 
