@@ -95,7 +95,7 @@ def installed_versions() -> dict[str, str]:
     versions: dict[str, str] = {}
     for distribution in metadata.distributions():
         if distribution.name:
-            versions.setdefault(_normalised(distribution.name), distribution.version)
+            versions.setdefault(canonical_name(distribution.name), distribution.version)
     return versions
 
 
@@ -131,8 +131,9 @@ def install(requirements: list[str]) -> None:
 
 
 def _name(requirement: str) -> str:
-    return _normalised(re.match(r"[\w.-]+", requirement)[0])
+    return canonical_name(re.match(r"[\w.-]+", requirement)[0])
 
 
-def _normalised(name: str) -> str:
+def canonical_name(name: str) -> str:
+    """A package's name as it is compared. `packaging` does the same, but may itself be what is missing."""
     return re.sub(r"[-_.]+", "-", name).lower()

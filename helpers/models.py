@@ -162,7 +162,7 @@ def load_model(
         known = CATALOGUE.get(name)
         fast.check_room(parameters, known.download_bytes if known and not is_cached(name) else 0)
         beside = fast.converted_bytes(parameters) if fast.is_beside_downloads() else 0
-    folder = local_folder(name, beside=beside)
+    folder = local_folder(name, extra_bytes=beside)
     with _explained(name, folder):
         weights = weights_file(folder)
     if weights and ".bin" in weights.name:

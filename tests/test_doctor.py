@@ -15,8 +15,9 @@ import sentencepiece
 import transformers
 from safetensors.torch import load_file, save_file
 
-import helpers.hub
 from helpers import BUNDLED_PATH, doctor
+from helpers.doctor import machine, model, packages, page
+from helpers.hub import cache, download
 from tools.project import ROOT
 
 pytestmark = pytest.mark.usefixtures("english")
@@ -41,13 +42,13 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the bundled model, in place of the real one: to be damaged."""
     copy = tmp_path / "aozora_mini"
     shutil.copytree(BUNDLED_PATH, copy)
-    for module in (helpers.hub, doctor):
+    for module in (download, model):
         monkeypatch.setattr(module, "BUNDLED_PATH", copy)
     return copy
 
 
 def found(look) -> dict[str, doctor.Finding]:
-    return {finding.name: finding for finding in doctor._guarded("it", look)}
+    return {finding.name: finding for finding in page._guarded("it", look)}
 
 
 def test_the_command_without_network_on_a_cp932_console():
@@ -85,7 +86,7 @@ def test_the_command_without_network_on_a_cp932_console():
 def test_a_version_out_of_range(tmp_path, monkeypatch, capsys, name, version):
     install(tmp_path, name, version)
     monkeypatch.syspath_prepend(tmp_path)
-    finding = found(doctor._packages)[name]
+    finding = found(packages.check_packages)[name]
     assert finding.status == doctor.NG
     assert finding.values["installed"] == version and version in str(finding)
     assert "make run" in finding.next_step
@@ -94,7 +95,9 @@ def test_a_version_out_of_range(tmp_path, monkeypatch, capsys, name, version):
 def test_exit_status_and_page_agree(tmp_path, monkeypatch, capsys):
     install(tmp_path, "peft", "99.0")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(doctor, "_network", lambda: doctor.Finding("network", doctor.NOTE, ""))
+    monkeypatch.setattr(
+        machine, "check_network", lambda: doctor.Finding("network", doctor.NOTE, "")
+    )
     assert doctor.main(["--lang", "en"]) == 1
     page = capsys.readouterr().out.splitlines()
     assert [line for line in page if line.startswith("[NG]")] == [
@@ -106,15 +109,15 @@ def test_exit_status_and_page_agree(tmp_path, monkeypatch, capsys):
 
 
 def test_missing_packages(monkeypatch):
-    real = doctor.metadata.version
+    real = packages.metadata.version
 
     def version(name: str) -> str:
         if name in ("safetensors", "jupyterlab"):
-            raise doctor.metadata.PackageNotFoundError(name)
+            raise packages.metadata.PackageNotFoundError(name)
         return real(name)
 
-    monkeypatch.setattr(doctor.metadata, "version", version)
-    findings = found(doctor._packages)
+    monkeypatch.setattr(packages.metadata, "version", version)
+    findings = found(packages.check_packages)
     assert findings["safetensors"].status == doctor.NG and "make run" in str(
         findings["safetensors"]
     )
@@ -123,10 +126,10 @@ def test_missing_packages(monkeypatch):
 
 def test_installed_as_a_package_the_ranges_come_from_its_metadata(tmp_path, monkeypatch):
     """constraints.txt stays in the repository: the page says that there is nothing to compare with."""
-    install(tmp_path, doctor.PROJECT, "0.1.0", "tqdm>=4.66", "ctranslate2>=99; extra == 'fast'")
+    install(tmp_path, packages.PROJECT, "0.1.0", "tqdm>=4.66", "ctranslate2>=99; extra == 'fast'")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(doctor, "REQUIREMENTS", tmp_path / "requirements.txt")
-    findings = found(doctor._packages)
+    monkeypatch.setattr(packages, "REQUIREMENTS", tmp_path / "requirements.txt")
+    findings = found(packages.check_packages)
     assert findings["tested"].status == doctor.NOTE
     assert findings["tqdm"].status == doctor.OK and findings["tqdm"].values["tested"] is None
     assert findings["ctranslate2"].status == doctor.NG
@@ -147,7 +150,7 @@ def test_widgets_whose_halves_do_not_fit(tmp_path, monkeypatch, ipywidgets, lab,
     install(tmp_path, "jupyterlab-widgets", lab)
     install(tmp_path, "widgetsnbextension", classic)
     monkeypatch.syspath_prepend(tmp_path)
-    finding = found(doctor._widgets)["widgets"]
+    finding = found(packages.check_widgets)["widgets"]
     assert finding.status == status
     assert ("close Jupyter" in finding.next_step) == (status == doctor.NG)
 
@@ -159,7 +162,7 @@ def test_a_font_that_is_gone(monkeypatch):
         matplotlib.rcParams["font.family"] = ["DejaVu Sans"]
 
     monkeypatch.setattr("helpers.charts.use_japanese_font", fall_back)
-    finding = found(doctor._font)["font"]
+    finding = found(packages.check_font)["font"]
     assert finding.status == doctor.NG and "boxes" in finding.found
     assert "matplotlib-fontja" in finding.next_step
 
@@ -168,7 +171,7 @@ def test_a_tokenizer_that_disagrees_with_sentencepiece(monkeypatch):
     """The one in transformers itself, which takes unknown characters for the end of the text."""
     stock = transformers.T5Tokenizer.from_pretrained(BUNDLED_PATH)
     monkeypatch.setattr("helpers.tokenizer.load_tokenizer", lambda name: stock)
-    finding = found(doctor._tokenizer)["tokenizer"]
+    finding = found(model.check_tokenizer)["tokenizer"]
     assert finding.status == doctor.NG
     assert "𠮷野家で🍣" in finding.values["wrong"]
     assert "git checkout" in finding.next_step
@@ -179,7 +182,7 @@ def test_a_tokenizer_whose_settings_were_edited(bundle):
     (bundle / "tokenizer_config.json").write_text(
         json.dumps(config | {"do_lower_case": True}), encoding="utf-8"
     )
-    finding = found(doctor._tokenizer)["tokenizer"]
+    finding = found(model.check_tokenizer)["tokenizer"]
     assert finding.status == doctor.NG and "Hello, WORLD" in finding.values["wrong"]
 
 
@@ -188,18 +191,18 @@ def test_a_vocabulary_of_another_model(bundle):
     original = sentencepiece.SentencePieceProcessor(model_file=str(BUNDLED_PATH / "spiece.model"))
     from sentencepiece import sentencepiece_model_pb2
 
-    model = sentencepiece_model_pb2.ModelProto.FromString((bundle / "spiece.model").read_bytes())
-    ordinary = [piece for piece in model.pieces if piece.type == piece.NORMAL]
+    proto = sentencepiece_model_pb2.ModelProto.FromString((bundle / "spiece.model").read_bytes())
+    ordinary = [piece for piece in proto.pieces if piece.type == piece.NORMAL]
     texts = [piece.piece for piece in ordinary]
     scores = [piece.score for piece in ordinary]
     for piece, text, score in zip(
         ordinary, texts[1:] + texts[:1], scores[1:] + scores[:1], strict=True
     ):
         piece.piece, piece.score = text, score
-    (bundle / "spiece.model").write_bytes(model.SerializeToString())
-    assert original.get_piece_size() == len(model.pieces)
-    assert found(doctor._tokenizer)["tokenizer"].status == doctor.OK
-    finding = found(doctor._model)["model"]
+    (bundle / "spiece.model").write_bytes(proto.SerializeToString())
+    assert original.get_piece_size() == len(proto.pieces)
+    assert found(model.check_tokenizer)["tokenizer"].status == doctor.OK
+    finding = found(model.check_model)["model"]
     assert finding.status == doctor.NG and "git checkout" in finding.next_step
 
 
@@ -216,25 +219,25 @@ def test_a_damaged_model(bundle, damage):
         else:
             weights[name] = weights[name][weights[name].argsort(0)[:, 0]]
         save_file(weights, file, metadata={"format": "pt"})
-    finding = found(doctor._model)["model"]
+    finding = found(model.check_model)["model"]
     assert finding.status == doctor.NG and "git checkout" in finding.next_step
 
 
 def test_little_memory_and_a_full_disk(monkeypatch):
     memory = psutil.virtual_memory()._replace(available=300_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-    finding = found(doctor._memory)["memory"]
+    finding = found(machine.check_memory)["memory"]
     assert finding.status == doctor.NG and "close other programs" in finding.next_step
     usage = namedtuple("usage", "total used free")(10**9, 10**9, 5_000_000)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
-    finding = found(doctor._disk)["disk"]
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage)
+    finding = found(machine.check_disk)["disk"]
     assert finding.status == doctor.NG and str(Path.cwd()) in finding.next_step
 
 
 def test_a_hub_that_never_answers(monkeypatch):
-    monkeypatch.setattr(doctor, "NETWORK_SECONDS", 0.1)
-    monkeypatch.setattr(helpers.hub, "hub_silence", lambda name: doctor.threading.Event().wait(30))
-    finding = found(doctor._network)["network"]
+    monkeypatch.setattr(machine, "NETWORK_SECONDS", 0.1)
+    monkeypatch.setattr(download, "why_hub_fails", lambda name: machine.threading.Event().wait(30))
+    finding = found(machine.check_network)["network"]
     assert finding.status == doctor.NOTE and "no answer" in finding.found
 
 
@@ -247,10 +250,11 @@ def test_the_hub_is_asked_although_the_large_model_is_in_the_cache(monkeypatch, 
         asked.append(name)
         raise ConnectionError("no route")
 
-    monkeypatch.setattr(helpers.hub, "_ask", ask)
-    monkeypatch.setattr(helpers.hub, "_cached", lambda name, weights, revision=None: tmp_path)
-    assert helpers.hub.hub_problem(LARGE_MODEL) is None and asked == []
-    finding = found(doctor._network)["network"]
+    monkeypatch.setattr(download, "ask_hub", ask)
+    for module in (cache, download):
+        monkeypatch.setattr(module, "cached_folder", lambda name, weights, revision=None: tmp_path)
+    assert download.hub_problem(LARGE_MODEL) is None and asked == []
+    finding = found(machine.check_network)["network"]
     assert asked == [LARGE_MODEL]
     assert finding.status == doctor.NOTE and "check the network" in finding.found
     assert "needs no network" in finding.next_step
@@ -261,6 +265,6 @@ def test_whatever_a_broken_library_raises_is_a_finding(monkeypatch):
         raise RuntimeError("libtorch.so:\n undefined symbol")
 
     monkeypatch.setattr("helpers.device.choose_device", choose_device)
-    finding = next(doctor._guarded("device", doctor._device))
+    finding = next(page._guarded("device", machine.check_device))
     assert finding.status == doctor.NG and "undefined symbol" in finding.found
     assert "\n" not in str(finding)

@@ -20,10 +20,10 @@ from rinna_layout import make_model, raw
 from small_disk import on_small_disk
 from transformers import GPT2Config, GPT2LMHeadModel
 
-import helpers.hub
 from helpers import BUNDLED_MODEL
 from helpers.failures import DeviceLost
-from helpers.hub import ModelUnavailable, local_folder, weights_file
+from helpers.hub import ModelUnavailable, cache, local_folder, weights_file
+from helpers.hub import download as downloading
 
 XSMALL, LARGE = "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt-1b"
 SMALL, MEDIUM = "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium"
@@ -264,7 +264,7 @@ def told(monkeypatch):
 
         file = SimpleNamespace(rfilename="model.safetensors", size=10)
         told = SimpleNamespace(sha="0" * 40, siblings=[file])
-        monkeypatch.setattr(helpers.hub, "_ask", lambda name: told)
+        monkeypatch.setattr(downloading, "ask_hub", lambda name: told)
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
 
     return fail
@@ -309,9 +309,7 @@ def test_a_broken_index_of_weights_is_said_and_only_deleted_from_the_cache(
     (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
     index = folder / "model.safetensors.index.json"
     index.write_bytes(text.encode("utf-8", "surrogateescape"))
-    monkeypatch.setattr(
-        helpers.hub, "cache_folder", lambda: tmp_path / ("cache" if cached else "x")
-    )
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / ("cache" if cached else "x"))
     with pytest.raises(ModelUnavailable, match="index") as caught:
         weights_file(folder)
     assert BUNDLED_MODEL in str(caught.value) and "\n" not in str(caught.value)

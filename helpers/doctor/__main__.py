@@ -1,0 +1,7 @@
+"""`python -m helpers.doctor`."""
+
+import sys
+
+from helpers.doctor.page import main
+
+sys.exit(main())

@@ -1,0 +1,17 @@
+"""From the name of a model to a folder with its files; each refusal is a sentence."""
+
+from helpers.hub.cache import cache_folder, discard_damaged, is_cached, weights_file
+from helpers.hub.download import hub_problem, local_folder, why_hub_fails
+from helpers.hub.errors import Interrupted, ModelUnavailable
+
+__all__ = [
+    "Interrupted",
+    "ModelUnavailable",
+    "cache_folder",
+    "discard_damaged",
+    "hub_problem",
+    "is_cached",
+    "local_folder",
+    "weights_file",
+    "why_hub_fails",
+]
