@@ -26,6 +26,7 @@ from helpers import notation
 from training import corpus, evaluate, export, tokenizer, train
 from training.muon import orthogonal
 from training.ngram import KneserNey
+from training.vocabulary import EMBEDDINGS, in_vocabulary, shared_pieces
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "helpers" / "aozora_mini"
@@ -437,6 +438,73 @@ def test_a_run_goes_on_from_the_weights_of_another_behind_its_tokens(small_ids, 
     with torch.no_grad():
         wanted = train.loss_of(first, inputs, targets).item() / targets.numel()
     assert float(row["loss"]) == pytest.approx(wanted, abs=0.02)
+
+
+def _constant_run(ids, folder, **options):
+    recipe = dataclasses.replace(SMALL, constant=True, warmup_steps=1)
+    return train.train(ids, folder, recipe, VOCAB, checkpoint_seconds=0, steps=10**6, **options)
+
+
+def test_constant_rates_stay_until_another_run_lets_them_fall(small_ids, tmp_path):
+    _constant_run(small_ids, tmp_path / "constant", stop_after=17)
+    assert {row["factor"] for row in _rows(tmp_path / "constant")} == {"1.0"}
+    before = (tmp_path / "constant" / "checkpoint.pt").read_bytes()
+
+    def decay(name, **options):
+        source = tmp_path / "constant" / "checkpoint.pt"
+        return _constant_run(small_ids, tmp_path / name, decay_from=source, **options)
+
+    whole = decay("decayed").state_dict()
+    factors = [float(row["factor"]) for row in _rows(tmp_path / "decayed")]
+    # 17 steps and 3 more are 20, of which 3 are 15%.
+    assert factors == pytest.approx([1.0] * 17 + [1, 2 / 3, 1 / 3], abs=1e-3)
+    assert (tmp_path / "constant" / "checkpoint.pt").read_bytes() == before
+    # Killed and started again by the same command it ends where the whole one did.
+    decay("killed", stop_after=18)
+    again = decay("killed").state_dict()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    # The constant run goes on at its rates, also after others went off from it.
+    _constant_run(small_ids, tmp_path / "constant", stop_after=19)
+    assert {row["factor"] for row in _rows(tmp_path / "constant")} == {"1.0"}
+
+
+def test_a_decay_takes_as_long_as_it_is_told(small_ids, tmp_path):
+    _constant_run(small_ids, tmp_path / "constant", stop_after=3)
+    source = tmp_path / "constant" / "checkpoint.pt"
+    _constant_run(small_ids, tmp_path / "decayed", decay_from=source, finish_in=5)
+    rows = _rows(tmp_path / "decayed")
+    assert [row["factor"] for row in rows[3:]] == ["1.0", "0.8", "0.6", "0.4", "0.2"]
+
+
+def test_a_decay_of_another_recipe_is_refused(small_ids, tmp_path):
+    _constant_run(small_ids, tmp_path / "constant", stop_after=1)
+    other = dataclasses.replace(SMALL, warmup_steps=1, batch=2048)
+    source = tmp_path / "constant" / "checkpoint.pt"
+    with pytest.raises(ValueError, match="another recipe"):
+        train.train(small_ids, tmp_path / "no", other, VOCAB, steps=9, decay_from=source)
+
+
+def test_a_model_goes_over_into_another_vocabulary(tmp_path):
+    old = tokenizer.train_tokenizer(LINES, tmp_path / "old.model", vocab_size=VOCAB, coverage=1.0)
+    lines = [*LINES, *["雪が降る駅。", "鹿が降る。"] * 40]
+    new = tokenizer.train_tokenizer(lines, tmp_path / "new.model", vocab_size=36, coverage=1.0)
+    model = train.make_model(SMALL, VOCAB)
+    weights = in_vocabulary(model.state_dict(), old, new)
+    model = train.make_model(SMALL, 36)
+    model.load_state_dict(weights)
+    before, after = train.make_model(SMALL, VOCAB).state_dict(), model.state_dict()
+    name = "transformer.wte.weight"
+    pieces = [{p.id_to_piece(i): i for i in range(len(p))} for p in (old, new)]
+    both = set(pieces[0]) & set(pieces[1])
+    assert set(tokenizer.SPECIAL) < both and shared_pieces(old, new) == len(both) == 33
+    for piece in both:
+        assert torch.equal(after[name][pieces[1][piece]], before[name][pieces[0][piece]]), piece
+    for piece in ("▁雪が降る", "が降る"):
+        parts = [pieces[0][character] for character in piece]
+        torch.testing.assert_close(after[name][pieces[1][piece]], before[name][parts].mean(0))
+    # 鹿 is in no old piece: it starts where the mean of all is.
+    torch.testing.assert_close(after[name][pieces[1]["鹿"]], before[name].mean(0))
+    assert all(torch.equal(after[n], before[n]) for n in before if n not in EMBEDDINGS)
 
 
 def test_blocks_cover_the_corpus_once_an_epoch():
