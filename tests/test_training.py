@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from helpers import notation
-from training import corpus, evaluate, export, tokenizer, train
+from training import corpus, evaluate, export, pairs, tokenizer, train
 from training.muon import orthogonal
 from training.ngram import KneserNey
 from training.vocabulary import EMBEDDINGS, in_vocabulary, shared_pieces
@@ -640,6 +640,31 @@ def test_window_hashes_are_those_of_a_polynomial(text):
             value = (value * 0x9E3779B97F4A7C15 + ord(character)) % (1 << 64)
         expected.append(value)
     assert evaluate.window_hashes(text).tolist() == expected
+
+
+def test_pairs_hide_their_order_until_all_are_judged(tmp_path):
+    old, new = ([f"{name}{n}。" for n in range(40)] for name in ("旧", "新"))
+    pairs.write(old, new, tmp_path, seed=5)
+    page = (tmp_path / pairs.PAGE).read_text("utf-8")
+    assert all(page.count(text) == 1 for text in old + new)
+    with pytest.raises(ValueError, match="not judged"):
+        pairs.result(tmp_path)
+    with pytest.raises(FileExistsError):
+        pairs.write(old, new, tmp_path, seed=6)
+    # A judge who always finds the new text, and one who always takes A.
+    sides = ["A" if f"**A** {text}" in page else "B" for text in new]
+    assert sides.count("A") == 20 and sides != sorted(sides)
+    for verdicts, won in ((sides, 40), (["A"] * 40, 20)):
+        rows = [f"{n},{verdict}" for n, verdict in enumerate(verdicts, 1)]
+        (tmp_path / pairs.JUDGEMENTS).write_text("\n".join(["pair,better", *rows]), "utf-8")
+        assert pairs.result(tmp_path) == (won, 40)
+
+
+def test_baselines_are_charged_for_what_they_do_not_spell():
+    held = evaluate.Passages([[1, 5, 0]], ["雪🍣"], unknown=1)
+    bits = evaluate.baseline_bits(held, {"5-gram": 8.0}, primer="")
+    assert bits["5-gram"] == 4 and bits["5-gram, unknown spelled"] == (8 + 13) / 2
+    assert bits["xz"] == bits["xz, primed"] and "xz, unknown spelled" not in bits
 
 
 def test_distinct():

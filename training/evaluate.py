@@ -27,7 +27,7 @@ from training.train import BLOCK, Blocks
 HELD = ("validation", "test", "held-out")
 EXCERPT = HERE / "excerpt.txt"
 PASSAGE = 4096  # tokens of each work at most, from its first on
-OPENING = 1024  # what is also told by itself: earlier models were measured on it
+OPENING = 1024  # what is also told by itself: all that the earliest model was measured on
 WINDOW = 256  # tokens: on validation this small model predicts no better with more before it
 UNKNOWN_BITS = 13.0  # charged for each unknown character: one of 8,192
 PRIMER_WORKS = 200  # what the primed compressors read first
@@ -147,26 +147,32 @@ def ngram_bits(ids: np.ndarray, splits: dict[str, Passages], kept: Path) -> dict
     return known[key]
 
 
-def bits_per_character(
-    model: GPT2LMHeadModel, held: Passages, ngrams: dict[str, float], primer: str
-) -> dict:
-    """Bits a character of the model and of every baseline; `ngrams` holds bits by name."""
-    bits = {"model": sum(model_bits(model, ids) for ids in tqdm(held.ids, unit="work"))} | ngrams
-    # The compressors spell every character, the models write <unk>: charge them for the rest.
-    spelled = held.unknown * UNKNOWN_BITS
-    bits |= {f"{name}, unknown spelled": value + spelled for name, value in bits.items()}
-    text = "\n".join(held.texts)
-    bits |= compressed_bits(text)
-    bits |= {f"{name}, primed": value for name, value in compressed_bits(text, primer).items()}
+def model_figures(model: GPT2LMHeadModel, held: Passages) -> dict:
+    """What was measured on, and the model's bits a character, also with the unknown spelled."""
+    bits = sum(model_bits(model, ids) for ids in tqdm(held.ids, unit="work"))
     return {
         "works": len(held.ids),
         "tokens": sum(map(len, held.ids)) - len(held.ids),
         "characters": held.characters,
         "unknown_characters": held.unknown,
-        "bits_per_character": {
-            name: round(value / held.characters, 4) for name, value in bits.items()
-        },
+        "bits_per_character": _a_character({"model": bits}, held),
     }
+
+
+def baseline_bits(held: Passages, ngrams: dict[str, float], primer: str) -> dict[str, float]:
+    """Bits a character of every baseline; `ngrams` holds bits by name."""
+    text = "\n".join(held.texts)
+    bits = compressed_bits(text)
+    bits |= {f"{name}, primed": value for name, value in compressed_bits(text, primer).items()}
+    rounded = {name: round(value / held.characters, 4) for name, value in bits.items()}
+    return _a_character(ngrams, held) | rounded
+
+
+def _a_character(bits: dict[str, float], held: Passages) -> dict[str, float]:
+    """Bits a character; compressors spell every character, models write <unk>: also charged for it."""
+    spelled = held.unknown * UNKNOWN_BITS
+    bits = bits | {f"{name}, unknown spelled": value + spelled for name, value in bits.items()}
+    return {name: round(value / held.characters, 4) for name, value in bits.items()}
 
 
 def excerpt_bits(
@@ -313,17 +319,28 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODEL_DIR)
     parser.add_argument("--run", default="run", help="the run that tells which tokens were seen")
     parser.add_argument("--out", type=Path, default=HERE, help="for evaluation.json, samples.md")
+    parser.add_argument(
+        "--bits-only", action="store_true", help="only print the model's bits a character"
+    )
     args = parser.parse_args()
     model = GPT2LMHeadModel.from_pretrained(args.model, dtype=torch.float32).eval()
     processor = load(args.model / "spiece.model")
+    splits, openings = {}, {}
+    for split in HELD:
+        texts = [work.text for work in read_corpus(args.work_dir, split)]
+        splits[split] = passages(texts, processor)
+        openings[split] = passages(texts, processor, OPENING)
+    results = {split: model_figures(model, held) for split, held in splits.items()}
+    for split, held in openings.items():
+        results[split]["openings"] = model_figures(model, held)
+    if args.bits_only:
+        print(json.dumps(results, indent=1))
+        return
     (args.out / "samples.md").write_text(samples_page(model, processor), encoding="utf-8")
     train_texts = [work.text for work in read_corpus(args.work_dir, "train")]
-    works = {split: [work.text for work in read_corpus(args.work_dir, split)] for split in HELD}
-    splits = {split: passages(texts, processor) for split, texts in works.items()}
     ids = np.load(args.work_dir / "train.npy")
-    saved = torch.load(
-        args.work_dir / args.run / "checkpoint.pt", weights_only=True, map_location="cpu"
-    )
+    checkpoint = args.work_dir / args.run / "checkpoint.pt"
+    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
     state, seed = saved["state"], saved["recipe"]["seed"]
     seen = Blocks(ids, seed).rows(0, state["blocks"], BLOCK)[0].flatten().numpy()
     generation, texts = generation_figures(model, processor)
@@ -335,19 +352,21 @@ def main() -> None:
         "training_minutes": round(state["seconds"] / 60, 1),
         "excerpt": excerpt_bits(model, processor),
         "generation": generation,
-    }
+    } | results
+    parts = splits | {f"{split}, openings": held for split, held in openings.items()}
     kept = args.work_dir / "ngrams.json"
     ngrams = {
-        "5-gram, tokens seen": ngram_bits(seen.astype(np.uint16), splits, kept),
-        "5-gram, whole corpus": ngram_bits(ids, splits, kept),
+        "5-gram, tokens seen": ngram_bits(seen.astype(np.uint16), parts, kept),
+        "5-gram, whole corpus": ngram_bits(ids, parts, kept),
     }
     primer = "\n".join(train_texts[:PRIMER_WORKS])
-    for split, held in splits.items():
-        mine = {name: bits[split] for name, bits in ngrams.items()}
-        results[split] = bits_per_character(model, held, mine, primer)
-        openings = passages(works[split], processor, OPENING)
-        bits = sum(model_bits(model, ids) for ids in openings.ids) / openings.characters
-        results[split]["model_on_openings"] = round(bits, 4)
+    for split in HELD:
+        for part, figures in (
+            (split, results[split]),
+            (f"{split}, openings", results[split]["openings"]),
+        ):
+            mine = {name: bits[part] for name, bits in ngrams.items()}
+            figures["bits_per_character"] |= baseline_bits(parts[part], mine, primer)
     results["primer_characters"] = len(primer)
     groups = {"generation": texts}
     groups |= {split: [bare(t, processor) for t in held.texts] for split, held in splits.items()}

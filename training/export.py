@@ -118,6 +118,10 @@ def score_table(figures: dict) -> str:
     return "\n".join(lines)
 
 
+def _opening_bits(split: dict) -> float:
+    return split["openings"]["bits_per_character"]["model"]
+
+
 def model_card(work_dir: Path, recipe: Recipe, results: Path = HERE) -> str:
     """The model card: ``card.template.md`` with the figures of ``evaluation.json``.
 
@@ -162,8 +166,8 @@ def model_card(work_dir: Path, recipe: Recipe, results: Path = HERE) -> str:
         "unknown": f"{generation['unknown_share']:.2%}",
         "ended": f"{generation['ended_by_eos']:.1%}",
         "cut": f"{generation['cut_in_mid_sentence']:.1%}",
-        "test_openings": f"{figures['test']['model_on_openings']:.2f}",
-        "held_out_openings": f"{figures['held-out']['model_on_openings']:.2f}",
+        "test_openings": f"{_opening_bits(figures['test']):.2f}",
+        "held_out_openings": f"{_opening_bits(figures['held-out']):.2f}",
         "test_bits": f"{test['model']:.2f}",
         "held_out_bits": f"{held_out['model']:.2f}",
         "test_xz": f"{test['xz']:.2f}",
