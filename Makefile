@@ -3,6 +3,8 @@
 # lessons: build lessons/*.py into notebooks (LESSONS="03_generate" for one)   lint, format: ruff
 # wheels: all that is installed, as files for machines without a network; there: make run WHEELS=folder
 # bench: every speed and memory figure we state (an hour; BENCH="--runs 1 --shapes aozora-mini" for a quick look)
+# serve: one model for a class, by vLLM (MODEL=rinna/japanese-gpt-1b HOST=this machine's address PORT=8000; docs/class-server.md)
+# class: the same, with the site for tablets beside it   test-server: what needs the real vLLM (10 minutes)
 # compat: the tests on the newest and on the lowest versions (TORCH=2.13.0 fixes torch), a table in docs/compat.md
 
 PYTHON ?= python3
@@ -13,7 +15,7 @@ export PYTHONUTF8 := 1
 OFFLINE := $(if $(filter wheels,$(MAKECMDGOALS)),,$(WHEELS))
 SOURCE := $(if $(OFFLINE),--no-index --find-links "$(OFFLINE)")
 
-.PHONY: run lab test test-colab lessons lint format wheels compat bench
+.PHONY: run lab test test-colab lessons lint format wheels compat bench serve class test-server
 
 run: .venv/installed
 	@$(PY) -m helpers.generate
@@ -72,4 +74,20 @@ compat: .venv/test-installed
 
 .venv-colab/installed: .venv/test-installed tests/data/colab-versions.txt tools/colab_environment.py
 	$(PY) -m tools.colab_environment
+	@touch $@
+
+SERVE = .venv-server/bin/python -m tools.serve $(MODEL) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+
+serve: .venv-server/installed
+	$(SERVE) $(if $(VLLM),-- $(VLLM))
+
+class: .venv-server/installed site
+	$(SERVE) --site build/site $(if $(VLLM),-- $(VLLM))
+
+test-server: .venv/test-installed .venv-server/installed
+	$(PY) -m pytest -m server
+
+.venv-server/installed: constraints-server.txt tools/server_environment.py
+	@$(PYTHON) tools/check_python.py
+	$(PYTHON) -m tools.server_environment
 	@touch $@

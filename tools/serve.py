@@ -1,0 +1,239 @@
+"""One GPU for a class: `make serve` and `make class`. Starts vLLM for one model and says how to reach it.
+
+The server is vLLM's own, with the settings that `helpers.engines.server` needs; `tools.serve_gate` stands in front of it.
+This runs in `.venv-server` (`tools.server_environment`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import json
+import math
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers import BUNDLED_MODEL
+from helpers.hub import local_folder
+from tools.project import ROOT
+from tools.serve_limits import Offer
+from tools.server_environment import has_gpu
+
+LOG = ROOT / "build" / "serve.log"
+# Letters and digits that nobody takes for others: pupils may have to type them.
+ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+# A class: thirty pupils, three texts of a hundred tokens each.
+TOKENS_AT_ONCE = 30 * 3 * 100
+
+
+def offer_of(model: str, site: Path | None = None) -> Offer:
+    """What is known of a model from its files, which are downloaded if need be.
+
+    Raises:
+        InputError, ModelUnavailable: see `helpers.hub.local_folder`.
+    """
+    folder = local_folder(model)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return Offer(
+        model=Path(model).resolve().name if Path(model).is_dir() else model,
+        folder=str(folder.resolve()),
+        vocab_size=config["vocab_size"],
+        n_positions=config["n_positions"],
+        eos_token_id=config["eos_token_id"],
+        site=str(site.resolve()) if site else "",
+    )
+
+
+def command(offer: Offer, host: str, port: int, gpu: bool, more: Sequence[str] = ()) -> list[str]:
+    """vLLM with the settings that the notebooks need; `more` goes to vLLM as it is."""
+    return [
+        *(sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry"),
+        *("--model", offer.folder, "--served-model-name", offer.model),
+        *("--host", host, "--port", str(port)),
+        # On a CPU the numbers are those of the notebooks; a GPU without bfloat16 has half precision.
+        *("--dtype", "half" if gpu else "float32"),
+        "--enable-prefix-caching",
+        # Ids go in and out: the tokenizer is the notebook's, and no setting hides in the model's files.
+        *("--skip-tokenizer-init", "--generation-config", "vllm"),
+        # What a token was drawn with. Without settings that is the model's own distribution, all of it if asked for.
+        *("--logprobs-mode", "processed_logprobs", "--max-logprobs", "-1"),
+        *("--middleware", "tools.serve_gate.Gate"),
+        # Nobody's address is written down.
+        *("--disable-uvicorn-access-log", "--disable-log-stats"),
+        *more,
+    ]
+
+
+def environment(offer: Offer, key: str, gpu: bool) -> dict[str, str]:
+    """The environment of vLLM's process. The key goes this way: a command line can be read by everybody."""
+    ours = {
+        "VLLM_API_KEY": key,
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        # Its own processes talk to each other; nobody else is to.
+        "VLLM_HOST_IP": "127.0.0.1",
+        "PYTHONPATH": str(ROOT),
+    }
+    if not gpu:
+        config = json.loads(Path(offer.folder, "config.json").read_text(encoding="utf-8"))
+        # Keys and values in float32.
+        each = 2 * config["n_layer"] * config["n_embd"] * 4
+        space = math.ceil(TOKENS_AT_ONCE * each / 2**30)
+        ours |= {"VLLM_CPU_KVCACHE_SPACE": str(space), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    return os.environ | ours | offer.to_environment()
+
+
+def new_key() -> str:
+    """Ten characters, 50 bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(10))
+
+
+def address_for_the_class(host: str, port: int) -> str:
+    """The address to write on the board: if the server listens everywhere, that of this machine's network."""
+    if host in ("0.0.0.0", "::", ""):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                # Nothing is sent: the system only says from which address it would be.
+                probe.connect(("10.255.255.255", 1))
+                host = probe.getsockname()[0]
+            except OSError:
+                host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def announcement(offer: Offer, url: str, key: str) -> str:
+    """What the teacher is told, once: the address, the cell and the command; with a site also a QR code."""
+    full = f"{url}/#key={key}"
+    lines = [
+        "",
+        f"{offer.model} の準備ができました。クラスのアドレス（# の後ろは鍵です）:",
+        f"{offer.model} is ready. The address for the class (behind # stands the key):",
+        f"\n    {full}\n",
+        "ノートブックのセル / the cell in a notebook:",
+        "\n    from helpers.models import load_model",
+        f'    lm = load_model("{offer.model}", engine="server", url="{full}")\n',
+        'または、"auto" がこのサーバーを使うようにレッスンを開く / or open the lessons so that "auto" uses it:',
+        f"\n    HELPERS_SERVER='{full}' make lab\n",
+    ]
+    if offer.site:
+        import segno
+
+        with_code = _written(segno.make(full, error="m"))
+        lines += ["タブレットではこのコード / tablets, this code:", "", with_code]
+    if _is_this_machine_only(url):
+        lines += [
+            "このアドレスは、このパソコンからしか使えません。クラスに開くには、HOST= にこのパソコンの",
+            "ネットワークのアドレスを付けます。/ Only this machine can use that address: to let the class in,",
+            f"name its address in the network: HOST={address_for_the_class('', 0).split('/')[2].rsplit(':', 1)[0]}",
+        ]
+    log = os.path.relpath(LOG)
+    lines += [f"終わるには Ctrl-C。記録は {log} / Ctrl-C ends it; the log is {log}"]
+    return "\n".join(lines)
+
+
+def _written(code) -> str:
+    import io
+
+    out = io.StringIO()
+    code.terminal(out, compact=True)
+    return out.getvalue()
+
+
+def _is_this_machine_only(url: str) -> bool:
+    host = url.split("/")[2].rsplit(":", 1)[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], host: str, port: int) -> bool:
+    """Whether the server answers; False if its process ended instead."""
+    inside = "127.0.0.1" if host in ("0.0.0.0", "") else "::1" if host == "::" else host
+    url = f"http://{f'[{inside}]' if ':' in inside else inside}:{port}/health"
+    # Not through a proxy: it is this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while process.poll() is None:
+        try:
+            with opener.open(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return True
+        except OSError:
+            pass
+        time.sleep(0.5)
+    return False
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server and the processes that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=20)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C. A server that ends by itself is started again, with the same address and key."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default=BUNDLED_MODEL)
+    parser.add_argument("--host", default="127.0.0.1", help="this machine's address in the network")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--key", default=os.environ.get("HELPERS_SERVER_KEY"))
+    parser.add_argument(
+        "--site", type=Path, help="a folder of pages to serve from the same address"
+    )
+    parser.add_argument("vllm", nargs="*", help="behind --: what goes to vLLM as it is")
+    options = parser.parse_args(arguments)
+    if options.site and not (options.site / "index.html").is_file():
+        parser.error(f"{options.site}: no index.html there; make site builds it")
+    offer, key, gpu = offer_of(options.model, options.site), options.key or new_key(), has_gpu()
+    LOG.parent.mkdir(exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    ready_before = False
+    while True:
+        print(
+            f"{offer.model}: 準備しています（1 分ほど）/ starting, a minute or so ...", flush=True
+        )
+        with LOG.open("ab") as log:
+            process = subprocess.Popen(
+                command(offer, options.host, options.port, gpu, options.vllm),
+                env=environment(offer, key, gpu),
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            if wait_until_ready(process, options.host, options.port):
+                if not ready_before:
+                    url = address_for_the_class(options.host, options.port)
+                    print(announcement(offer, url, key), flush=True)
+                ready_before = True
+                process.wait()
+            elif not ready_before:
+                last = LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+                print("\n".join(last), file=sys.stderr)
+                return 1
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            stop(process)
+        print("サーバーが止まったので、もう一度始めます / the server ended: starting it again")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
