@@ -15,7 +15,7 @@ export PYTHONUTF8 := 1
 OFFLINE := $(if $(filter wheels,$(MAKECMDGOALS)),,$(WHEELS))
 SOURCE := $(if $(OFFLINE),--no-index --find-links "$(OFFLINE)")
 
-.PHONY: run lab test test-colab lessons lint format wheels compat bench serve class test-server
+.PHONY: run lab test test-colab lessons lint format wheels compat bench serve class test-server site site-serve
 
 run: .venv/installed
 	@$(PY) -m helpers.generate
@@ -91,3 +91,13 @@ test-server: .venv/test-installed .venv-server/installed
 	@$(PYTHON) tools/check_python.py
 	$(PYTHON) -m tools.server_environment
 	@touch $@
+
+# The site: the lab in any browser, and the lessons as pages. Node builds it: https://nodejs.org, 20 or newer.
+site: .venv/test-installed site/node_modules/.package-lock.json
+	$(PY) -m tools.site
+
+site-serve: site
+	$(PY) -m tools.site --serve
+
+site/node_modules/.package-lock.json: site/package-lock.json
+	npm ci --prefix site --no-audit --no-fund

@@ -182,6 +182,7 @@ export function scores(model, vectors) {
  * @returns {Float32Array} the scores after its last token
  */
 export function read(model, cache, ids, watchFrom) {
+  /** @type {Float32Array} */
   let vectors = new Float32Array(0);
   for (let from = 0; from < ids.length; from += ROWS)
     vectors = forward(model, ids.slice(from, from + ROWS).map((id) => ({ cache, id })), watchFrom?.(from));

@@ -9,7 +9,7 @@
  */
 
 // What a piece is, as numbered in the file.
-const NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6;
+const NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, BYTE = 6;
 const UNIGRAM = 1;
 // The library's penalty of an unknown character, and where its search for the largest score begins.
 const UNKNOWN_PENALTY = 10, SMALLEST_FLOAT = 2 ** -126;
