@@ -91,7 +91,7 @@
 #
 # どのレッスンにも、最初にこのセルがあります。することは三つです。
 #
-# 1. 教材のフォルダー（`helpers` があるところ）を探します。なければ取得します。
+# 1. 教材のフォルダー（`helpers` があるところ）を探します。なければ、`git clone` で取得します。
 # 2. 足りないライブラリだけを入れます。入っているものは変えません。
 # 3. 表示の言葉を決めます。`LANG` がその設定です。
 #
@@ -245,32 +245,28 @@ pins = CONSTRAINTS.read_text("utf-8") if CONSTRAINTS.is_file() else ""
 tested = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", pins, flags=re.MULTILINE))
 
 # %% [markdown] lang="ja"
-# 次は、それぞれの役割です。表に出す言葉なので、日本語と英語の両方を書いておき、`LANG` で選びます。
+# 次は、それぞれの役割です。
 
 # %% [markdown] lang="en"
-# Next, what each of them is for. These words go into the table, so they are written in both languages, and `LANG` picks one.
+# Next, what each of them is for.
 
 # %%
+from helpers.language import say
+
 PURPOSES = {
-    "torch": {"ja": "計算をする", "en": "computes"},
-    "transformers": {"ja": "モデルの設計図と読み込み", "en": "blueprints and loading of models"},
-    "sentencepiece": {"ja": "文とトークンの変換", "en": "text to tokens and back"},
-    "protobuf": {"ja": "トークナイザーの設定を読む", "en": "reads tokenizer files"},
-    "safetensors": {"ja": "重みのファイルを読み書きする", "en": "reads and writes weight files"},
-    "accelerate": {"ja": "大きいモデルの配置と学習", "en": "placing and training large models"},
-    "peft": {
-        "ja": "大きいモデルの追加学習（レッスン 5）",
-        "en": "fine-tuning large models (lesson 5)",
-    },
-    "tqdm": {"ja": "進み具合の表示", "en": "progress bars"},
-    "matplotlib": {"ja": "グラフ", "en": "graphs"},
-    "matplotlib-fontja": {"ja": "グラフの日本語の文字", "en": "Japanese letters in graphs"},
-    "ipywidgets": {
-        "ja": "スライダーとボタン（レッスン 3）",
-        "en": "sliders and buttons (lesson 3)",
-    },
-    "ipykernel": {"ja": "ノートブックの Python を動かす", "en": "runs the notebook's Python"},
-    "jupyterlab": {"ja": "ノートブックの画面", "en": "shows the notebook"},
+    "torch": say("計算をする", "computes"),
+    "transformers": say("モデルの設計図と読み込み", "blueprints and loading of models"),
+    "sentencepiece": say("文とトークンの変換", "text to tokens and back"),
+    "protobuf": say("トークナイザーの設定を読む", "reads tokenizer files"),
+    "safetensors": say("重みのファイルを読み書きする", "reads and writes weight files"),
+    "accelerate": say("大きいモデルの配置と学習", "placing and training large models"),
+    "peft": say("大きいモデルの追加学習（レッスン 5）", "fine-tuning large models (lesson 5)"),
+    "tqdm": say("進み具合の表示", "progress bars"),
+    "matplotlib": say("グラフ", "graphs"),
+    "matplotlib-fontja": say("グラフの日本語の文字", "Japanese letters in graphs"),
+    "ipywidgets": say("スライダーとボタン（レッスン 3）", "sliders and buttons (lesson 3)"),
+    "ipykernel": say("ノートブックの Python を動かす", "runs the notebook's Python"),
+    "jupyterlab": say("ノートブックの画面", "shows the notebook"),
 }
 
 # %% [markdown] lang="ja"
@@ -298,13 +294,12 @@ def installed_version(name):
 
 # %% tags=["varies"]
 from helpers.charts import table
-from helpers.language import say
 
 rows = []
 for package in required:
     found = installed_version(package.name)
     fits = found != "—" and package.specifier.contains(found, prereleases=True)
-    purpose = PURPOSES.get(package.name, {}).get(LANG, "")
+    purpose = PURPOSES.get(package.name, "")
     bounds = [f"{bound.operator} {bound.version}" for bound in package.specifier]
     limits = ", ".join(sorted(bounds, reverse=True))
     pin = tested.get(package.name, "—")

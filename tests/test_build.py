@@ -113,7 +113,7 @@ def test_navigation_links_the_neighbours(lessons: list[Path]):
     assert "[第二課](02_second.ipynb)" in build(lessons[0], "ja").cells[-1].source
     last = build(lessons[1], "en").cells[-1].source
     assert "[Lesson one](01_first.ipynb)" in last
-    assert "notebooks/en/01_first.ipynb" in last
+    assert "notebooks/start/en/01_first.ipynb" in last
     assert title(lessons[1], "en") == "Lesson two"
 
 
@@ -266,9 +266,12 @@ def test_metadata_checks_find_each_fault(executed: NotebookNode):
 
 
 def test_comments_are_found_but_not_in_strings():
-    assert check_notebooks.comment_problems(notebook_of('x = "# 雪"  # @param ["a"]')) == []
-    assert check_notebooks.comment_problems(notebook_of("%pip list\n!ls # x\nx = 1")) == []
-    assert "# adds" in check_notebooks.comment_problems(notebook_of("x = 1  # adds"))[0]
+    assert check_notebooks.comment_problems(notebook_of('x = "# 雪"  # @param ["a"]'), "ja") == []
+    assert check_notebooks.comment_problems(notebook_of("%pip list\n!ls # x\nx = 1"), "ja") == []
+    for comment, edition, other in (("# adds", "en", "ja"), ("# @title 足す", "ja", "en")):
+        notebook = notebook_of(f"x = 1\n{comment}")
+        assert check_notebooks.comment_problems(notebook, edition) == []
+        assert comment in check_notebooks.comment_problems(notebook, other)[0]
 
 
 @pytest.mark.parametrize(

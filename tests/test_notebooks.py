@@ -1,18 +1,22 @@
 """The lessons: `pytest tests/test_notebooks.py` (one lesson: `-k 03_generate`).
 
-Each lesson is executed once, offline, in a copy, and its outputs are compared with those in git;
-what else must hold for a notebook is read off both editions without executing them.
+Each edition of each lesson is executed once, offline, in a copy, and its outputs and what its prose says of them are
+compared with what is in git; what else must hold for a notebook is read off it without executing it.
 """
 
+import ast
+import functools
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
 
+from tools.build_lessons import WAY_IN, executed
 from tools.check_notebooks import (
     code_cells,
     comment_problems,
@@ -23,7 +27,16 @@ from tools.check_notebooks import (
     prose_problems,
 )
 from tools.execution import execute, make_workspace
-from tools.lessons import EDITIONS, build, lesson_sources, notebook_path
+from tools.lessons import (
+    EDITIONS,
+    PLACEHOLDER,
+    asks,
+    build,
+    lesson_sources,
+    notebook_path,
+    start_copy,
+)
+from tools.pictures import without_definitions
 from tools.project import ROOT
 
 LESSONS = lesson_sources()
@@ -34,9 +47,23 @@ each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.s
 each_edition = pytest.mark.parametrize("edition", EDITIONS)
 
 
-def read(lesson: Path, edition: str) -> NotebookNode:
+@dataclass(frozen=True)
+class Run:
+    """An executed lesson, what no longer holds in its prose, and what it asked of the network."""
+
+    notebook: NotebookNode
+    problems: list[str]
+    network: str
+
+
+def read(lesson: Path, edition: str, start: bool = False) -> NotebookNode:
     """A notebook as it is in the tree."""
-    return nbformat.read(ROOT / notebook_path(lesson, edition), as_version=nbformat.NO_CONVERT)
+    path = ROOT / notebook_path(lesson, edition, start)
+    return nbformat.read(path, as_version=nbformat.NO_CONVERT)
+
+
+def is_solution(cell: NotebookNode) -> bool:
+    return "solution" in cell.metadata.get("tags", [])
 
 
 def without_outputs(notebook: NotebookNode) -> NotebookNode:
@@ -47,68 +74,157 @@ def without_outputs(notebook: NotebookNode) -> NotebookNode:
 
 def test_the_foundation_lessons_are_there():
     names = [lesson.stem for lesson in LESSONS]
-    assert names[:4] == ["01_install", "02_setup", "03_generate", "04_gpu"]
+    assert {"01_install", "02_setup", "03_generate", "04_gpu"} <= {*names}
 
 
 def test_there_is_no_notebook_without_a_source():
-    built = {notebook_path(lesson, edition) for lesson in LESSONS for edition in EDITIONS}
+    built = {
+        notebook_path(lesson, edition, start)
+        for lesson in LESSONS
+        for edition in EDITIONS
+        for start in (False, True)
+    }
     found = {p.relative_to(ROOT).as_posix() for p in (ROOT / "notebooks").rglob("*.ipynb")}
     assert {path for path in found if ".ipynb_checkpoints" not in path} == built
 
 
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Run]:
+    """Each edition of each lesson, executed once in a session, with the network cut."""
+
+    @functools.cache
+    def run(lesson: Path, edition: str) -> Run:
+        log = tmp_path_factory.mktemp(lesson.stem) / "network.txt"
+        log.touch()
+        search = os.pathsep.join([str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        notebook, problems = executed(
+            lesson, edition, {"PYTHONPATH": search, "OFFLINE_LOG": str(log)}
+        )
+        return Run(notebook, problems, log.read_text(encoding="utf-8"))
+
+    return run
+
+
+@each_edition
 @each_lesson
 @pytest.mark.timeout(600)
 def test_lesson_runs_and_shows_what_is_in_git(
-    lesson: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+    lesson: Path, edition: str, runs: Callable, record_property: Callable[[str, object], None]
 ):
-    record_property("lesson", lesson.stem)
-    log = tmp_path / "network.txt"
-    log.touch()
-    search = os.pathsep.join([str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    notebook = without_outputs(read(lesson, "ja"))
-    workspace = make_workspace(tmp_path / "copy")
-
-    folder = (workspace / notebook_path(lesson, "ja")).parent
-    execute(notebook, folder, environment={"PYTHONPATH": search, "OFFLINE_LOG": str(log)})
-
-    assert output_problems(notebook) == []
-    assert log.read_text(encoding="utf-8") == "", "the lesson reached for the network"
-    problems = differences(read(lesson, "ja"), notebook)
+    """Its outputs, and what its prose says of them."""
+    record_property("lesson", f"{lesson.stem} {edition}")
+    run = runs(lesson, edition)
+    assert output_problems(run.notebook) == []
+    assert run.network == "", "the lesson reached for the network"
+    committed = read(lesson, edition)
+    problems = run.problems + differences(committed, run.notebook)
+    problems += [
+        f"cell {new.id}: the prose in git says\n{without_definitions(old.source)}\nand now it says\n{new.source}"
+        for old, new in zip(committed.cells, run.notebook.cells, strict=True)
+        if new.cell_type == "markdown" and without_definitions(old.source) != new.source
+    ]
     assert not problems, "\n".join([f"make lessons LESSONS={lesson.stem}", *problems])
+
+
+@each_lesson
+@pytest.mark.timeout(600)
+def test_the_copy_without_outputs_shows_the_same_once_it_is_run(lesson: Path, tmp_path: Path):
+    """As a reader runs it: without what the builder ran besides, and without the solutions."""
+    start = read(lesson, "ja", start=True)
+    workspace = make_workspace(tmp_path / "copy")
+    execute(start, (workspace / notebook_path(lesson, "ja", start=True)).parent)
+    assert output_problems(start) == []
+    reading = read(lesson, "ja")
+    reading.cells = [c for c in reading.cells if c.cell_type == "markdown" or not is_solution(c)]
+    for number, cell in enumerate(code_cells(reading), start=1):
+        cell.execution_count = number
+    assert differences(reading, start) == []
 
 
 @each_edition
 @each_lesson
 def test_notebook_is_what_its_source_builds(lesson: Path, edition: str):
+    """But for what the executed lesson fills into its prose: `{{name}}` may have become anything."""
     committed, built = without_outputs(read(lesson, edition)), build(lesson, edition)
     remedy = f"make lessons LESSONS={lesson.stem}"
-    assert [c.source for c in committed.cells] == [c.source for c in built.cells], remedy
+    assert [c.id for c in committed.cells] == [c.id for c in built.cells], remedy
+    for old, new in zip(committed.cells, built.cells, strict=True):
+        text = without_definitions(old.source)
+        pieces = PLACEHOLDER.split(new.source)[::2]
+        assert re.fullmatch("(.+?)".join(map(re.escape, pieces)), text, re.DOTALL), (
+            f"{remedy}\n{text}\n{new.source}"
+        )
+        old.source = new.source
     assert committed == built, remedy
 
 
 @each_edition
 @each_lesson
-def test_notebook_is_clean(lesson: Path, edition: str):
-    notebook = read(lesson, edition)
+def test_the_copy_for_doing_is_made_from_the_one_for_reading(lesson: Path, edition: str):
+    start = read(lesson, edition, start=True)
+    assert start == start_copy(read(lesson, edition)), f"make lessons LESSONS={lesson.stem}"
+    assert all(c.outputs == [] and c.execution_count is None for c in code_cells(start))
+    assert [c for c in code_cells(start) if is_solution(c)] == []
+
+
+@pytest.mark.parametrize("start", [False, True], ids=["reading", "doing"])
+@each_edition
+@each_lesson
+def test_notebook_is_clean(lesson: Path, edition: str, start: bool):
+    notebook = read(lesson, edition, start)
     nbformat.validate(notebook)
     assert metadata_problems(notebook) == []
-    assert output_problems(notebook) == []
-    assert comment_problems(notebook) == []
+    assert comment_problems(notebook, edition) == []
     assert prose_problems(notebook, edition) == []
+    if not start:
+        assert output_problems(notebook) == []
+
+
+@pytest.mark.parametrize(
+    "folder", ["notebooks", "notebooks/en", "notebooks/start", "notebooks/start/en"]
+)
+def test_what_the_setup_cell_imports_lies_beside_the_notebooks(folder: str):
+    beside = (ROOT / folder / WAY_IN).read_text(encoding="utf-8")
+    assert beside == (ROOT / WAY_IN).read_text(encoding="utf-8")
 
 
 @each_lesson
-def test_editions_differ_in_one_code_line(lesson: Path):
+def test_editions_differ_in_language_alone(lesson: Path):
+    """The same code but for the words in it; the setup cell differs in one line."""
     japanese, english = read(lesson, "ja"), read(lesson, "en")
-    lines = [
-        [line for cell in code_cells(notebook) for line in cell.source.splitlines()]
-        for notebook in (japanese, english)
-    ]
-    assert len(lines[0]) == len(lines[1])
-    different = [pair for pair in zip(*lines, strict=True) if pair[0] != pair[1]]
+    for first, second in zip(code_cells(japanese), code_cells(english), strict=True):
+        assert without_words(first.source) == without_words(second.source)
+    setups = [code_cells(notebook)[0].source.splitlines() for notebook in (japanese, english)]
+    different = [pair for pair in zip(*setups, strict=True) if pair[0] != pair[1]]
     assert different == [('LANG = "ja"', 'LANG = "en"')]
     assert [c.id for c in japanese.cells] == [c.id for c in english.cells]
     assert [c.metadata for c in japanese.cells] == [c.metadata for c in english.cells]
+
+
+def without_words(code: str) -> str:
+    """Code without its comments, and with each text in it replaced by the names that it shows."""
+
+    class Words(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+            return ast.Constant("" if isinstance(node.value, str) else node.value)
+
+        def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Constant:
+            return ast.Constant("")
+
+    return ast.unparse(Words().visit(ast.parse(code)))
+
+
+@each_edition
+@each_lesson
+def test_each_prediction_has_room_below_it(lesson: Path, edition: str):
+    cells = read(lesson, edition).cells
+    asking = [
+        place
+        for place, c in enumerate(cells)
+        if c.cell_type == "markdown" and asks(c.source, edition)
+    ]
+    below = [cells[place + 1].metadata.get("tags", []) for place in asking]
+    assert below == [["predict"]] * len(asking)
 
 
 @each_lesson
@@ -119,6 +235,7 @@ def test_prose_says_the_same_in_both_languages(lesson: Path):
         if japanese.cell_type == "markdown":
             assert japanese.source.strip() and english.source.strip()
             assert heading_levels(japanese.source) == heading_levels(english.source), japanese.id
+            assert asks(japanese.source, "ja") == asks(english.source, "en"), japanese.id
 
 
 @each_lesson
@@ -140,30 +257,44 @@ def pyproject_address() -> str:
     return re.search(r'^repository = "https://github\.com/([^"]+)"$', text, re.MULTILINE)[1]
 
 
+@pytest.mark.parametrize("start", [False, True], ids=["reading", "doing"])
 @each_edition
 @each_lesson
-def test_badge_opens_this_very_notebook(lesson: Path, edition: str):
-    first = read(lesson, edition).cells[0].source
-    badges = re.findall(r"colab-badge\.svg\)\]\(([^)]+)\)", first)
-    path = f"notebooks/{'en/' if edition == 'en' else ''}{lesson.stem}.ipynb"
-    host = "https://colab.research.google.com/github"
-    assert badges == [f"{host}/{pyproject_address()}/blob/main/{path}"]
+def test_badges_open_the_copy_without_outputs(lesson: Path, edition: str, start: bool):
+    notebook = read(lesson, edition, start)
+    badges = re.findall(r"colab-badge\.svg\)\]\(([^)]+)\)", notebook.cells[0].source)
+    host = f"https://colab.research.google.com/github/{pyproject_address()}/blob/main"
+    assert badges == [f"{host}/{notebook_path(lesson, edition, start=True)}"]
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    opened = re.findall(rf"{re.escape(host)}/([^)]+)\)", prose)
+    assert opened and all(path.startswith("notebooks/start/") for path in opened)
+
+
+@pytest.mark.parametrize("start", [False, True], ids=["reading", "doing"])
+@each_edition
+@each_lesson
+def test_links_between_lessons_stay_in_their_set(lesson: Path, edition: str, start: bool):
+    folder = (ROOT / notebook_path(lesson, edition, start)).parent
+    home = ROOT / "notebooks" / ("start" if start else "")
+    for cell in read(lesson, edition, start).cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^:)]+\.ipynb)\)", cell.source):
+                assert (folder / target).resolve().parent in (home, home / "en"), target
 
 
 @each_edition
 @each_lesson
-def test_setup_cell_fetches_this_repository(lesson: Path, edition: str):
-    setup = code_cells(read(lesson, edition))[0].source
-    assert setup.startswith(f'LANG = "{edition}"\n')
-    assert f'"YUKIGUNI_REPOSITORY", "https://github.com/{pyproject_address()}")' in setup
-    assert '"--branch", "main"' in setup
+def test_setup_cell_is_short_and_fetches_this_repository(lesson: Path, edition: str):
+    setup = code_cells(read(lesson, edition, start=True))[0].source
+    assert setup.startswith(f'LANG = "{edition}"\n') and len(setup.splitlines()) <= 8
+    assert f' -b main https://github.com/{pyproject_address()}"' in setup
 
 
 @each_lesson
 @pytest.mark.parametrize(("readme", "edition"), [("README.ja.md", "ja"), ("README.md", "en")])
 def test_readmes_link_every_lesson(lesson: Path, readme: str, edition: str):
     text = (ROOT / readme).read_text(encoding="utf-8")
-    path = notebook_path(lesson, edition)
+    path, start = notebook_path(lesson, edition), notebook_path(lesson, edition, start=True)
     assert f"]({path})" in text, f"{readme} has no link to {path}"
-    badge = f"https://colab.research.google.com/github/{pyproject_address()}/blob/main/{path}"
-    assert f"]({badge})" in text, f"{readme} has no badge that opens {path}"
+    badge = f"https://colab.research.google.com/github/{pyproject_address()}/blob/main/{start}"
+    assert f"]({badge})" in text, f"{readme} has no badge that opens {start}"

@@ -1,19 +1,34 @@
 """Build lessons/*.py into executed notebooks: `python -m tools.build_lessons [LESSON ...]`."""
 
 import argparse
+import re
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient.exceptions import CellControlSignal
 from nbformat import NotebookNode
 
+from tools import facts, pictures, way
 from tools.check_notebooks import code_cells, difference, output_problems, varies
 from tools.execution import execute, make_workspace
-from tools.lessons import EDITIONS, build, lesson_sources, notebook_path
+from tools.lessons import (
+    EDITIONS,
+    PLACEHOLDER,
+    build,
+    lesson_sources,
+    notebook_path,
+    start_copy,
+)
 from tools.project import ROOT
+
+# What a setup cell imports lies beside each notebook.
+WAY_IN = "yukiguni.py"
 
 
 def main(arguments: list[str]) -> int:
@@ -45,24 +60,106 @@ def main(arguments: list[str]) -> int:
 
 
 def build_and_write(source: Path, edition: str, root: Path = ROOT) -> list[str]:
-    """Build, execute and write one edition; returns what stood in the way, empty if written."""
-    path = notebook_path(source, edition)
+    """Build, execute and write one edition, with and without outputs; returns what stood in the way, empty if written."""
+    target = root / notebook_path(source, edition)
+    committed = nbformat.read(target, as_version=4) if target.exists() else None
     try:
-        notebook = build(source, edition)
-        with tempfile.TemporaryDirectory() as folder:
-            workspace = make_workspace(Path(folder))
-            execute(notebook, (workspace / path).parent)
+        notebook, problems = executed(source, edition)
+        if problems := [*problems, *output_problems(notebook)]:
+            return problems
+        draw_pictures(notebook, committed)
     except (ValueError, RuntimeError, CellControlSignal) as error:
         return [str(error)]
-    if problems := output_problems(notebook):
-        return problems
-    target = root / path
-    if target.exists():
-        keep_varying_outputs(notebook, nbformat.read(target, as_version=4))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.validate(notebook)
-    nbformat.write(notebook, target)
+    if committed:
+        keep_varying_outputs(notebook, committed)
+    for path, copy in (
+        (target, notebook),
+        (root / notebook_path(source, edition, start=True), start_copy(notebook)),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / WAY_IN, path.parent / WAY_IN)
+        nbformat.validate(copy)
+        nbformat.write(copy, path)
     return []
+
+
+def executed(
+    source: Path, edition: str, environment: Mapping[str, str] | None = None
+) -> tuple[NotebookNode, list[str]]:
+    """One edition, executed in a copy of the project, its prose filled in; and the claims in it that do not hold.
+
+    Its pictures are named and not drawn yet: the HTML of each stands in `notebook.pictures`.
+
+    Raises:
+        ValueError: if the source breaks a convention.
+        RuntimeError: a CellExecutionError, if a cell raises.
+    """
+    notebook = build(source, edition, building=True)
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = make_workspace(Path(folder))
+        path = workspace / notebook_path(source, edition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / WAY_IN, path.parent / WAY_IN)
+        execute(notebook, path.parent, environment=environment)
+    found = facts.gather(notebook)
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    problems = fill_in(notebook, found, edition)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return notebook, problems + facts.broken_claims(found, prose)
+
+
+def fill_in(notebook: NotebookNode, found: Mapping[str, Any], edition: str) -> list[str]:
+    """Put what the executed lesson gave into its prose; returns what was never given, or is never used."""
+    used: set[str] = set()
+    notebook.pictures = {}
+
+    def replace(match: re.Match[str]) -> str:
+        name, *rest = match[1].split()
+        used.add(rest[0] if name == "picture" else name)
+        if name == "way":
+            html, alt = way.drawing(edition, *rest), way.description(edition, *rest)
+        elif name == "picture" and rest[0] in found["pictures"]:
+            name = rest[0]
+            html, alt = found["pictures"][name]
+        else:
+            return found["fill"].get(name, match[0])
+        place, label = pictures.shown(name, html, alt)
+        notebook.pictures[label] = html
+        return place
+
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = PLACEHOLDER.sub(replace, cell.source)
+    left = {
+        m[0]
+        for c in notebook.cells
+        if c.cell_type == "markdown"
+        for m in PLACEHOLDER.finditer(c.source)
+    }
+    unused = {*found["fill"], *found["pictures"]} - used
+    return [f"{name} was not filled by the cells that were run" for name in sorted(left)] + [
+        f"{name} is filled, and no prose uses it" for name in sorted(unused)
+    ]
+
+
+def draw_pictures(notebook: NotebookNode, committed: NotebookNode | None) -> None:
+    """Put the bytes of each picture at the end of its cell; those of an unchanged one are kept."""
+    known: dict[str, str] = {}
+    for cell in committed.cells if committed else []:
+        if cell.cell_type == "markdown":
+            known |= pictures.definitions(cell.source)
+    html = notebook.pop("pictures", {})
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            labels = [label for label in html if f"][{label}]" in cell.source]
+            lines = [
+                f"[{label}]: {known.get(label) or pictures.draw(html[label])}" for label in labels
+            ]
+            cell.source = "\n\n".join([cell.source, *lines])
 
 
 def keep_varying_outputs(fresh: NotebookNode, committed: NotebookNode) -> None:

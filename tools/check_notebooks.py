@@ -10,11 +10,12 @@ from itertools import zip_longest
 
 from nbformat import NotebookNode
 
-from tools.lessons import METADATA
+from tools.lessons import FOLDED, METADATA, TAGS
+from tools.pictures import without_definitions
 
 # Output of a cell with this tag differs between machines and runs: times, versions, memory.
 VARIES = "varies"
-CELL_METADATA = {"code": {"tags"}, "markdown": set()}
+CELL_METADATA = {"code": {"tags", *FOLDED}, "markdown": {"tags"}}
 _ADDRESS_IN_MEMORY = re.compile(r"\b0x[0-9a-f]{8,}\b")
 _KANA = re.compile(r"[ぁ-ゖァ-ヺ]")
 _JAPANESE = re.compile(r"[ぁ-ゖァ-ヺ一-鿿々]")
@@ -40,6 +41,10 @@ def metadata_problems(notebook: NotebookNode) -> list[str]:
         seen.add(identifier)
         if extra := set(cell.metadata) - CELL_METADATA[cell.cell_type]:
             problems.append(f"cell {identifier}: metadata {sorted(extra)} is not allowed")
+        if extra := set(cell.metadata.get("tags", [])) - TAGS:
+            problems.append(f"cell {identifier}: tags {sorted(extra)} are not allowed")
+        if any(key in cell.metadata and cell.metadata[key] != FOLDED[key] for key in FOLDED):
+            problems.append(f"cell {identifier}: folded otherwise than {FOLDED}")
     return problems
 
 
@@ -67,14 +72,17 @@ def output_problems(notebook: NotebookNode) -> list[str]:
     return problems
 
 
-def comment_problems(notebook: NotebookNode) -> list[str]:
-    """Comments in code: prose belongs into the cells around it, in the edition's language."""
+def comment_problems(notebook: NotebookNode, edition: str) -> list[str]:
+    """Comments in code that are not in the edition's language: most prose belongs into the cells around it."""
     problems = []
     for cell in code_cells(notebook):
         # Python's tokenizer does not know IPython's `%magic` and `!command` lines.
         source = re.sub(r"^(\s*)[%!].*$", r"\1pass", cell.source, flags=re.MULTILINE)
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type == tokenize.COMMENT and not token.string.startswith("# @param"):
+            comment = token.string.removeprefix("# @title")
+            if token.type != tokenize.COMMENT or comment.startswith("# @param"):
+                continue
+            if bool(_JAPANESE.search(comment)) != (edition == "ja"):
                 problems.append(f"cell {cell.id}: comment {token.string!r}")
     return problems
 
@@ -85,7 +93,7 @@ def prose_problems(notebook: NotebookNode, edition: str) -> list[str]:
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
-        text = _plain(cell.source)
+        text = _plain(without_definitions(cell.source))
         if not re.search(r"\w\w", text):
             continue
         if edition == "ja" and not _KANA.search(text):

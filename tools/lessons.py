@@ -1,11 +1,11 @@
 """Lesson sources to notebooks: one percent-format file gives a Japanese and an English edition.
 
-A prose cell stands twice in the source, `lang="ja"` and at once `lang="en"`. A code cell stands
-once and is the same in both editions but for the line `LANG = "ja"`. Placeholders are filled
-in: `{{badge}}` and `{{nav}}` in prose, `# {{setup}}` in a code cell, `{{repository}}` and
-`{{branch}}` anywhere.
+A prose cell stands twice in the source, `lang="ja"` and at once `lang="en"`. A code cell stands once; `tools.say`
+puts it into the edition's language. Each edition is kept twice: with outputs, for reading, and without them, for
+doing (`start_copy`). CONTRIBUTING.md lists the tags and the placeholders.
 """
 
+import copy
 import hashlib
 import re
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from tools import facts, say, way
 from tools.project import BRANCH, REPOSITORY, ROOT, colab_address
 
 EDITIONS = ("ja", "en")
@@ -27,41 +28,118 @@ METADATA = {
         "pygments_lexer": "ipython3",
     },
 }
-SETUP_CELL = ROOT / "tools" / "setup_cell.py"
+# What each tag means to the builder is said in CONTRIBUTING.md.
+TAGS = {"varies", "hide", "predict", "exercise", "solution", "check", "more", "build", "cases"}
+# Code whose output is the point: Colab folds a form, JupyterLab a hidden source.
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
+PREDICT = {"ja": "**予想してみましょう", "en": "**Predict"}
+PREDICTION = 'prediction = ""  # @param {type:"string"}'
+SETUP_CELL = ROOT / "tools" / "setup_cell.txt"
 _COLAB_BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+PLACEHOLDER = re.compile(r"\{\{([\w ]*)\}\}")
+_STANDING = "{{badge}}, {{nav}}, {{way STATION}}, {{repository}} and {{branch}}"
 
 
 def lesson_sources(folder: Path = ROOT / "lessons") -> list[Path]:
-    """The lessons' sources in their order."""
-    return sorted(folder.glob("[0-9][0-9]_*.py"))
+    """The lessons' sources in their order: 03_generate, 03b_settings, 04_gpu."""
+    return sorted(folder.glob("[0-9][0-9]*_*.py"))
 
 
-def notebook_path(source: Path, edition: str) -> str:
-    """Where a lesson's notebook lies, from the repository's root."""
-    return f"notebooks/{'en/' if edition == 'en' else ''}{source.stem}.ipynb"
+def notebook_path(source: Path, edition: str, start: bool = False) -> str:
+    """Where a lesson's notebook lies, from the repository's root; `start` is the one without outputs."""
+    return f"notebooks/{'start/' if start else ''}{'en/' if edition == 'en' else ''}{source.stem}.ipynb"
 
 
-def build(source: Path, edition: str) -> NotebookNode:
+def build(source: Path, edition: str, building: bool = False) -> NotebookNode:
     """One edition of a lesson as a notebook that has not been executed.
+
+    What the executed lesson fills in still stands as `{{name}}` in its prose. With `building`, the cells tagged
+    `build` are there too.
 
     Raises:
         ValueError: if the source breaks a convention; the sentence names the cell and the remedy.
     """
     notebook = nbformat.v4.new_notebook(metadata=METADATA)
     seen: dict[str, int] = {}
+    filled = {"fill": set(), "picture": set()}
+    for _, cell in _cells_of(source, edition):
+        if "build" in cell.metadata.get("tags", []):
+            filled["fill"] |= facts.names_in(cell.source)
+            filled["picture"] |= facts.pictures_in(cell.source)
     for key, cell in _cells_of(source, edition):
-        text = _filled(cell.source, source, edition)
+        tags = cell.metadata.get("tags", [])
+        if unknown := set(tags) - TAGS:
+            raise ValueError(f"{source.name}: no tag {sorted(unknown)}; there are {sorted(TAGS)}.")
+        if "cases" in tags or ("build" in tags and not building):
+            continue
         if cell.cell_type == "code":
-            if edition == "en":
-                text = re.sub(r'^LANG = "ja"$', 'LANG = "en"', text, flags=re.MULTILINE)
-            tags = cell.metadata.get("tags")
-            new = nbformat.v4.new_code_cell(text, metadata={"tags": tags} if tags else {})
+            new = nbformat.v4.new_code_cell(_code(cell.source, tags, source, edition))
+            if not new.source and "exercise" not in tags:
+                continue
         else:
-            new = nbformat.v4.new_markdown_cell(text)
+            new = nbformat.v4.new_markdown_cell(_prose(cell.source, source, edition, filled))
+        if tags:
+            new.metadata["tags"] = tags
+        if {"hide", "check"} & set(tags):
+            new.metadata.update(copy.deepcopy(FOLDED))
         seen[key] = seen.get(key, 0) + 1
         new["id"] = _identifier(source.stem, cell.cell_type, key, seen[key])
         notebook.cells.append(new)
+    notebook.cells = list(_with_room_for_predictions(notebook.cells, source, edition))
     return notebook
+
+
+def cases(source: Path) -> list[tuple[str, str, str]]:
+    """The answers that try a lesson's self-checks: the code of the exercise, of the check, and of its cases."""
+    found, exercise, check = [], "", ""
+    for _, cell in _cells_of(source, "ja"):
+        tags = cell.metadata.get("tags", [])
+        if "exercise" in tags:
+            exercise = cell.source
+        elif "check" in tags:
+            check = say.resolve(cell.source, "ja")
+        elif "cases" in tags:
+            found.append((exercise, check, say.resolve(cell.source, "ja")))
+    return found
+
+
+def start_copy(notebook: NotebookNode) -> NotebookNode:
+    """The notebook for doing, from the one for reading: no outputs, and solutions folded away."""
+    start = copy.deepcopy(notebook)
+    cells: list[NotebookNode] = []
+    solution: list[NotebookNode] = []
+    for cell in [*start.cells, None]:
+        if cell is not None and "solution" in cell.metadata.get("tags", []):
+            solution.append(cell)
+            continue
+        if solution:
+            cells.append(_folded(solution))
+            solution = []
+        if cell is None:
+            break
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        cells.append(cell)
+    start.cells = cells
+    return start
+
+
+def _folded(solution: list[NotebookNode]) -> NotebookNode:
+    """A solution's cells, prose and code with what it printed, as one prose cell that opens on a click."""
+    japanese = any(re.search(r"[ぁ-ゖァ-ヺ]", cell.source) for cell in solution)
+    parts = [f"<details><summary>{'解答' if japanese else 'Solution'}</summary>"]
+    for cell in solution:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        printed = "".join(o.text for o in cell.outputs if o.get("name") == "stdout").strip("\n")
+        if printed:
+            parts.append(f"```text\n{printed}\n```")
+    folded = nbformat.v4.new_markdown_cell("\n\n".join([*parts, "</details>"]))
+    folded["id"] = solution[0].id
+    folded.metadata["tags"] = ["solution"]
+    return folded
 
 
 def title(source: Path, edition: str) -> str:
@@ -104,33 +182,77 @@ def _cells_of(source: Path, edition: str) -> Iterator[tuple[str, NotebookNode]]:
                 f"{source.name}: the prose cell {opening} and the next cell have lang={languages};"
                 ' write a cell with lang="ja" and right after it the same with lang="en".'
             )
+        english.metadata["tags"] = cell.metadata.get("tags", [])
         yield cell.source, cell if edition == "ja" else english
 
 
-def _filled(text: str, source: Path, edition: str) -> str:
-    if "# {{setup}}" in text:
-        text = text.replace("# {{setup}}", "\n" + SETUP_CELL.read_text("utf-8").strip())
-    if "{{badge}}" in text:
-        text = text.replace("{{badge}}", _badge(source, edition))
-    if "{{nav}}" in text:
-        text = text.replace("{{nav}}", _navigation(source, edition))
-    text = text.replace("{{repository}}", REPOSITORY).replace("{{branch}}", BRANCH)
-    if unknown := re.search(r"\{\{\w*\}\}", text):
+def _code(text: str, tags: list[str], source: Path, edition: str) -> str:
+    try:
+        text = say.resolve(text, edition)
+    except (ValueError, SyntaxError) as error:
+        raise ValueError(f"{source.name}: {error}") from None
+    if "build" in tags:
+        return facts.calling(text)
+    if edition == "en":
+        text = re.sub(r'^LANG = "ja"$', 'LANG = "en"', text, flags=re.MULTILINE)
+    text = text.replace("# {{setup}}", SETUP_CELL.read_text("utf-8").strip())
+    return text.replace("{{repository}}", REPOSITORY).replace("{{branch}}", BRANCH)
+
+
+def _prose(text: str, source: Path, edition: str, filled: dict[str, set[str]]) -> str:
+    """Prose with its placeholders filled in, but for those that wait for the executed lesson."""
+
+    def replace(match: re.Match[str]) -> str:
+        name, *rest = match[1].split() or [""]
+        if name == "badge":
+            return _badge(source, edition)
+        if name == "nav":
+            return _navigation(source, edition)
+        if name in ("repository", "branch"):
+            return {"repository": REPOSITORY, "branch": BRANCH}[name]
+        if name == "way":
+            way.drawing(edition, *rest)
+            return match[0]
+        if name in filled["fill"] or (name == "picture" and set(rest) <= filled["picture"]):
+            return match[0]
+        ours = ", ".join(sorted(filled["fill"] | filled["picture"])) or "nothing here"
         raise ValueError(
-            f"{source.name}: unknown placeholder {unknown[0]}; there are"
-            " {{badge}}, {{nav}}, {{setup}}, {{repository}} and {{branch}}."
+            f"{source.name}: unknown placeholder {match[0]}; there are {_STANDING}, and what cells tagged build fill:"
+            f" {ours}."
         )
-    return text
+
+    return PLACEHOLDER.sub(replace, text)
+
+
+def _with_room_for_predictions(
+    cells: list[NotebookNode], source: Path, edition: str
+) -> Iterator[NotebookNode]:
+    """Below each prose cell that asks for a prediction, a place to write it: the lesson's own, or a line of text."""
+    for cell, following in zip(cells, [*cells[1:], None], strict=True):
+        yield cell
+        if cell.cell_type != "markdown" or not asks(cell.source, edition):
+            continue
+        if following is not None and "predict" in following.metadata.get("tags", []):
+            continue
+        room = nbformat.v4.new_code_cell(PREDICTION, metadata={"tags": ["predict"]})
+        room["id"] = _identifier(source.stem, "predict", cell.id, 1)
+        yield room
+
+
+def asks(prose: str, edition: str) -> bool:
+    """Whether a prose cell asks for a prediction: a paragraph of it begins with the mark."""
+    return re.search(rf"^{re.escape(PREDICT[edition])}", prose, re.MULTILINE) is not None
 
 
 def _badge(source: Path, edition: str) -> str:
-    """The badge that opens this edition in Colab, and the way to the other edition."""
-    words, other, label = {
-        "ja": ("Colab で開く", "en", "English edition"),
-        "en": ("Open in Colab", "ja", "日本語版"),
+    """The badge that opens this edition in Colab, without outputs; the edition with them; and the other language."""
+    words, reading, other, label = {
+        "ja": ("Colab で開く", "結果つきで読む", "en", "English edition"),
+        "en": ("Open in Colab", "read it with its results", "ja", "日本語版"),
     }[edition]
-    badge = f"[![{words}]({_COLAB_BADGE})]({colab_address(notebook_path(source, edition))})"
-    return f"{badge} · {_link(label, source, other, edition)}"
+    badge = f"[![{words}]({_COLAB_BADGE})]({colab_address(notebook_path(source, edition, True))})"
+    with_results = f"{REPOSITORY}/blob/{BRANCH}/{notebook_path(source, edition)}"
+    return f"{badge} · [{reading}]({with_results}) · {_link(label, source, other, edition)}"
 
 
 def _navigation(source: Path, edition: str) -> str:
@@ -148,9 +270,9 @@ def _navigation(source: Path, edition: str) -> str:
 
 
 def _link(label: str, lesson: Path, edition: str, origin: str) -> str:
-    """A link to a lesson: a relative one, and Colab's, since Colab cannot follow relative links."""
+    """A link to a lesson of the same set: a relative one, and Colab's, since Colab cannot follow relative links."""
     folder = {("ja", "en"): "en/", ("en", "ja"): "../"}.get((origin, edition), "")
-    address = colab_address(notebook_path(lesson, edition))
+    address = colab_address(notebook_path(lesson, edition, True))
     return f"[{label}]({folder}{lesson.stem}.ipynb) ([Colab]({address}))"
 
 
