@@ -1,0 +1,211 @@
+// The next token as bars: above the model's own probability, below the one it is drawn with; what the settings cut is hatched.
+
+import { beforeNextFrame, byId, fill, h } from "./dom.js";
+import { ZONES, zoneBackground, zoneLabel } from "./look.js";
+import { covered } from "./mask.js";
+import { shown } from "./settings.js";
+import { number, percent, say, whole } from "./words.js";
+
+/** How many tokens have a row; the page's style shows fewer where there is less room. */
+const ROWS = 20;
+
+/** @param {import("./lab.js").Lab} lab */
+export function startBars(lab) {
+  const box = byId("bars");
+  /** @type {any} */
+  let distribution = null;
+  /** @type {Float32Array | null} */
+  let logits = null;
+  /** @type {Map<number, number> | null} how often each token was drawn */
+  let counts = null;
+  let draws = 0;
+
+  // A slider's picture: the scores are at hand, the model is not run.
+  const redraw = beforeNextFrame(() => {
+    const obstacle = lab.pictureObstacle();
+    if (obstacle || !logits) {
+      distribution = null;
+      if (obstacle) fill(box, h("p", { class: "note" }, say("bars_when_usable")), h("p", { class: "note" }, obstacle));
+      return;
+    }
+    distribution = lab.model.applySettings(logits, lab.focusedIds(), lab.settings);
+    draw();
+  });
+
+  async function follow() {
+    if (!lab.model) return;
+    counts = null;
+    byId("draw-note").textContent = "";
+    byId("back").disabled = lab.before.length === 0;
+    if (lab.pictureObstacle()) {
+      logits = null;
+      redraw();
+      return;
+    }
+    const ids = lab.focusedIds();
+    box.setAttribute("aria-busy", "true");
+    const found = await lab.logits(ids);
+    // Meanwhile the reader may have gone elsewhere.
+    if (lab.pictureObstacle() || ids.join() !== lab.focusedIds().join()) return;
+    box.removeAttribute("aria-busy");
+    logits = found;
+    redraw();
+  }
+
+  function draw() {
+    const rows = distribution.head(ROWS);
+    const total = counts ? [...counts.values()].reduce((a, b) => a + b, 0) : 0;
+    let longest = 0;
+    for (const row of rows) longest = Math.max(longest, row.raw, row.final, (counts?.get(row.tokenId) ?? 0) / (total || 1));
+    const list = h("ol", { class: counts ? "bars counted" : "bars", "aria-label": say("next_title") });
+    /** @type {Set<string>} */
+    const marked = new Set();
+    for (const row of rows) {
+      if ((row.cutBy === "top_p" || row.cutBy === "top_k") && !marked.has(row.cutBy)) {
+        marked.add(row.cutBy);
+        list.append(h("li", { class: "cut" }, say("cut_here", { name: row.cutBy, value: shown(lab.settings[/** @type {"top_k"} */ (row.cutBy)]) })));
+      }
+      list.append(barRow(row, longest, total));
+    }
+    const focused = document.activeElement?.closest?.("#bars li button");
+    const place = focused ? [...box.querySelectorAll("li button")].indexOf(focused) : -1;
+    fill(box, heading(), list, strip(), summary());
+    // The buttons are new ones: the keyboard stays where it was.
+    if (place >= 0) /** @type {HTMLElement} */ (box.querySelectorAll("li button")[place])?.focus();
+  }
+
+  function heading() {
+    const run = lab.run;
+    if (!lab.focus || !run) return h("h2", {}, say("next_title"));
+    const { sequence, step } = lab.focus;
+    const token = run.sequences[sequence].steps[step];
+    const title = say("at_token", {
+      number: sequence + 1,
+      place: step + 1,
+      piece: token ? covered(lab, lab.model.piece(token.tokenId)) : say("compare_end"),
+    });
+    return h("div", { class: "row" }, h("h2", {}, title), h("button", { type: "button", class: "small", onclick: () => lab.pick(null) }, say("to_prompt")));
+  }
+
+  /**
+   * @param {any} row
+   * @param {number} longest  probability of the longest bar
+   * @param {number} total  number of draws
+   */
+  function barRow(row, longest, total) {
+    const seen = counts?.get(row.tokenId) ?? 0;
+    const width = (/** @type {number} */ p) => `${((100 * p) / longest).toFixed(2)}%`;
+    const piece = covered(lab, row.piece);
+    const words = {
+      piece,
+      raw: percent(row.raw),
+      final: percent(row.final),
+      zone: zoneLabel(row.cutBy),
+      expected: number(row.final * total),
+      seen,
+    };
+    const numbers = counts ? `${words.expected} → ${seen}` : percent(row.cutBy ? row.raw : row.final);
+    return h(
+      "li",
+      { class: row.cutBy ? "out" : "in" },
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-label": say(counts ? "bar_button_seen" : "bar_button", words),
+          title: `id ${row.tokenId} · ${words.raw} → ${words.final} · ${words.zone}`,
+          onclick: () => lab.choose(row.tokenId),
+        },
+        h("span", { class: "piece", lang: "ja" }, row.piece === "▁" ? say("space") : piece),
+        h(
+          "span",
+          { class: "bar" },
+          h("i", { class: "raw", style: { width: width(row.raw), background: zoneBackground(row.cutBy) } }),
+          row.cutBy ? null : h("i", { class: "final", style: { width: width(row.final), background: ZONES.null.colour } }),
+          total ? h("i", { class: "seen", style: { width: width(seen / total) } }) : null,
+        ),
+        h("span", { class: "percent" }, numbers),
+      ),
+    );
+  }
+
+  /** One strip for the whole vocabulary: how much of the model's probability lies in each zone, and how many tokens. */
+  function strip() {
+    /** @type {Record<string, number>} */
+    const share = {};
+    distribution.cutBy.forEach((/** @type {string | null} */ cutBy, /** @type {number} */ i) => {
+      share[String(cutBy)] = (share[String(cutBy)] ?? 0) + distribution.raw[i];
+    });
+    const bar = h("div", { class: "strip", "aria-hidden": "true" });
+    const words = h("ul", { class: "zones" });
+    for (const zone of [null, "top_p", "top_k", "min_length"]) {
+      const n = zone === null ? distribution.kept : (distribution.removed[zone] ?? 0);
+      const value = zone === "top_k" || zone === "top_p" ? ` = ${shown(lab.settings[zone])}` : "";
+      if (zone === "min_length" && !n) continue;
+      bar.append(h("i", { style: { width: `${100 * (share[String(zone)] ?? 0)}%`, background: zoneBackground(zone) } }));
+      words.append(
+        h(
+          "li",
+          { class: zone === "min_length" ? "extra" : n ? "" : "idle" },
+          h("i", { class: "key", "aria-hidden": "true", style: { background: zoneBackground(zone) } }),
+          `${zoneLabel(zone)}${value}: ${say("pieces", { n: whole(n), share: percent(Math.min(1, share[String(zone)] ?? 0)) })}`,
+        ),
+      );
+    }
+    return h("div", {}, bar, words);
+  }
+
+  function summary() {
+    const { entropy, rawEntropy } = distribution;
+    return h(
+      "p",
+      { class: "note extra" },
+      say("entropy", {
+        after: number(entropy),
+        before: number(rawEntropy),
+        choices: number(2 ** entropy),
+        choicesBefore: number(2 ** rawEntropy),
+      }),
+      " ",
+      say("bars_legend"),
+    );
+  }
+
+  // One token at a time, and a hundred draws
+
+  byId("step").addEventListener("click", () => {
+    if (!distribution || lab.focus) {
+      lab.pick(null);
+      return;
+    }
+    // The place in the text takes part in the seed: else each step would throw the same dice.
+    const [tokenId] = lab.model.draw(distribution, 1, lab.settings.seed + lab.chosen.length);
+    lab.choose(tokenId);
+  });
+  byId("back").addEventListener("click", () => lab.back());
+  byId("draw").addEventListener("click", () => {
+    if (!distribution) return;
+    const times = 100;
+    counts = new Map();
+    for (const id of lab.model.draw(distribution, times, lab.settings.seed + draws++)) counts.set(id, (counts.get(id) ?? 0) + 1);
+    draw();
+    const [first] = distribution.head(1);
+    byId("draw-note").textContent = say("draw_result", {
+      piece: covered(lab, first.piece),
+      guess: byId("guess").value || "0",
+      expected: number(first.final * times),
+      seen: counts.get(first.tokenId) ?? 0,
+    });
+  });
+
+  lab.on("end", () => {
+    byId("draw-note").textContent = say("end_drawn");
+  });
+  lab.on("draft focus model run", follow);
+  lab.on("settings", () => {
+    counts = null;
+    draws = 0;
+    redraw();
+  });
+  lab.on("words mask", () => distribution && draw());
+}

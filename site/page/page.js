@@ -1,0 +1,213 @@
+// The lab in the browser: opens the model, and brings text, settings, pictures and panes together.
+
+import house from "house";
+
+import { LoadError, openModel } from "../engine/model.js";
+import { startBars } from "./bars.js";
+import { startCompare } from "./compare.js";
+import { startControls } from "./controls.js";
+import { byId, fill, h } from "./dom.js";
+import { Lab } from "./lab.js";
+import { fromFragment } from "./link.js";
+import { startPrompt } from "./prompt.js";
+import { startShare } from "./share.js";
+import { startTexts } from "./texts.js";
+import { startWay } from "./way.js";
+import { getLanguage, say, setLanguage } from "./words.js";
+
+const MEGABYTE = 1e6;
+const NOTICE_SECONDS = 4;
+
+const lab = new Lab();
+
+// Language, theme, view
+
+/** What a reader chose before; nothing where the browser keeps nothing for us. */
+const memory = {
+  /** @param {string} name */
+  read(name) {
+    try {
+      return localStorage.getItem(`yukiguni.${name}`);
+    } catch {
+      return null;
+    }
+  },
+  /**
+   * @param {string} name
+   * @param {string} value
+   */
+  write(name, value) {
+    try {
+      localStorage.setItem(`yukiguni.${name}`, value);
+    } catch {
+      // A private window: the choice holds for this visit.
+    }
+  },
+};
+
+function showWords() {
+  document.documentElement.lang = getLanguage();
+  document.title = `${say("title")} ${say("subtitle")}`;
+  for (const element of document.querySelectorAll("[data-word]")) {
+    element.textContent = say(/** @type {HTMLElement} */ (element).dataset.word ?? "");
+  }
+  for (const element of document.querySelectorAll("[data-name]")) {
+    element.setAttribute("aria-label", say(/** @type {HTMLElement} */ (element).dataset.name ?? ""));
+  }
+  const other = byId("language");
+  other.textContent = say("other_language");
+  other.lang = getLanguage() === "ja" ? "en" : "ja";
+  byId("more").textContent = say(isOpen() ? "less" : "more");
+  if (lab.model) byId("about").textContent = say("about", { model: lab.model.info.name, size: loadedSize });
+  lab.tell("words");
+}
+
+/** @param {string} theme  "auto", "light" or "dark" */
+function showTheme(theme) {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  byId("theme").value = theme;
+}
+
+const isOpen = () => document.body.classList.contains("open");
+
+byId("language").addEventListener("click", () => {
+  setLanguage(getLanguage() === "ja" ? "en" : "ja");
+  memory.write("language", getLanguage());
+  showWords();
+});
+byId("theme").addEventListener("change", () => {
+  showTheme(byId("theme").value);
+  memory.write("theme", byId("theme").value);
+});
+byId("vertical").addEventListener("change", () => {
+  document.body.classList.toggle("vertical", byId("vertical").checked);
+  lab.tell("vertical");
+});
+byId("mask").addEventListener("change", () => {
+  lab.masking = byId("mask").checked;
+  lab.tell("mask");
+});
+byId("more").addEventListener("click", () => {
+  const open = document.body.classList.toggle("open");
+  byId("more").setAttribute("aria-expanded", String(open));
+  byId("more").textContent = say(open ? "less" : "more");
+  if (!open) window.scrollTo(0, 0);
+});
+
+// Writing
+
+const { catchUp } = startPrompt(lab);
+byId("write").addEventListener("click", () => {
+  catchUp();
+  lab.write();
+});
+byId("stop").addEventListener("click", () => lab.stop());
+lab.on("run written", () => {
+  byId("stop").disabled = !lab.writing;
+});
+// Ctrl + Enter in the prompt, for those who write.
+byId("prompt").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  catchUp();
+  lab.write();
+});
+
+// Notices: a sentence for a while, or a box that stays until it is closed
+
+/** @type {number | undefined} */
+let fading;
+lab.on("notice", ({ detail: { sentence, text, stays } }) => {
+  clearTimeout(fading);
+  const notice = h("div", { class: "notice" }, h("p", {}, sentence));
+  if (text !== undefined) {
+    const area = h("textarea", { readonly: true, rows: 6, "aria-label": say("to_copy") });
+    area.value = text;
+    notice.append(area);
+    setTimeout(() => area.select());
+  }
+  if (text === undefined && !stays) fading = setTimeout(() => notice.remove(), NOTICE_SECONDS * 1000);
+  else notice.append(h("button", { type: "button", class: "small", onclick: () => notice.remove() }, say("close")));
+  byId("notices").append(notice);
+});
+
+// The state in the address
+
+function readAddress() {
+  const state = fromFragment(location.hash);
+  if (state.language) setLanguage(state.language);
+  lab.prompt = state.prompt;
+  lab.chosen = state.chosen;
+  lab.before = [];
+  lab.focus = null;
+  lab.settings = state.settings;
+  lab.masking = state.masking;
+  byId("mask").checked = state.masking;
+  byId("vertical").checked = state.vertical;
+  document.body.classList.toggle("vertical", state.vertical);
+  lab.broken = state.broken;
+}
+
+function tellBroken() {
+  if (lab.broken.length) lab.tell("notice", { sentence: lab.broken.join(" "), stays: true });
+}
+
+window.addEventListener("hashchange", () => {
+  readAddress();
+  showWords();
+  lab.tell("settings");
+  lab.tell("draft");
+  lab.tell("mask");
+  tellBroken();
+  lab.write();
+});
+
+// The model
+
+let loadedSize = "";
+
+async function start() {
+  const megabytes = (/** @type {number} */ bytes) => (bytes / MEGABYTE).toFixed(1);
+  const progress = byId("progress");
+  progress.textContent = say("loading_first");
+  try {
+    lab.model = await openModel({
+      onProgress: ({ loaded, total }) => {
+        loadedSize = megabytes(total);
+        progress.textContent = say("loading", { done: megabytes(loaded), total: loadedSize });
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof LoadError)) throw error;
+    const { file, reason = file } = error.values;
+    fill(progress, say(error.code === "network" ? "loading_failed" : "loading_damaged", { file, reason }), " ", h("button", { type: "button", onclick: () => location.reload() }, say("reload")));
+    return;
+  }
+  byId("about").textContent = say("about", { model: lab.model.info.name, size: loadedSize });
+  lab.tell("model");
+  lab.write();
+}
+
+const remembered = memory.read("language") ?? (/^ja\b/i.test(navigator.language) ? "ja" : "en");
+setLanguage(remembered === "en" ? "en" : "ja");
+readAddress();
+showTheme(memory.read("theme") ?? "auto");
+startControls(lab);
+startBars(lab);
+startTexts(lab);
+startCompare(lab);
+startShare(lab);
+startWay(lab);
+byId("prompt").value = lab.prompt;
+showWords();
+tellBroken();
+start();
+
+// After the first visit the page opens without a network. Pages opened as files need no such thing.
+if ("serviceWorker" in navigator && location.protocol.startsWith("http")) {
+  navigator.serviceWorker.register("service-worker.js").catch(() => {
+    // Plain HTTP from another machine: the browser allows no service worker, the page works without.
+  });
+}
+// For tests, and for curious readers in the console.
+Object.assign(globalThis, { lab, house });

@@ -1,0 +1,97 @@
+// The prompt as the model reads it: tokens as chips, the form after NFKC, characters that are unknown to it.
+
+import house from "house";
+
+import { afterPause, byId, fill, h } from "./dom.js";
+import { say, whole } from "./words.js";
+
+const CHIPS_SHOWN = 200;
+const TYPING_PAUSE = 150;
+
+/** @param {import("./lab.js").Lab} lab */
+export function startPrompt(lab) {
+  const box = byId("prompt");
+  box.value = lab.prompt;
+  box.addEventListener(
+    "input",
+    afterPause(TYPING_PAUSE, () => {
+      if (box.value !== lab.prompt) lab.type(box.value);
+    }),
+  );
+  // A button pressed while the pause still runs is about what is in the box.
+  const catchUp = () => {
+    if (box.value !== lab.prompt) lab.type(box.value);
+  };
+  box.addEventListener("change", catchUp);
+
+  const draw = () => {
+    if (document.activeElement !== box || box.value.length === 0 || lab.chosen.length) {
+      if (box.value !== lab.prompt) box.value = lab.prompt;
+    }
+    if (!lab.model) return;
+    /** @type {any} */
+    let tokens;
+    try {
+      tokens = lab.tokens();
+    } catch {
+      // Half of a character pair: the picture of the next token says so.
+      fill(byId("chips"));
+      fill(byId("chosen"));
+      return;
+    }
+    fill(
+      byId("chosen"),
+      lab.chosen.length ? h("small", {}, `${say("chosen_title")}: `) : null,
+      ...lab.chosen.map((id, i) => chip(lab.model.piece(id), id, id === lab.model.info.unknown, i)),
+    );
+    const { pieces, normalized, unknown } = tokens;
+    let count = say("tokens_count", { n: whole(pieces.length) });
+    if (pieces.length > CHIPS_SHOWN) count += say("tokens_shown", { n: CHIPS_SHOWN });
+    if (unknown) count += say("tokens_unknown", { n: whole(unknown) });
+    fill(
+      byId("chips"),
+      h(
+        "div",
+        { class: "chips" },
+        ...pieces.slice(0, CHIPS_SHOWN).map((/** @type {any} */ piece, /** @type {number} */ i) => chip(piece.surface, piece.id, piece.unknown, i)),
+      ),
+      h("small", { class: "note" }, count),
+      normalized === lab.prompt ? null : h("p", { class: "note" }, `${say("normalized")}: `, h("b", {}, shortened(lab.prompt, normalized))),
+    );
+  };
+  lab.on("draft model words", draw);
+  return { catchUp };
+}
+
+/**
+ * A token as a chip with its id; an unknown one has a dashed border and says so.
+ *
+ * @param {string} surface
+ * @param {number} id
+ * @param {boolean} unknown
+ * @param {number} place
+ */
+export function chip(surface, id, unknown, place) {
+  const { chips, text } = house.look;
+  return h(
+    "span",
+    { class: unknown ? "chip unknown" : "chip", style: { color: text, ...(unknown ? {} : { background: chips[place % chips.length] }) } },
+    h("span", { lang: "ja" }, surface),
+    h("sub", {}, unknown ? `${say("unknown")} ${id}` : id),
+  );
+}
+
+/**
+ * A long text from a little before the first character that normalisation changed.
+ *
+ * @param {string} text
+ * @param {string} normalized
+ */
+function shortened(text, normalized) {
+  if (normalized.length <= CHIPS_SHOWN) return normalized;
+  let change = 0;
+  while (change < normalized.length && text[change] === normalized[change]) change++;
+  const start = Math.max(0, Math.min(change - CHIPS_SHOWN / 4, normalized.length - CHIPS_SHOWN));
+  const end = start + CHIPS_SHOWN;
+  return (start ? "…" : "") + normalized.slice(start, end) + (end < normalized.length ? "…" : "");
+}
