@@ -193,9 +193,10 @@ export class Lab extends EventTarget {
    */
   logits(ids) {
     const key = ids.join();
-    let asked = this.#logits.get(key);
-    if (!asked) {
-      asked = this.model.logits(ids);
+    const kept = this.#logits.get(key);
+    /** @type {Promise<Float32Array>} */
+    const asked = kept ?? this.model.logits(ids);
+    if (!kept) {
       asked.catch(() => this.#logits.delete(key));
       if (this.#logits.size >= KEPT) this.#logits.delete(/** @type {string} */ (this.#logits.keys().next().value));
     }

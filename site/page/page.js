@@ -95,6 +95,12 @@ byId("more").addEventListener("click", () => {
   if (!open) window.scrollTo(0, 0);
 });
 
+// On a wide screen the panes lie below the texts, else at the end: moved, so that Tab goes as the eye does.
+const wide = matchMedia("(min-width: 1100px)");
+const placePanes = () => byId(wide.matches ? "right" : "lab").append(byId("panes"));
+wide.addEventListener("change", placePanes);
+placePanes();
+
 // Writing
 
 const { catchUp } = startPrompt(lab);

@@ -107,7 +107,7 @@ export function startWay(lab) {
   /** @type {Record<Stage, () => (Node | string)[]>} */
   const minis = {
     tokens: () => Array.from({ length: Math.min(4, trace.tokens) }, (_, i) => trace.tokens - Math.min(4, trace.tokens) + i).map((place) => chip(word(place), ids[place], false, place)),
-    vectors: () => [vectorsCanvas(trace.states[layer], 64, 2, 4)],
+    vectors: () => [vectorsCanvas(trace.states[Math.max(0, layer)], 56, 2, 5)],
     attention: () => Array.from({ length: trace.heads }, (_, k) => attentionCanvas(layer, k, 44)),
     scores: () => topScores(4).map(({ piece, share }) => h("span", { class: "score" }, h("span", {}, piece), h("i", { style: { width: `${share * 40}px`, background: ZONES.null.colour } }))),
     lottery: () => [lotteryStrip(6)],
@@ -259,7 +259,7 @@ export function startWay(lab) {
               draw();
             },
           },
-          h("span", { class: "shade", style: { opacity: String(Math.sqrt(share)) } }),
+          h("span", { class: "shade", style: { opacity: String(0.6 * Math.sqrt(share)) } }),
           h("span", { class: "word" }, word(to)),
           h("small", {}, to <= place ? percent(share) : "–"),
         );
@@ -277,7 +277,10 @@ export function startWay(lab) {
     return say("way_attention_map", { layer: layer + 1, head: head + 1, token: word(place), most });
   }
 
-  /** @param {number} n */
+  /**
+   * @param {number} n
+   * @returns {{ piece: string, logit: number, probability: number, share: number }[]}
+   */
   function topScores(n) {
     const top = distribution().head(n);
     return top.map((/** @type {any} */ { tokenId, piece, raw }) => ({ piece: covered(lab, piece), logit: trace.logits[tokenId], probability: raw, share: raw / top[0].raw }));
