@@ -1,4 +1,4 @@
-"""The browser and the Japanese fonts that the tests need: found, or installed, or said how to add.
+"""The browsers and the Japanese fonts that the tests need: found, or installed, or said how to add.
 
 `python -m tools.browser` is run by `make test`; the tests themselves only look.
 """
@@ -44,6 +44,18 @@ def find_browser() -> Path | None:
     return Path(path) if path and _starts(path) else None
 
 
+def find_firefox() -> Path | None:
+    """A Firefox that starts: the site is tried in it too."""
+    found = [shutil.which(name) for name in ("firefox-esr", "firefox")]
+    return next((Path(path) for path in filter(None, found) if _starts(path)), None)
+
+
+def find_webkit_driver() -> Path | None:
+    """WebKit's driver with the screen it needs: the site is tried in it, as it is in Safari on an iPad."""
+    driver = shutil.which("WebKitWebDriver")
+    return Path(driver) if driver and shutil.which("Xvfb") else None
+
+
 def has_japanese_font() -> bool:
     """Whether a browser here can draw Japanese; macOS and Windows always can."""
     if not sys.platform.startswith("linux"):
@@ -65,6 +77,11 @@ def main() -> int:
     if apt and not find_browser():
         _run("apt-get", "update")
         _run("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
+    others = [("firefox-esr", find_firefox), ("webkit2gtk-driver", find_webkit_driver)]
+    for package, find in others:
+        if apt and not find():
+            _run("apt-get", "update")
+            _run("apt-get", "install", "--yes", "--no-install-recommends", package, "xvfb")
     if not find_browser():
         with_libraries = ["--with-deps"] if apt else []
         _run(sys.executable, "-m", "playwright", "install", *with_libraries, "chromium")
@@ -73,6 +90,11 @@ def main() -> int:
         print(f"Browser for the tests: {browser}")
     else:
         print("The tests need Chromium or Chrome: sudo apt install chromium", file=sys.stderr)
+    for package, find in others:
+        if not find():
+            print(
+                f"The site's tests need {package}: sudo apt install {package} xvfb", file=sys.stderr
+            )
     if not font:
         print("The tests need a Japanese font: sudo apt install fonts-noto-cjk", file=sys.stderr)
     return 0 if browser and font else 1
