@@ -31,7 +31,7 @@ test: .venv/test-installed
 
 # What runs in a reader's notebook, on the versions that Google Colab has; of its packages not all agree.
 COLAB := browser charts colab device doctor fast finetune generate hub_faults inputs int8 kernel_habits lab models notebooks \
-	packing resources sampling security session setup_cell tokenizer
+	packing resources sampling security lab_state setup_cell tokenizer
 
 test-colab: .venv-colab/installed
 	$(PY) -m tools.browser

@@ -21,7 +21,6 @@ FLOORS = [
     {"prompts"},
     {"sampling"},
     {"charts"},
-    {"session"},
     {"lab", "finetune", "doctor", "generate"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -116,7 +116,7 @@ def test_a_slider_that_no_longer_follows_the_hand_fails(monkeypatch, capsys, lim
 
 def test_a_slider_that_runs_the_model_fails(monkeypatch, capsys):
     from benchmarks import slider_to_picture
-    from helpers.session import NextToken
+    from helpers.lab.drafts import NextToken
 
     remembered = NextToken.distribution
 

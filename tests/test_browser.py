@@ -37,9 +37,9 @@ from lab_browser import (
 from lab_oracle import Percent, distribution_by_hand
 from playwright.sync_api import Page, Route, expect
 
+from helpers.lab.presets import nearest, top_k_scale
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, generate, generate_arguments
-from helpers.session import nearest, top_k_scale
 from tools.lessons import build
 
 OPENING = "国境の長いトンネルを抜けると雪国であった。"

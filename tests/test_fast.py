@@ -22,6 +22,7 @@ from transformers import GPT2LMHeadModel
 from helpers import fast, hub, int8
 from helpers.errors import InputError
 from helpers.fast import EngineUnavailable, FastModel
+from helpers.lab.records import as_code
 from helpers.models import load_model
 from helpers.sampling import (
     SamplingSettings,
@@ -32,7 +33,6 @@ from helpers.sampling import (
     stream,
     stream_ids,
 )
-from helpers.session import as_code
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "雪国であった。"

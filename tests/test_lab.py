@@ -14,12 +14,16 @@ import torch
 from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_of
 from rinna_layout import make_model
 
-from helpers import charts, lab, sampling
-from helpers.lab import SamplingLab
+from helpers import OPENING_LINE, charts, sampling
+from helpers.lab import SamplingLab, writer
+from helpers.lab import sampling_lab as lab
+from helpers.lab.drafts import Draft
+from helpers.lab.japanese_pane import script_shares
+from helpers.lab.presets import presets
+from helpers.lab.records import as_code, as_text, load, save
 from helpers.language import set_language
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, SettingsError, generate
-from helpers.session import Draft, as_code, as_text, load, presets, save, script_shares
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "雪の降る夜には"
@@ -106,7 +110,7 @@ def test_the_picture_follows_the_settings_without_running_the_model(sampling_lab
         sampling_lab.boxes["temperature"].value = temperature
         expected = distribution_by_hand(logits, temperature, top_k, top_p)
         shown = [row for row in table_rows(sampling_lab.chart.value)[1:] if row[5]]
-        assert len(shown) == 20
+        assert len(shown) == lab.CHART_ROWS
         for row in shown:
             token_id = int(row[5])
             assert row[2] == Percent(expected.raw[token_id])
@@ -125,14 +129,14 @@ def test_typing_shows_the_tokens_and_the_distribution_of_the_new_text(sampling_l
 
 
 def test_presets_set_everything_but_the_seed(sampling_lab):
-    for button, preset in zip(sampling_lab.preset_buttons, presets(), strict=True):
+    for button, preset in zip(sampling_lab.controls.preset_buttons, presets(), strict=True):
         button.click()
         expected = replace(preset.settings, seed=3)
         got = sampling_lab.settings
         assert replace(got, max_length=100, top_k=expected.top_k) == expected
-        assert preset.why in unescape(sampling_lab.preset_note.value)
+        assert preset.why in unescape(sampling_lab.controls.note.value)
     sampling_lab.boxes["top_k"].value = 3
-    assert "自分で変えた" in sampling_lab.preset_note.value
+    assert "自分で変えた" in sampling_lab.controls.note.value
 
 
 def test_generate_writes_what_generate_gives(sampling_lab, lm):
@@ -148,7 +152,7 @@ def test_generate_writes_what_generate_gives(sampling_lab, lm):
 
 
 def test_greedy_generation_has_one_result(sampling_lab, lm):
-    sampling_lab.preset_buttons[1].click()
+    sampling_lab.controls.preset_buttons[1].click()
     sampling_lab.boxes["min_length"].value = 0
     sampling_lab.generate_button.click()
     settings = SamplingSettings(do_sample=False, min_length=0, max_length=64, seed=3)
@@ -277,13 +281,13 @@ def test_a_storm_of_changes_draws_few_pictures(sampling_lab):
 
 def test_a_clock_that_has_not_moved_is_no_error(sampling_lab, monkeypatch):
     # Only the lab's clock: the loop needs its own.
-    monkeypatch.setattr(lab, "time", SimpleNamespace(monotonic=lambda: 1.0))
+    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: 1.0))
     sampling_lab.generate_button.click()
     assert sampling_lab.error is None and "毎秒 –" in sampling_lab.progress.value
 
 
 def test_without_a_loop_generation_ends_when_its_time_is_over(lm, monkeypatch):
-    monkeypatch.setattr(lab, "BLOCKING_TIME", 0.0)
+    monkeypatch.setattr(writer, "BLOCKING_TIME", 0.0)
     slow = SamplingLab(lm, PROMPT, SHORT)
     slow.generate_button.click()
     assert [s.stopped for s in slow.generation.sequences] == ["user"] * 3
@@ -340,7 +344,7 @@ def test_an_unexpected_failure_is_shown_and_kept(sampling_lab, monkeypatch):
     def broken(*arguments):
         raise RuntimeError("<b>broken</b>")
 
-    monkeypatch.setattr(lab.charts, "distribution_chart", broken)
+    monkeypatch.setattr(charts, "distribution_chart", broken)
     sampling_lab.boxes["top_k"].value = 3
     assert isinstance(sampling_lab.error, RuntimeError)
     assert "RuntimeError: <b>broken</b>" in text_of(sampling_lab.problem.value)
@@ -378,7 +382,7 @@ def test_steps_go_on_token_by_token_and_back(sampling_lab, lm):
     ids = lm.tokenizer.encode(PROMPT, add_special_tokens=False) + list(sampling_lab.draft.chosen)
     logits = lm.model(torch.tensor([ids])).logits[0, -1].detach().numpy()
     expected = distribution_by_hand(logits, 1.0, SHORT.top_k, SHORT.top_p)
-    for row in table_rows(sampling_lab.chart.value)[1:21]:
+    for row in table_rows(sampling_lab.chart.value)[1 : 1 + lab.CHART_ROWS]:
         assert row[3] == Percent(expected.final[int(row[5])])
     for left in (3, 2, 1, 0):
         assert not sampling_lab.back_button.disabled
@@ -603,7 +607,7 @@ def test_the_committed_lesson_shows_the_lab_without_a_kernel(notebook, heading, 
         "seed": "0",
     }
     assert article.items() <= shown.items()
-    assert heading in text_of(html) and set(lab.OPENING) <= set(text_of(html))
+    assert heading in text_of(html) and set(OPENING_LINE) <= set(text_of(html))
     tokens = [row for row in rows if row[5]]
     assert len(head) == 6 and len(tokens) == 20 and len(rows) > 20
     assert tokens[0][4] == kept and tokens[0][2].endswith("%") and "width:100.0%" in html
@@ -633,7 +637,7 @@ def test_labels_are_in_the_language_of_the_lesson(lm):
     english.generate_button.click()
     assert english.error is None
     # Tokens are Japanese; what stands above them is ours.
-    texts = [text_of(english.chart.value).split("bits")[0], english.preset_note.value]
+    texts = [text_of(english.chart.value).split("bits")[0], english.controls.note.value]
     for text in [*texts, text_of(english.progress.value)]:
         assert text and not [c for c in text if "ぁ" <= c <= "ヺ"]
 
@@ -684,8 +688,8 @@ def test_a_broken_off_loop_keeps_what_was_written(sampling_lab, lm):
     async def interrupt():
         sampling_lab.generate_button.click()
         await asyncio.sleep(0.03)
-        sampling_lab._task.cancel()
-        await asyncio.wait([sampling_lab._task])
+        sampling_lab.writer.task.cancel()
+        await asyncio.wait([sampling_lab.writer.task])
 
     asyncio.run(interrupt())
     (partial,) = sampling_lab.history
@@ -740,7 +744,7 @@ def test_an_error_that_was_not_written_for_readers_says_what_to_do(sampling_lab,
     def broken(*arguments):
         raise ValueError("not a sentence")
 
-    monkeypatch.setattr(lab.charts, "distribution_chart", broken)
+    monkeypatch.setattr(charts, "distribution_chart", broken)
     sampling_lab.redraw()
     assert "予期しない問題" in sampling_lab.problem.value
     assert "ValueError: not a sentence" in sampling_lab.problem.value
@@ -949,12 +953,12 @@ def test_what_a_control_cannot_be_moved_to_is_said(sampling_lab, lm):
     run = generate(lm, PROMPT, replace(SHORT, temperature=500.0, num_return_sequences=9))
     sampling_lab.keep([run])
     sampling_lab.history_pane.back_button.click()
-    said = unescape(sampling_lab.preset_note.value)
+    said = unescape(sampling_lab.controls.note.value)
     assert "temperature: 500.0 → 100.0" in said and "num_return_sequences: 9 → 8" in said
     assert "top_k: " not in said
-    sampling_lab.preset_buttons[0].click()
-    assert "max_length: 100 → 64" in unescape(sampling_lab.preset_note.value)
-    assert "→" not in SamplingLab(lm, PROMPT, SHORT).preset_note.value
+    sampling_lab.controls.preset_buttons[0].click()
+    assert "max_length: 100 → 64" in unescape(sampling_lab.controls.note.value)
+    assert "→" not in SamplingLab(lm, PROMPT, SHORT).controls.note.value
 
 
 def test_speed_is_the_models_own(sampling_lab, lm, monkeypatch):
@@ -973,8 +977,8 @@ def test_speed_is_the_models_own(sampling_lab, lm, monkeypatch):
         while sampling_lab.generate_button.disabled:
             await wait(0.001)
 
-    monkeypatch.setattr(lab, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    monkeypatch.setattr(lab.asyncio, "sleep", sleep)
+    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(writer.asyncio, "sleep", sleep)
     handle = lm.model.register_forward_hook(run)
     try:
         asyncio.run(generate_once())
@@ -1000,7 +1004,7 @@ def test_the_progress_bar_fills_when_all_texts_come_to_their_end(sampling_lab, m
 
 
 def test_a_stopped_generation_does_not_fill_the_bar(lm, monkeypatch):
-    monkeypatch.setattr(lab, "BLOCKING_TIME", 0.0)
+    monkeypatch.setattr(writer, "BLOCKING_TIME", 0.0)
     slow = SamplingLab(lm, PROMPT, SHORT)
     slow.generate_button.click()
     assert re.search(r'value="1" max="(\d+)"', slow.progress.value)[1] != "1"

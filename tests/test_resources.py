@@ -228,11 +228,10 @@ def test_other_errors_stay_what_they_are(lm, monkeypatch):
     ],
 )
 def test_the_lab_keeps_what_was_written(lm, monkeypatch, raises, words, said):
-    import helpers.lab
-    from helpers.lab import SamplingLab
+    from helpers.lab import SamplingLab, writer
 
     # On a busy machine the time for work that no button can stop would end it first.
-    monkeypatch.setattr(helpers.lab, "BLOCKING_TIME", 1000.0)
+    monkeypatch.setattr(writer, "BLOCKING_TIME", 1000.0)
     lab = SamplingLab(lm, PROMPT, FOUR)
     Card(lm, monkeypatch, 20, raises, words)
     lab.generate()
@@ -372,7 +371,7 @@ def test_a_full_disk_while_saving_and_converting(lm, tmp_path):
         from helpers import fast
         from helpers.models import load_model
         from helpers.sampling import SamplingSettings, generate
-        from helpers.session import NotSaved, load, save
+        from helpers.lab.records import NotSaved, load, save
 
         folder, disk = sys.argv[1], Path(sys.argv[2])
         file, target, said = disk / "lab.json", disk / "converted", {}

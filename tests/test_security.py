@@ -28,6 +28,7 @@ from transformers import GPT2LMHeadModel
 
 from helpers import charts
 from helpers.hub import ModelUnavailable
+from helpers.lab.records import as_code, from_json, to_json
 from helpers.language import set_language
 from helpers.models import load_model
 from helpers.sampling import (
@@ -38,7 +39,6 @@ from helpers.sampling import (
     generate,
     next_token_distribution,
 )
-from helpers.session import as_code, from_json, to_json
 from helpers.tokenizer import load_tokenizer
 from tools.project import ROOT, project_files
 

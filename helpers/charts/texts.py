@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from helpers.charts.blocks import cards
@@ -17,13 +18,18 @@ from helpers.charts.look import (
     surprise_style,
 )
 from helpers.language import say
+from helpers.masking import SIGN, find_words
 
 if TYPE_CHECKING:
     from helpers.sampling import Generation, Sequence, Step
 
 
 def probability_text(
-    sequence: Sequence, tokenizer: Any, legend: bool = True, mark: int | None = None
+    sequence: Sequence,
+    tokenizer: Any,
+    legend: bool = True,
+    mark: int | None = None,
+    masked: bool = False,
 ) -> Html:
     """A generated text, each new token marked by the probability that the model gave it.
 
@@ -33,23 +39,61 @@ def probability_text(
     Args:
         legend: say below what the marks mean.
         mark: the index of a new token to put in a frame.
+        masked: cover the new tokens in which a word of `helpers.masking` stands; a click or a tap lifts the cover.
     """
     start = len(sequence.token_ids) - len(sequence.steps)
-    all_pieces = tokenizer.convert_ids_to_tokens(sequence.token_ids)
-    prompt, pieces = "".join(all_pieces[:start]).replace("▁", " ").strip(), all_pieces[start:]
-    parts = []
-    for i, (piece, step) in enumerate(zip(pieces, sequence.steps, strict=True)):
-        numbers = token_numbers(piece, step)
-        shown = escape(piece.replace("▁", " "))
+    tokens = tokenizer.convert_ids_to_tokens(sequence.token_ids)
+    prompt = "".join(tokens[:start]).replace("▁", " ").strip()
+    pieces = [token.replace("▁", " ") for token in tokens[start:]]
+    shown = []
+    for i, (token, piece, step) in enumerate(
+        zip(tokens[start:], pieces, sequence.steps, strict=True)
+    ):
+        numbers = token_numbers(token, step)
         style = surprise_style(surprise_level(step.raw))
+        text = escape(piece)
         if i == mark:
             style += ";outline:2px solid #b00020;font-weight:bold"
-            shown = f"【{shown}】"
-        parts.append(f'<span style="{style}" title="{escape(numbers)}">{shown}</span>')
+            text = f"【{text}】"
+        shown.append(f'<span style="{style}" title="{escape(numbers)}">{text}</span>')
+    markup, text = covered(prompt, pieces, shown) if masked else ("".join(shown), "".join(pieces))
     return Html(
-        f'<div style="{ROOT}"><div style="line-height:2"><b>{escape(prompt)}</b>{"".join(parts)}</div>'
+        f'<div style="{ROOT}"><div style="line-height:2"><b>{escape(prompt)}</b>{markup}</div>'
         f"{surprise_legend() if legend else ''}</div>",
-        prompt + "".join(p.replace("▁", " ") for p in pieces),
+        prompt + text,
+    )
+
+
+def covered(prompt: str, pieces: list[str], shown: list[str]) -> tuple[str, str]:
+    """What was written after a prompt as markup and as plain text, words of `helpers.masking` covered.
+
+    A word is looked for in the prompt too, but covered only where it was written.
+
+    Args:
+        pieces: the text in pieces, as they follow each other.
+        shown: the markup of each.
+    """
+    found = find_words(prompt + "".join(pieces))
+    ends = accumulate(map(len, pieces), initial=len(prompt))
+    hidden = [
+        any(word.start < end and begin < word.end for word in found)
+        for begin, end in pairwise(ends)
+    ]
+    markup, text = [], []
+    for hide, group in groupby(range(len(pieces)), key=hidden.__getitem__):
+        places = list(group)
+        inside, words = ("".join(parts[i] for i in places) for parts in (shown, pieces))
+        text.append(SIGN * len(words) if hide else words)
+        markup.append(_cover(text[-1], inside) if hide else inside)
+    return "".join(markup), "".join(text)
+
+
+def _cover(cover: str, inside: str) -> str:
+    # The one element that opens without a script, by mouse, finger and keyboard.
+    label = say("伏せ字（押すと見えます）", "masked word (press to see it)")
+    return (
+        f'<details style="display:inline"><summary title="{label}" style="display:inline-block;'
+        f'list-style:none;cursor:pointer">{cover}</summary>{inside}</details>'
     )
 
 
@@ -61,8 +105,12 @@ def token_numbers(piece: str, step: Step) -> str:
     )
 
 
-def generation_cards(generation: Generation, tokenizer: Any) -> Html:
-    """All sequences of a generation side by side, coloured by probability, with how each of them ended."""
+def generation_cards(generation: Generation, tokenizer: Any, masked: bool = False) -> Html:
+    """All sequences of a generation, coloured by probability, with how each of them ended.
+
+    Args:
+        masked: see `probability_text`.
+    """
     endings = {
         "eos": say("</s> で終わり", "ended by </s>"),
         "max_length": say("max_length で終わり", "ended by max_length"),
@@ -75,19 +123,25 @@ def generation_cards(generation: Generation, tokenizer: Any) -> Html:
         )
         for i, s in enumerate(generation.sequences, start=1)
     ]
-    texts = [probability_text(s, tokenizer, legend=False) for s in generation.sequences]
+    texts = [
+        probability_text(s, tokenizer, legend=False, masked=masked) for s in generation.sequences
+    ]
     side_by_side = cards(texts, titles)
     return Html(f"{side_by_side}{surprise_legend()}", repr(side_by_side))
 
 
-def comparison(a: Sequence, b: Sequence, tokenizer: Any) -> Html:
-    """Two continuations of one text side by side, A and B, their first differing token in a frame."""
+def comparison(a: Sequence, b: Sequence, tokenizer: Any, masked: bool = False) -> Html:
+    """Two continuations of one text side by side, A and B, their first differing token in a frame.
+
+    Args:
+        masked: see `probability_text`.
+    """
     place = first_difference(a.token_ids, b.token_ids)
     texts, names = [], []
     for sequence in (a, b):
         start = len(sequence.token_ids) - len(sequence.steps)
         mark = None if place is None else place - start
-        texts.append(probability_text(sequence, tokenizer, legend=False, mark=mark))
+        texts.append(probability_text(sequence, tokenizer, False, mark, masked))
         token = sequence.token_ids[place : place + 1] if place is not None else []
         names.append(
             "".join(tokenizer.convert_ids_to_tokens(token)) or say("（終わり）", "(the end)")
@@ -114,21 +168,34 @@ def first_difference(a: list[int], b: list[int]) -> int | None:
     return None if len(a) == len(b) else min(len(a), len(b))
 
 
-def plain_text(prompt: str, continuation: str) -> Html:
-    """A prompt in bold and what was written after it."""
+def plain_text(prompt: str, continuation: str, masked: bool = False) -> Html:
+    """A prompt in bold and what was written after it.
+
+    Args:
+        masked: see `probability_text`.
+    """
+    markup, text = escape(continuation), continuation
+    if masked:
+        markup, text = covered(prompt, list(text), [escape(character) for character in text])
     return Html(
-        f'<div style="{ROOT};line-height:2"><b>{escape(prompt)}</b>{escape(continuation)}</div>',
-        prompt + continuation,
+        f'<div style="{ROOT};line-height:2"><b>{escape(prompt)}</b>{markup}</div>', prompt + text
     )
 
 
-def vertical_text(text: str) -> Html:
-    """A text in vertical writing, right to left."""
+def vertical_text(text: str, masked: bool = False) -> Html:
+    """A text in vertical writing, right to left.
+
+    Args:
+        masked: see `probability_text`.
+    """
+    markup = escape(text)
+    if masked:
+        markup, text = covered("", list(text), [escape(character) for character in text])
     look = (
         "writing-mode:vertical-rl;height:20em;font-family:serif;font-size:1.15em;line-height:1.9;"
         f"padding:6px;{BORDER};"
     )
     return Html(
-        f"<div {scrolling(say('縦書きの文章', 'text in vertical writing'), look)}>{escape(text)}</div>",
+        f"<div {scrolling(say('縦書きの文章', 'text in vertical writing'), look)}>{markup}</div>",
         text,
     )

@@ -1,4 +1,4 @@
-"""The lab's state: `python -m pytest tests/test_session.py`."""
+"""The lab's state: `python -m pytest tests/test_lab_state.py`."""
 
 from collections import Counter
 from dataclasses import replace
@@ -10,33 +10,33 @@ from rinna_layout import make_model
 
 from helpers import BUNDLED_MODEL
 from helpers.errors import InputError
+from helpers.lab.drafts import (
+    Draft,
+    NextToken,
+    draft_before,
+    draft_of,
+    draw,
+    encode_draft,
+    stream_draft,
+)
+from helpers.lab.japanese_pane import script_shares
+from helpers.lab.presets import nearest, presets, top_k_scale
+from helpers.lab.records import (
+    as_code,
+    as_text,
+    from_json,
+    load,
+    new_runs,
+    record_path,
+    save,
+    to_json,
+)
 from helpers.models import load_model
 from helpers.sampling import (
     SamplingSettings,
     SettingsError,
     generate,
     next_token_distribution,
-)
-from helpers.session import (
-    Draft,
-    NextToken,
-    as_code,
-    as_text,
-    draft_before,
-    draft_of,
-    draw,
-    encode_draft,
-    from_json,
-    load,
-    nearest,
-    new_runs,
-    presets,
-    record_path,
-    save,
-    script_shares,
-    stream_draft,
-    to_json,
-    top_k_scale,
 )
 
 PROMPT = "雪の降る夜には"

@@ -1,0 +1,155 @@
+"""The settings as controls: a number box and a slider each, do_sample, and the presets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from functools import partial
+from typing import Any
+
+import ipywidgets as widgets
+
+from helpers.lab.parts import FITS, ROW, SLIDER, WIDE, button, note
+from helpers.lab.presets import Preset, nearest, presets, top_k_scale
+from helpers.language import say
+from helpers.sampling import SamplingSettings
+
+# JavaScript's numbers are exact to 2**53; a seed of 32 bits is enough to tell runs apart.
+LARGEST_SEED = 2**32 - 1
+MOST_SEQUENCES = 8
+
+
+class Controls:
+    """Holds the values of all settings, contradictions included.
+
+    Args:
+        n_positions: how many tokens a text can have.
+        vocab_size: where top_k ends.
+        moved: called when the reader has changed a setting; not for `set`.
+        chosen: called with a preset when its button is clicked.
+    """
+
+    def __init__(
+        self,
+        n_positions: int,
+        vocab_size: int,
+        moved: Callable[[], None],
+        chosen: Callable[[Preset], None],
+    ) -> None:
+        self._moved = moved
+        self._changing = False
+        hundredths = [i / 100 for i in range(1, 101)]
+        twentieths = [i / 20 for i in range(1, 41)]
+        scales = {
+            "top_k": (top_k_scale(vocab_size), 0, vocab_size, None),
+            "top_p": (hundredths, 0.001, 1.0, 0.01),
+            "temperature": ([*twentieths, 2.5, 3.0, 4.0, 5.0], 0.01, 100.0, 0.05),
+            "repetition_penalty": ([1 + i / 20 for i in range(21)], 0.01, 10.0, 0.05),
+            "min_length": (range(n_positions + 1), 0, n_positions, None),
+            "max_length": (range(1, n_positions + 1), 1, n_positions, None),
+            "num_return_sequences": (range(1, MOST_SEQUENCES + 1), 1, MOST_SEQUENCES, None),
+            "seed": (range(101), 0, LARGEST_SEED, None),
+        }
+        self.boxes: dict[str, widgets.BoundedIntText | widgets.BoundedFloatText] = {}
+        self.sliders: dict[str, widgets.IntSlider] = {}
+        for name, (scale, low, high, step) in scales.items():
+            self._add(name, scale, low, high, step)
+        self.do_sample_box = widgets.Checkbox(
+            value=True, description="do_sample", indent=False, layout=WIDE
+        )
+        self.do_sample_box.observe(self._setting_changed, names="value")
+        self.preset_buttons = [
+            button(preset.name, lambda _, preset=preset: chosen(preset)) for preset in presets()
+        ]
+        self.note = widgets.HTML()
+        pairs = [
+            widgets.HBox([self.boxes[name], self.sliders[name]], layout=ROW) for name in self.boxes
+        ]
+        self.view = widgets.VBox(
+            [
+                widgets.HBox([*self.preset_buttons, self.do_sample_box], layout=ROW),
+                self.note,
+                *pairs,
+            ],
+            layout=WIDE,
+        )
+
+    def _add(
+        self, name: str, scale: Sequence[float], low: float, high: float, step: float | None
+    ) -> None:
+        """A number box, which holds the value, and a slider over the steps of a scale.
+
+        So top_k is as easy to move at 5 as at 5,000; a value typed between two steps stays, and the slider stands at
+        the nearest.
+        """
+        look = {
+            "description": name,
+            "style": {"description_width": "145px"},
+            "layout": {"width": "240px", "max_width": FITS, "flex": "0 0 auto"},
+        }
+        box = (
+            widgets.BoundedIntText(low, min=low, max=high, **look)
+            if step is None
+            else widgets.BoundedFloatText(low, min=low, max=high, step=step, **look)
+        )
+        slider = widgets.IntSlider(0, min=0, max=len(scale) - 1, readout=False, layout=SLIDER)
+        slider.observe(partial(self._slider_moved, box, scale), names="value")
+        box.observe(partial(self._box_changed, slider, scale), names="value")
+        self.boxes[name], self.sliders[name] = box, slider
+
+    def values(self) -> dict[str, Any]:
+        """What the controls say, in the order of the settings."""
+        values = {name: box.value for name, box in self.boxes.items()}
+        values["do_sample"] = self.do_sample_box.value
+        return {field.name: values[field.name] for field in fields(SamplingSettings)}
+
+    def set(self, settings: SamplingSettings, why: str = "") -> None:
+        """Move all at once. `why` is shown, and what a control cannot be moved to. A seed of None becomes 0."""
+        wanted = asdict(settings)
+        wanted["seed"] = wanted["seed"] or 0
+        self._changing = True
+        try:
+            self.do_sample_box.value = wanted["do_sample"]
+            for name, box in self.boxes.items():
+                box.value = wanted[name]
+        finally:
+            self._changing = False
+        moved = self.values()
+        ends = [
+            f"{name}: {value} → {moved[name]}"
+            for name, value in wanted.items()
+            if value != moved[name]
+        ]
+        if ends:
+            limits = say(
+                f"このモデルと実験室の上限・下限に合わせました（{'、'.join(ends)}）。",
+                f"Moved to what this model and the lab can take ({', '.join(ends)}).",
+            )
+            why = f"{why} {limits}".strip()
+        self.note.value = note(why) if why else ""
+
+    def _slider_moved(
+        self, box: widgets.Widget, scale: Sequence[float], change: dict[str, Any]
+    ) -> None:
+        # A typed value between two steps moves the slider to the nearest: that must not move the value.
+        if nearest(scale, box.value) != change["new"]:
+            box.value = scale[change["new"]]
+
+    def _box_changed(
+        self, slider: widgets.IntSlider, scale: Sequence[float], change: dict[str, Any]
+    ) -> None:
+        slider.value = nearest(scale, change["new"])
+        self._setting_changed(change)
+
+    def _setting_changed(self, change: dict[str, Any]) -> None:
+        if not self._changing:
+            self.note.value = note(own_settings())
+            self._moved()
+
+
+def own_settings() -> str:
+    """What stands under the presets when the settings are none of them."""
+    return say(
+        "自分で変えた設定です。「記事の設定」を押すと元に戻ります。",
+        "Your own settings; “the article” brings its own back.",
+    )

@@ -1,0 +1,130 @@
+"""What the lab's controls and panes share: their layouts, a button, a note, a call a moment later, and what a pane asks of the lab."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from html import escape
+from typing import TYPE_CHECKING, Any, Protocol
+
+import ipywidgets as widgets
+
+from helpers.errors import Explained
+from helpers.language import say
+
+if TYPE_CHECKING:
+    from helpers.lab.drafts import Draft
+    from helpers.models import LanguageModel
+    from helpers.results import Generation
+    from helpers.settings import SamplingSettings
+
+# Layouts are plain values: ipywidgets makes a widget of one for each widget that gets it, which no other one shares.
+WIDE = {"width": "auto"}
+ROW = {"width": "auto", "flex_flow": "row wrap", "align_items": "center"}
+COLUMNS = {"width": "auto", "flex_flow": "row wrap", "align_items": "flex-start"}
+# On a phone a control is no wider than the page, with the margin that ipywidgets gives it.
+FITS = "calc(100% - 4px)"
+SLIDER = {"flex": "1 1 90px", "min_width": "70px", "width": "auto"}
+
+# A drag sends many values: the picture follows at this pace, in seconds.
+REDRAW_AFTER = 0.02
+
+
+class Host(Protocol):
+    """What panes ask of the lab that they stand in."""
+
+    language_model: LanguageModel
+    history: list[Generation]
+    masked: bool
+
+    @property
+    def settings(self) -> SamplingSettings: ...
+    @property
+    def draft(self) -> Draft: ...
+    @property
+    def running(self) -> bool: ...
+    @property
+    def stopping(self) -> bool: ...
+    def shown_errors(self, source: str) -> AbstractContextManager[None]: ...
+    def acted(self) -> None: ...
+    def catch_up(self) -> None: ...
+    def set_settings(self, settings: SamplingSettings, why: str = "") -> None: ...
+    def set_draft(self, draft: Draft) -> None: ...
+    def generate(self) -> None: ...
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None: ...
+    async def write(
+        self, draft: Draft, settings: SamplingSettings, show: Callable[[list[str]], None]
+    ) -> Generation: ...
+    def keep(self, runs: list[Generation]) -> None: ...
+
+
+def box(width: int) -> dict[str, str]:
+    """The layout of a control of so many pixels, less on a narrower page."""
+    return {"width": f"{width}px", "max_width": FITS}
+
+
+def button(label: str, clicked: Callable[[widgets.Button], None]) -> widgets.Button:
+    """A button as wide as its label."""
+    made = widgets.Button(description=label, layout=WIDE)
+    made.on_click(clicked)
+    return made
+
+
+def note(text: str) -> str:
+    """A line in small letters; the text is escaped."""
+    return f'<small style="display:block;line-height:1.5">{escape(text)}</small>'
+
+
+def press_generate_first() -> str:
+    """What stands in a pane as long as there is no text."""
+    return note(say("まず「生成」を押してください。", "Press Generate first."))
+
+
+def sentence(error: Exception) -> str:
+    """What the reader is told about an error, whoever raised it."""
+    # The model's NaN is told in a sentence too, as a FloatingPointError.
+    if isinstance(error, Explained | FloatingPointError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return say(
+            f"ファイル {error.filename} を開けません（{error.strerror}）。ファイル名を確かめてください。",
+            f"the file {error.filename} cannot be opened ({error.strerror}): check its name.",
+        )
+    return say(
+        f"予期しない問題が起きました（{type(error).__name__}: {error}）。セルをもう一度実行してください。",
+        f"something unexpected happened ({type(error).__name__}: {error}): run the cell again.",
+    )
+
+
+class Soon:
+    """Calls a function once, a little later, however often it is asked to; at once where no loop runs."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+        self._handle: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __call__(self, delay: float, restart: bool = False) -> None:
+        """Ask for a call in `delay` seconds; with `restart` the wait begins again each time."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.function()
+            return
+        if self._handle is not None and self._loop is loop:
+            if not restart:
+                return
+            self._handle.cancel()
+        self._loop = loop
+        self._handle = loop.call_later(delay, self._call)
+
+    def now(self) -> None:
+        """If a call was asked for and has not come yet, it comes now."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._call()
+
+    def _call(self) -> None:
+        self._handle = None
+        self.function()

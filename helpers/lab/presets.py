@@ -1,0 +1,71 @@
+"""What the controls offer: settings with a name, and the steps of the sliders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from helpers.language import say
+from helpers.sampling import SamplingSettings
+
+
+class Preset(NamedTuple):
+    """Settings with a name; `why` says in one line what they show."""
+
+    name: str
+    settings: SamplingSettings
+    why: str
+
+
+def presets() -> list[Preset]:
+    """The settings that the lab offers: the article's first."""
+    return [
+        Preset(
+            say("記事の設定", "the article"),
+            SamplingSettings(),
+            say(
+                "top_k=500、top_p=0.95：上位 500 個のうち、確率の合計が 95% になるまでから引きます。",
+                "top_k=500, top_p=0.95: samples from the top 500, only as far as their probabilities add up to 95%.",
+            ),
+        ),
+        Preset(
+            say("貪欲", "greedy"),
+            SamplingSettings(do_sample=False, num_return_sequences=1),
+            say(
+                "いつも確率が最大のトークンを選びます。くじを引かないので、結果は 1 通りです。",
+                "Always takes the most probable token. Nothing is drawn, so there is one result.",
+            ),
+        ),
+        Preset(
+            say("おとなしい", "cautious"),
+            SamplingSettings(top_k=20, top_p=0.8, temperature=0.7),
+            say(
+                "確率の高いものをさらに選びやすくします。無難ですが、同じ言い方が増えます。",
+                "Favours what is probable already: safe, and it repeats itself more.",
+            ),
+        ),
+        Preset(
+            say("奔放", "wild"),
+            SamplingSettings(top_k=0, top_p=1.0, temperature=1.5),
+            say(
+                "何も除外せず、確率をならします。意外な語が出るかわりに、文が崩れます。",
+                "Cuts nothing and evens the odds: surprising words, and sentences fall apart.",
+            ),
+        ),
+    ]
+
+
+def top_k_scale(vocab_size: int) -> list[int]:
+    """The steps of a slider for top_k: 0 (off), each number to 10, then ever larger steps to the vocabulary."""
+    steps = {*range(min(10, vocab_size) + 1), vocab_size}
+    decade = 10
+    while decade < vocab_size:
+        for part in (10, 12, 15, 20, 25, 30, 40, 50, 60, 80):
+            steps.add(min(decade * part // 10, vocab_size))
+        decade *= 10
+    return sorted(steps)
+
+
+def nearest(scale: Sequence[float], value: float) -> int:
+    """The index of the step nearest to a value; the lower one where two are as near."""
+    return min(range(len(scale)), key=lambda i: abs(scale[i] - value))

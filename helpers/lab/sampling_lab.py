@@ -1,0 +1,465 @@
+"""The sampling lab: widgets that wire settings and buttons to drafts, sampling and charts.
+
+Only what ipywidgets 7.7.1 (Google Colab) and 8 share is used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import ipywidgets as widgets
+
+from helpers import OPENING_LINE, charts
+from helpers.lab.compare_pane import ComparePane
+from helpers.lab.controls import Controls, own_settings
+from helpers.lab.drafts import Draft, NextToken, draw, encode_draft
+from helpers.lab.history_pane import HistoryPane
+from helpers.lab.japanese_pane import JapanesePane
+from helpers.lab.parts import COLUMNS, REDRAW_AFTER, ROW, WIDE, Soon, box, button, note, sentence
+from helpers.lab.presets import Preset, presets
+from helpers.lab.still import still_picture
+from helpers.lab.token_pane import TokenPane
+from helpers.lab.writer import Writer
+from helpers.language import say
+from helpers.results import Generation
+from helpers.sampling import Distribution, SamplingSettings
+from helpers.tokenizer import normalize
+
+if TYPE_CHECKING:
+    import torch
+
+    from helpers.models import LanguageModel
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# The picture waits for typing longer than for a drag, in seconds.
+TYPING_PAUSE = 0.3
+CHART_ROWS = 8
+CHIPS_SHOWN = 200
+DRAWS = 100
+
+_labs: WeakSet[SamplingLab] = WeakSet()
+
+
+class SamplingLab:
+    """Steer `model.generate` by hand: settings, the next token's distribution, texts as they are written.
+
+    The last line of a cell shows it. Without a kernel the notebook shows a picture of its start in its place.
+
+    Args:
+        language_model: from `load_model`.
+        prompt: the text to be continued.
+        settings: where the controls start; the article's settings without it. A seed of None becomes 0.
+
+    Running the cell again loses nothing: a new lab stops the one before it, and where both have the same model, goes on
+    with its history, to which what the other had just been writing is added.
+
+    Attributes:
+        errors: what the reader is shown as gone wrong, by what it came from. It stays until that succeeds, or the
+            reader acts on it.
+        generation: what the generate button wrote last, or None.
+        history: all that was written, the oldest first; labs on the same model have it in common.
+    """
+
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        prompt: str = OPENING_LINE,
+        settings: SamplingSettings | None = None,
+    ) -> None:
+        self.language_model = language_model
+        self.errors: dict[str, Exception] = {}
+        self.generation: Generation | None = None
+        self.history: list[Generation] = []
+        self.writer = Writer(language_model, self.keep, self.shown_errors, self._running_changed)
+        self._next_token = NextToken(language_model)
+        self._chosen: tuple[int, ...] = ()
+        self._before: list[Draft] = []
+        self._draws = 0
+        self._changing = False
+        self._redraw_soon = Soon(self.redraw)
+
+        # Running a cell again leaves the lab of its last run behind: it need not write on unseen. What it has
+        # written is kept, and what it is writing too: that comes with its last token.
+        for lab in _labs:
+            lab.stop()
+            if lab._model_name == self._model_name:
+                self.history = lab.history
+        _labs.add(self)
+
+        self._build(prompt)
+        self.history_pane.refresh()
+        self.set_settings(
+            settings or SamplingSettings(), own_settings() if settings else presets()[0].why
+        )
+
+    @property
+    def error(self) -> Exception | None:
+        """The exception that a callback ended with last, and that still stands; None if all is well."""
+        return next(reversed(self.errors.values()), None)
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being written."""
+        return self.writer.running
+
+    @property
+    def stopping(self) -> bool:
+        """Whether what is being written was told to stop."""
+        return self.writer.stopping
+
+    @property
+    def masked(self) -> bool:
+        """Whether words that a school would not project are covered in what is shown."""
+        return self.mask_button.value
+
+    @property
+    def _model_name(self) -> tuple[str, str, torch.dtype]:
+        # Loaded again, it is the same model.
+        lm = self.language_model
+        return lm.name, lm.engine, lm.dtype
+
+    # What the reader sees
+
+    def _build(self, prompt: str) -> None:
+        self.prompt_box = widgets.Textarea(
+            value=prompt,
+            description="prompt",
+            rows=2,
+            layout={"flex": "1 1 300px", "width": "auto"},
+            style={"description_width": "initial"},
+        )
+        self.prompt_box.observe(self._prompt_changed, names="value")
+        self.generate_button = button(say("生成", "Generate"), self._generate_clicked)
+        self.generate_button.button_style = "primary"
+        self.stop_button = button(say("停止", "Stop"), self._stop_clicked)
+        self.stop_button.disabled = True
+        self.mask_button = widgets.ToggleButton(
+            value=os.environ.get("HELPERS_MASK") == "1",
+            description=say("伏せ字", "Mask words"),
+            layout=WIDE,
+        )
+        self.mask_button.observe(self._mask_changed, names="value")
+        self.progress = self.writer.progress
+        self.progress.layout = box(210)
+        self.chips = widgets.HTML(layout=WIDE)
+        self.problem = widgets.HTML(layout=WIDE)
+
+        model = self.language_model
+        self.controls = Controls(
+            model.n_positions,
+            model.model.config.vocab_size,
+            self._setting_changed,
+            self._preset_clicked,
+        )
+        self.boxes, self.sliders = self.controls.boxes, self.controls.sliders
+
+        self.chart = widgets.HTML(layout=WIDE)
+        self.step_button = button(say("1 トークン進める", "One token"), self._step_clicked)
+        self.back_button = button(say("戻る", "Back"), self._back_clicked)
+        self.back_button.disabled = True
+        self.guess_box = widgets.BoundedIntText(
+            0,
+            min=0,
+            max=DRAWS,
+            description=say("予想: 1 位は何回？", "guess: how often the first?"),
+            style={"description_width": "initial"},
+            layout=box(230),
+        )
+        self.draw_button = button(say(f"{DRAWS} 回引く", f"Draw {DRAWS}"), self._draw_clicked)
+        self.draw_note = widgets.HTML()
+        self.result = widgets.HTML(layout=WIDE)
+
+        self.token_pane = TokenPane(self)
+        self.japanese_pane = JapanesePane(self)
+        self.history_pane = HistoryPane(self)
+        self.compare_pane = ComparePane(self)
+        self.panes = [
+            self.token_pane,
+            self.compare_pane,
+            self.japanese_pane,
+            self.history_pane,
+        ]
+        self.pane_buttons = widgets.ToggleButtons(
+            options=[(pane.title, pane) for pane in self.panes],
+            style={"button_width": "auto"},
+        )
+        self.pane_buttons.observe(self._pane_chosen, names="value")
+        self.pane_box = widgets.VBox([self.panes[0].view], layout=WIDE)
+
+        writing = [self.generate_button, self.stop_button, self.mask_button, self.progress]
+        steering = [self.step_button, self.back_button, self.guess_box, self.draw_button]
+        self.controls.view.layout = {"flex": "1 1 320px", "min_width": "0", "width": "auto"}
+        picture = widgets.VBox(
+            [self.chart, widgets.HBox(steering, layout=ROW), self.draw_note],
+            layout={"flex": "2 1 380px", "min_width": "0"},
+        )
+        self.view = widgets.VBox(
+            [
+                widgets.HBox([self.prompt_box, *writing], layout=ROW),
+                self.problem,
+                self.chips,
+                widgets.HBox([self.controls.view, picture], layout=COLUMNS),
+                self.result,
+                self.pane_buttons,
+                self.pane_box,
+            ],
+            layout={"width": "100%"},
+        )
+
+    def _pane_chosen(self, change: dict[str, Any]) -> None:
+        self.pane_box.children = [change["new"].view]
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        # A page with a kernel shows the widgets, one without it the picture: both read the same output.
+        still = self.still()
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
+        return {"text/plain": repr(still), "text/html": str(still), WIDGET_VIEW: view}
+
+    def still(self) -> charts.Html:
+        """What the lab shows now, as a picture that needs no kernel. Controls that contradict are shown as they are."""
+        self.catch_up()
+        return still_picture(self)
+
+    # Settings
+
+    @property
+    def settings(self) -> SamplingSettings:
+        """What the controls say.
+
+        Raises:
+            SettingsError: they contradict each other, as min_length above max_length does.
+        """
+        return SamplingSettings(**self.controls.values())
+
+    def set_settings(self, settings: SamplingSettings, why: str = "") -> None:
+        """Move all controls at once, and redraw once. `why` is said, and what a control cannot be moved to."""
+        self.controls.set(settings, why)
+        self.redraw()
+
+    def _setting_changed(self) -> None:
+        self.acted()
+        self._redraw_soon(REDRAW_AFTER)
+
+    def _preset_clicked(self, preset: Preset) -> None:
+        self.acted()
+        with self.shown_errors("settings"):
+            seed = self.boxes["seed"].value
+            self.set_settings(replace(preset.settings, seed=seed), preset.why)
+
+    # The text, and its next token
+
+    @property
+    def draft(self) -> Draft:
+        """The text that is to be continued: the typed prompt and the tokens chosen after it."""
+        return Draft(self.prompt_box.value, self._chosen)
+
+    def set_draft(self, draft: Draft) -> None:
+        """Go to another text; the back button returns to this one."""
+        self._before.append(self.draft)
+        self._show_draft(draft)
+
+    def _show_draft(self, draft: Draft) -> None:
+        self._changing = True
+        try:
+            self.prompt_box.value = draft.prompt
+        finally:
+            self._changing = False
+        self._chosen = draft.chosen
+        self.back_button.disabled = not self._before
+        self.redraw()
+
+    def _prompt_changed(self, change: dict[str, Any]) -> None:
+        if not self._changing:
+            # What was typed is not to be lost to a step back.
+            self._chosen = ()
+            self._before.clear()
+            self.back_button.disabled = True
+            self.acted()
+            self._redraw_soon(TYPING_PAUSE, restart=True)
+
+    def catch_up(self) -> None:
+        """Draw now what is to be drawn a moment later: a click is about what the reader has set, not what was drawn."""
+        self._redraw_soon.now()
+        self.token_pane.catch_up()
+
+    def redraw(self) -> None:
+        """Draw the prompt's tokens and the next token's distribution as the controls stand."""
+        chips = chart = ""
+        with self.shown_errors("picture"):
+            chips = self._chips()
+            chart = charts.distribution_chart(self._distribution(), CHART_ROWS)
+        self._draws = 0
+        self.draw_note.value = ""
+        self.chips.value = chips
+        # A picture of other settings than those in sight would lie.
+        self.chart.value = chart or note(
+            say(
+                "書き出しと設定を直すと、ここに次のトークンの確率が出ます。",
+                "The next token’s probabilities appear here when prompt and settings can be used.",
+            )
+        )
+
+    def _chips(self) -> str:
+        tokenizer, prompt = self.language_model.tokenizer, self.prompt_box.value
+        chips = charts.token_chips(tokenizer, prompt, CHIPS_SHOWN)
+        chips += charts.normalization(prompt, normalize(tokenizer, prompt), CHIPS_SHOWN)
+        if self._chosen:
+            chips += charts.chosen_chips(tokenizer, self._chosen)
+        return chips
+
+    def _distribution(self) -> Distribution:
+        return self._next_token.distribution(self.draft, self.settings)
+
+    def _step_clicked(self, button: widgets.Button) -> None:
+        self.catch_up()
+        with self.shown_errors("step"):
+            # Each position has a seed of its own, or every step would make the same draw.
+            seed = self.settings.seed + len(self._chosen)
+            (token_id,) = draw(self._distribution(), 1, seed)
+            if token_id == self.language_model.tokenizer.eos_token_id:
+                self.draw_note.value = note(
+                    say(
+                        "</s> が引かれました。文章はここで終わりです。",
+                        "</s> was drawn: the text ends here.",
+                    )
+                )
+                return
+            self.set_draft(self.draft.then(token_id))
+
+    def _back_clicked(self, button: widgets.Button) -> None:
+        if self._before:
+            self.acted()
+            self._show_draft(self._before.pop())
+
+    def _draw_clicked(self, button: widgets.Button) -> None:
+        self.catch_up()
+        with self.shown_errors("draw"):
+            distribution = self._distribution()
+            counts = Counter(draw(distribution, DRAWS, self.settings.seed + self._draws))
+            self._draws += 1
+            self.chart.value = charts.distribution_chart(distribution, CHART_ROWS, counts)
+            first = distribution.head(1)[0]
+            guess, seen = self.guess_box.value, counts[first.token_id]
+            expected = charts.number(first.final * DRAWS)
+            self.draw_note.value = note(
+                say(
+                    f"1 位「{first.piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
+                    f"First, “{first.piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
+                )
+            )
+
+    # Texts
+
+    def generate(self) -> None:
+        """Continue the text, as the button does. While a generation runs, another one is not begun."""
+        self.catch_up()
+        with self.shown_errors("writing"):
+            draft, settings = self.draft, self.settings
+            # Checked here and now, so that nothing is begun that cannot be done.
+            encode_draft(self.language_model, draft, settings)
+            self.start(lambda: self._generate(draft, settings))
+
+    def stop(self) -> None:
+        """Let a running generation end with the token it is at; what was written stays."""
+        self.writer.stop()
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin work that writes, unless some is being done."""
+        self.writer.start(work)
+        if not self.running:
+            # No loop runs here: the work is done, and what it wanted drawn a moment later would never be.
+            self.catch_up()
+
+    async def write(
+        self, draft: Draft, settings: SamplingSettings, show: Callable[[list[str]], None]
+    ) -> Generation:
+        """Stream a generation; `show` gets the continuations after each step. It is kept in `history` too."""
+        return await self.writer.write(draft, settings, show)
+
+    def keep(self, runs: list[Generation]) -> None:
+        """Add runs to the history."""
+        self.history += runs
+        for lab in _labs:
+            if lab.history is self.history:
+                lab.history_pane.refresh()
+
+    async def _generate(self, draft: Draft, settings: SamplingSettings) -> None:
+        start = charts.pieces_text(self.language_model.tokenizer, draft.chosen)
+
+        def show(texts: list[str]) -> None:
+            views = [
+                charts.plain_text(draft.prompt, start + text, masked=self.masked) for text in texts
+            ]
+            self.result.value = charts.cards(views, [str(i + 1) for i in range(len(texts))])
+
+        self.show(await self.write(draft, settings, show))
+
+    def show(self, generation: Generation) -> None:
+        """Take up a generation: its texts below the controls, its tokens in the panes."""
+        self.generation = generation
+        self._show_texts()
+        self.token_pane.show(generation)
+        self.japanese_pane.show(generation)
+
+    def _show_texts(self) -> None:
+        if self.generation is not None:
+            tokenizer = self.language_model.tokenizer
+            self.result.value = charts.generation_cards(
+                self.generation, tokenizer, masked=self.masked
+            )
+
+    def _mask_changed(self, change: dict[str, Any]) -> None:
+        # Texts that are being written follow with their next token.
+        if not self.running:
+            self._show_texts()
+        for pane in self.panes:
+            pane.redraw()
+
+    def _generate_clicked(self, button: widgets.Button) -> None:
+        self.generate()
+
+    def _stop_clicked(self, button: widgets.Button) -> None:
+        self.stop()
+
+    def _running_changed(self) -> None:
+        self.generate_button.disabled = self.running
+        self.stop_button.disabled = not self.running
+        self.compare_pane.enable()
+        self.token_pane.enable()
+
+    # Errors
+
+    @contextmanager
+    def shown_errors(self, source: str) -> Iterator[None]:
+        """Show what a callback raises to the reader, and keep it in `errors`: nothing else would report it.
+
+        A success takes away what the same source has raised before, and nothing else.
+        """
+        self.errors.pop(source, None)
+        try:
+            yield
+        except Exception as error:
+            # Put behind the others: `error` is the last.
+            self.errors.pop(source, None)
+            self.errors[source] = error
+        self._show_errors()
+
+    def acted(self) -> None:
+        """The reader has changed something: what a click raised before is out of date.
+
+        Pictures report their own errors when redrawn.
+        """
+        for source in ("settings", "step", "draw", "writing", "compare", "continue"):
+            self.errors.pop(source, None)
+        self._show_errors()
+
+    def _show_errors(self) -> None:
+        # Two clicks may fail for one reason.
+        sentences = dict.fromkeys(map(sentence, self.errors.values()))
+        self.problem.value = charts.problem(*sentences) if sentences else ""
