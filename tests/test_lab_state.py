@@ -1,5 +1,7 @@
 """The lab's state: `python -m pytest tests/test_lab_state.py`."""
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -283,3 +285,9 @@ def test_the_text_of_a_run_holds_all_of_it(lm):
     text = as_text(run)
     for part in (PROMPT, "top_k=500", "seed=4", *(s.text for s in run.sequences)):
         assert part in text
+
+
+def test_presets_and_scales_load_neither_widgets_nor_torch():
+    program = "import helpers.lab.presets, sys; print({'ipywidgets', 'torch'} & set(sys.modules))"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert output.stdout.strip() == "set()", output.stderr

@@ -23,9 +23,9 @@ from typing import Any
 
 from helpers import BUNDLED_MODEL, BUNDLED_PATH
 from helpers.charts import look
+from helpers.lab.presets import presets, top_k_scale
 from helpers.language import get_language, set_language
 from helpers.masking import words_to_mask
-from helpers.session import presets, top_k_scale
 from helpers.settings import PENALTIES, TEMPERATURES, SamplingSettings
 from tools.project import BRANCH, REPOSITORY, ROOT
 

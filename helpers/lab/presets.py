@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from helpers.language import say
-from helpers.sampling import SamplingSettings
+from helpers.settings import SamplingSettings
 
 
 class Preset(NamedTuple):
