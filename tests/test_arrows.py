@@ -21,7 +21,7 @@ FLOORS = [
     {"prompts"},
     {"sampling"},
     {"charts"},
-    {"lab", "finetune", "doctor", "generate"},
+    {"answers", "lab", "finetune", "doctor", "generate"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
