@@ -82,7 +82,7 @@ FILE = """手袋の話
         ("［＃「※［＃「てへん＋劣」、第3水準1-84-77］」に傍点］挘", "挘"),
         ("どう［＃「どう」に傍点］して", "どうして"),
         ("［＃ここから２字下げ］\n　本文\n［＃ここで字下げ終わり］", "本文"),
-        ("［＃３字下げ］二［＃「二」は中見出し］\n　本文", "本文"),
+        ("［＃３字下げ］二［＃「二」は中見出し］\n　本文", "二\n本文"),
         ("〔e'tude〕と〔A` la carte〕", "étudeとÀ la carte"),
         ("〔Fu:r Elise〕〔Franc,ais〕〔oe&uvre〕〔sto/rre〕", "Für ElisefrançaisS"),
         ("〔注：これは括弧〕", "〔注：これは括弧〕"),
@@ -98,7 +98,7 @@ def test_plain(marked, plain):
 def test_a_file_falls_into_header_body_and_footer():
     header, body, footer = notation.split_file(FILE.replace("\n", "\r\n"))
     assert header == ["手袋の話", "ためしの副題", "夏目漱石"]
-    assert notation.plain(body) == "私は先生一人麦藁帽を見た。\n「よし」"
+    assert notation.plain(body, headings=False) == "私は先生一人麦藁帽を見た。\n「よし」"
     assert footer.startswith("底本：「ためし文庫」") and footer.endswith("第1刷\n")
 
 
