@@ -1,15 +1,14 @@
 """The lessons: `pytest tests/test_notebooks.py` (one lesson: `-k 03_generate`).
 
-Each edition of each lesson is executed once, offline, in a copy, and its outputs and what its prose says of them are
-compared with what is in git; what else must hold for a notebook is read off it without executing it.
+Each lesson is executed twice, offline, in a copy: the Japanese edition as the builder runs it, the English one as a
+reader does. What they show, and what prose says of it, is compared with what is in git; what else must hold for a
+notebook is read off it.
 """
 
 import ast
-import functools
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -47,15 +46,6 @@ each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.s
 each_edition = pytest.mark.parametrize("edition", EDITIONS)
 
 
-@dataclass(frozen=True)
-class Run:
-    """An executed lesson, what no longer holds in its prose, and what it asked of the network."""
-
-    notebook: NotebookNode
-    problems: list[str]
-    network: str
-
-
 def read(lesson: Path, edition: str, start: bool = False) -> NotebookNode:
     """A notebook as it is in the tree."""
     path = ROOT / notebook_path(lesson, edition, start)
@@ -88,39 +78,30 @@ def test_there_is_no_notebook_without_a_source():
     assert {path for path in found if ".ipynb_checkpoints" not in path} == built
 
 
-@pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Run]:
-    """Each edition of each lesson, executed once in a session, with the network cut."""
-
-    @functools.cache
-    def run(lesson: Path, edition: str) -> Run:
-        log = tmp_path_factory.mktemp(lesson.stem) / "network.txt"
-        log.touch()
-        search = os.pathsep.join([str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        notebook, problems = executed(
-            lesson, edition, {"PYTHONPATH": search, "OFFLINE_LOG": str(log)}
-        )
-        return Run(notebook, problems, log.read_text(encoding="utf-8"))
-
-    return run
+@pytest.fixture
+def offline(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a kernel that is cut off from the network; at the end, it must not have asked for it."""
+    log = tmp_path / "network.txt"
+    log.touch()
+    search = os.pathsep.join([str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    yield {"PYTHONPATH": search, "OFFLINE_LOG": str(log)}
+    assert log.read_text(encoding="utf-8") == "", "the lesson reached for the network"
 
 
-@each_edition
 @each_lesson
 @pytest.mark.timeout(600)
 def test_lesson_runs_and_shows_what_is_in_git(
-    lesson: Path, edition: str, runs: Callable, record_property: Callable[[str, object], None]
+    lesson: Path, offline: dict[str, str], record_property: Callable[[str, object], None]
 ):
-    """Its outputs, and what its prose says of them."""
-    record_property("lesson", f"{lesson.stem} {edition}")
-    run = runs(lesson, edition)
-    assert output_problems(run.notebook) == []
-    assert run.network == "", "the lesson reached for the network"
-    committed = read(lesson, edition)
-    problems = run.problems + differences(committed, run.notebook)
+    """Its outputs, what its prose says of them, and its self-checks: the Japanese edition, as the builder runs it."""
+    record_property("lesson", lesson.stem)
+    fresh, problems = executed(lesson, "ja", offline)
+    committed = read(lesson, "ja")
+    assert output_problems(fresh) == []
+    problems += differences(committed, fresh)
     problems += [
         f"cell {new.id}: the prose in git says\n{without_definitions(old.source)}\nand now it says\n{new.source}"
-        for old, new in zip(committed.cells, run.notebook.cells, strict=True)
+        for old, new in zip(committed.cells, fresh.cells, strict=True)
         if new.cell_type == "markdown" and without_definitions(old.source) != new.source
     ]
     assert not problems, "\n".join([f"make lessons LESSONS={lesson.stem}", *problems])
@@ -128,17 +109,32 @@ def test_lesson_runs_and_shows_what_is_in_git(
 
 @each_lesson
 @pytest.mark.timeout(600)
-def test_the_copy_without_outputs_shows_the_same_once_it_is_run(lesson: Path, tmp_path: Path):
-    """As a reader runs it: without what the builder ran besides, and without the solutions."""
-    start = read(lesson, "ja", start=True)
+def test_the_copy_without_outputs_shows_the_same_once_it_is_run(
+    lesson: Path,
+    offline: dict[str, str],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+):
+    """The English edition, as a reader runs it: without what the builder ran besides, and without the solutions."""
+    record_property("lesson", f"{lesson.stem} in English")
+    start = read(lesson, "en", start=True)
     workspace = make_workspace(tmp_path / "copy")
-    execute(start, (workspace / notebook_path(lesson, "ja", start=True)).parent)
+    folder = (workspace / notebook_path(lesson, "en", start=True)).parent
+    execute(start, folder, environment=offline)
     assert output_problems(start) == []
-    reading = read(lesson, "ja")
+    reading = read(lesson, "en")
     reading.cells = [c for c in reading.cells if c.cell_type == "markdown" or not is_solution(c)]
     for number, cell in enumerate(code_cells(reading), start=1):
         cell.execution_count = number
     assert differences(reading, start) == []
+
+
+@each_edition
+@each_lesson
+def test_self_checks_of_an_untouched_copy_say_so(lesson: Path, edition: str):
+    said = {"ja": "… まだ書かれていません。\n", "en": "… Not written yet.\n"}[edition]
+    checks = [c for c in code_cells(read(lesson, edition)) if "check" in c.metadata.get("tags", [])]
+    assert [c.outputs[0].text for c in checks] == [said] * len(checks)
 
 
 @each_edition

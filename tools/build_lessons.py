@@ -86,7 +86,7 @@ def build_and_write(source: Path, edition: str, root: Path = ROOT) -> list[str]:
 def executed(
     source: Path, edition: str, environment: Mapping[str, str] | None = None
 ) -> tuple[NotebookNode, list[str]]:
-    """One edition, executed in a copy of the project, its prose filled in; and the claims in it that do not hold.
+    """One edition, executed in a copy of the project, its prose filled in; and what in it does not hold.
 
     Its pictures are named and not drawn yet: the HTML of each stands in `notebook.pictures`.
 
@@ -107,9 +107,7 @@ def executed(
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-    problems = fill_in(notebook, found, edition)
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return notebook, problems + facts.broken_claims(found, prose)
+    return notebook, found["problems"] + fill_in(notebook, found, edition)
 
 
 def fill_in(notebook: NotebookNode, found: Mapping[str, Any], edition: str) -> list[str]:

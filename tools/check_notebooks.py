@@ -60,7 +60,7 @@ def output_problems(notebook: NotebookNode) -> list[str]:
                 problems.append(f"{name}: raised {output.ename}: {output.evalue}")
             elif output.get("name") == "stderr":
                 problems.append(f"{name}: wrote to stderr: {output.text.strip()}")
-            text = _text_of(output)
+            text = text_of(output)
             if "vnd.jupyter.widget" in str(list(output.get("data", {}))):
                 problems.append(
                     f"{name}: holds a widget view, which shows nothing without a kernel"
@@ -143,7 +143,8 @@ def varies(cell: NotebookNode) -> bool:
     return VARIES in cell.metadata.get("tags", [])
 
 
-def _text_of(output: NotebookNode) -> str:
+def text_of(output: NotebookNode) -> str:
+    """What an output says: a stream's text, or its text, HTML and SVG one below the other."""
     if output.output_type == "stream":
         return output.text
     data = output.get("data", {})
@@ -162,7 +163,7 @@ def _content_of(output: NotebookNode) -> object:
 
 
 def _form_of(output: NotebookNode) -> object:
-    text = _text_of(output)
+    text = text_of(output)
     elements = re.findall(r"<([a-z]\w*)", text)
     lines = len(text.strip().splitlines())
     kinds = sorted(output.get("data", {})) or output.get("name") or output.output_type

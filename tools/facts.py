@@ -7,13 +7,17 @@ A code cell tagged `build` runs in the lesson's kernel when a notebook is built 
 - `picture("opening", html, alt)`: prose shows it by `{{picture opening}}`;
 - `opening(tokenizer, sequence, prompt)`: the HTML of a first screen's picture.
 
-What it names or draws at random leaves no trace in the lesson.
+What it names or draws at random leaves no trace in the lesson. A cell tagged `cases`, below a self-check, holds the
+answers that try it: `RIGHT`, a list of code, and `WRONG`, code with words of the reason it must be given.
 """
 
 import ast
+import contextlib
+import io
 import random
 import re
 import sys
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
@@ -22,59 +26,100 @@ from nbformat import NotebookNode
 MIME = "application/vnd.yukiguni.facts+json"
 
 
-def names_in(source: str) -> set[str]:
-    """The placeholders that a build cell fills, read off its code."""
-    return {
-        word.arg
+def calls(source: str, function: str) -> list[ast.Call]:
+    """The calls of `fill`, `claim` or `picture` in a build cell, read off its code."""
+    return [
+        node
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "fill"
-        for word in node.keywords
-        if word.arg
-    }
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == function
+    ]
 
 
-def pictures_in(source: str) -> set[str]:
-    """The pictures that a build cell makes, read off its code."""
-    return {
-        ast.literal_eval(node.args[0])
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "picture"
-    }
+def filled(source: str) -> set[str]:
+    """The placeholders that a build cell gives a value to."""
+    return {word.arg for call in calls(source, "fill") for word in call.keywords if word.arg}
+
+
+def firsts(source: str, function: str) -> list[str]:
+    """The first argument of each call: the name of a picture, the sentence of a claim."""
+    arguments = [call.args[0] for call in calls(source, function)]
+    return [node.value for node in arguments if isinstance(node, ast.Constant)]
 
 
 # In the kernel
 
 
 def calling(source: str) -> str:
-    """The code by which a kernel runs a build cell."""
-    # An expression, so that it leaves no name behind.
+    """The code by which a kernel runs a build cell: an expression, so that it leaves no name behind."""
     return f"__import__('tools.facts', fromlist=['collect']).collect({source!a}, globals())"
+
+
+def trying(check: str, cases: str) -> str:
+    """The code by which a kernel gives a self-check the answers of its cases."""
+    return f"__import__('tools.facts', fromlist=['try_answers']).try_answers({check!a}, {cases!a}, globals())"
 
 
 def collect(source: str, lesson: dict[str, Any]) -> None:
     """Run a build cell among the lesson's names, without changing them, and display what it found."""
-    from IPython.display import display
-
-    facts: dict[str, Any] = {"fill": {}, "claims": [], "pictures": {}}
+    found = _nothing()
 
     def fill(**values: object) -> None:
-        facts["fill"] |= {name: _markdown(value) for name, value in values.items()}
+        found["fill"] |= {name: _markdown(value) for name, value in values.items()}
 
     def claim(sentence: str, holds: object) -> None:
-        facts["claims"].append([sentence, bool(holds)])
+        if not holds:
+            found["problems"].append(f"no longer true, write it anew: {sentence}")
 
     def picture(name: str, html: str, alt: str | None = None) -> None:
-        facts["pictures"][name] = [str(html), alt or getattr(html, "alt", "")]
+        found["pictures"][name] = [str(html), alt or getattr(html, "alt", "")]
 
-    states = random.getstate(), _torch_state()
-    names = {"fill": fill, "claim": claim, "picture": picture, "opening": opening}
-    try:
+    with _random_states_kept():
+        names = {"fill": fill, "claim": claim, "picture": picture, "opening": opening}
         exec(compile(source, "<build cell>", "exec"), {**lesson, **names})
+    _display(found)
+
+
+def try_answers(check: str, cases: str, lesson: dict[str, Any]) -> None:
+    """Run a self-check on each answer of its cases, and display which verdict is not what it should be."""
+    found = _nothing()
+    answers: dict[str, Any] = {}
+    exec(cases, answers)
+    right, wrong = answers.get("RIGHT", []), answers.get("WRONG", {})
+    if min(len(right), len(wrong)) < 2:
+        found["problems"].append("a self-check is tried with two right and two wrong answers")
+    for code, reason in [*((code, "✓") for code in right), *wrong.items()]:
+        names = dict(lesson)
+        said = io.StringIO()
+        with _random_states_kept(), contextlib.redirect_stdout(said):
+            exec(compile(code, "<answer>", "exec"), names)
+            said.seek(said.truncate(0))
+            exec(compile(check, "<check>", "exec"), names)
+        verdict = said.getvalue()
+        if not verdict.startswith("✓" if code in right else "✗") or reason not in verdict:
+            found["problems"].append(f"a self-check says of {code!r}: {verdict!r}, not {reason!r}")
+    _display(found)
+
+
+def _nothing() -> dict[str, Any]:
+    return {"fill": {}, "problems": [], "pictures": {}}
+
+
+def _display(found: dict[str, Any]) -> None:
+    from IPython.display import display
+
+    display({MIME: found}, raw=True)
+
+
+@contextlib.contextmanager
+def _random_states_kept() -> Iterator[None]:
+    torch = sys.modules.get("torch")
+    states = random.getstate(), torch and torch.get_rng_state()
+    try:
+        yield
     finally:
         random.setstate(states[0])
-        if states[1] is not None:
-            sys.modules["torch"].set_rng_state(states[1])
-    display({MIME: facts}, raw=True)
+        if torch:
+            torch.set_rng_state(states[1])
 
 
 def opening(tokenizer: Any, sequence: Any, prompt: str) -> str:
@@ -91,11 +136,6 @@ def opening(tokenizer: Any, sequence: Any, prompt: str) -> str:
     return f"{line}{token_chips(tokenizer, prompt)}<div style='height:12px'></div>{probability_text(sequence, tokenizer)}"
 
 
-def _torch_state() -> Any:
-    torch = sys.modules.get("torch")
-    return None if torch is None else torch.get_rng_state()
-
-
 def _markdown(value: object) -> str:
     """A value as Markdown that shows just its characters."""
     return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", str(value))
@@ -105,29 +145,15 @@ def _markdown(value: object) -> str:
 
 
 def gather(notebook: NotebookNode) -> dict[str, Any]:
-    """What the build cells of an executed notebook found, all together; the cells are taken out."""
-    found: dict[str, Any] = {"fill": {}, "claims": [], "pictures": {}}
+    """What the builder's cells of an executed notebook found, all together; the cells are taken out."""
+    found, ours = _nothing(), []
     for cell in notebook.cells:
-        if "build" in cell.metadata.get("tags", []):
-            for output in cell.outputs:
-                facts = output.get("data", {}).get(MIME, {"fill": {}, "claims": [], "pictures": {}})
-                found["fill"] |= facts["fill"]
-                found["claims"] += facts["claims"]
-                found["pictures"] |= facts["pictures"]
-    notebook.cells = [c for c in notebook.cells if "build" not in c.metadata.get("tags", [])]
+        if not {"build", "cases"} & {*cell.metadata.get("tags", [])}:
+            ours.append(cell)
+            continue
+        for facts in (o.data[MIME] for o in cell.outputs if MIME in o.get("data", {})):
+            found["fill"] |= facts["fill"]
+            found["problems"] += facts["problems"]
+            found["pictures"] |= facts["pictures"]
+    notebook.cells = ours
     return found
-
-
-def broken_claims(facts: dict[str, Any], prose: str) -> list[str]:
-    """Claims that are false, or whose sentence the prose does not hold."""
-    problems = []
-    for sentence, holds in facts["claims"]:
-        if _plain(sentence) not in _plain(prose):
-            problems.append(f"no prose says what is claimed: {sentence}")
-        elif not holds:
-            problems.append(f"no longer true, write it anew: {sentence}")
-    return problems
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\s+", " ", text)

@@ -59,25 +59,30 @@ def build(source: Path, edition: str, building: bool = False) -> NotebookNode:
     Raises:
         ValueError: if the source breaks a convention; the sentence names the cell and the remedy.
     """
-    notebook = nbformat.v4.new_notebook(metadata=METADATA)
-    seen: dict[str, int] = {}
-    filled = {"fill": set(), "picture": set()}
-    for _, cell in _cells_of(source, edition):
-        if "build" in cell.metadata.get("tags", []):
-            filled["fill"] |= facts.names_in(cell.source)
-            filled["picture"] |= facts.pictures_in(cell.source)
-    for key, cell in _cells_of(source, edition):
+    cells = list(_cells_of(source, edition))
+    for _, cell in cells:
         tags = cell.metadata.get("tags", [])
         if unknown := set(tags) - TAGS:
             raise ValueError(f"{source.name}: no tag {sorted(unknown)}; there are {sorted(TAGS)}.")
-        if "cases" in tags or ("build" in tags and not building):
-            continue
         if cell.cell_type == "code":
-            new = nbformat.v4.new_code_cell(_code(cell.source, tags, source, edition))
-            if not new.source and "exercise" not in tags:
+            cell.source = _code(cell.source, source, edition)
+    given = _given([cell for _, cell in cells], source)
+    notebook = nbformat.v4.new_notebook(metadata=METADATA)
+    seen: dict[str, int] = {}
+    check = ""
+    for key, cell in cells:
+        tags, text = cell.metadata.get("tags", []), cell.source
+        if {"build", "cases"} & {*tags}:
+            if not building:
                 continue
+            text = facts.calling(text) if "build" in tags else facts.trying(check, text)
+        if cell.cell_type == "code" and not text and "exercise" not in tags:
+            continue
+        check = text if "check" in tags else check
+        if cell.cell_type == "code":
+            new = nbformat.v4.new_code_cell(text)
         else:
-            new = nbformat.v4.new_markdown_cell(_prose(cell.source, source, edition, filled))
+            new = nbformat.v4.new_markdown_cell(_prose(text, source, edition, given))
         if tags:
             new.metadata["tags"] = tags
         if {"hide", "check"} & set(tags):
@@ -89,18 +94,18 @@ def build(source: Path, edition: str, building: bool = False) -> NotebookNode:
     return notebook
 
 
-def cases(source: Path) -> list[tuple[str, str, str]]:
-    """The answers that try a lesson's self-checks: the code of the exercise, of the check, and of its cases."""
-    found, exercise, check = [], "", ""
-    for _, cell in _cells_of(source, "ja"):
-        tags = cell.metadata.get("tags", [])
-        if "exercise" in tags:
-            exercise = cell.source
-        elif "check" in tags:
-            check = say.resolve(cell.source, "ja")
-        elif "cases" in tags:
-            found.append((exercise, check, say.resolve(cell.source, "ja")))
-    return found
+def _given(cells: list[NotebookNode], source: Path) -> dict[str, set[str]]:
+    """What the build cells give to prose: values and pictures. The sentence of each claim must stand in prose."""
+    prose = " ".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    given: dict[str, set[str]] = {"fill": set(), "picture": set()}
+    for cell in cells:
+        if "build" in cell.metadata.get("tags", []):
+            given["fill"] |= facts.filled(cell.source)
+            given["picture"] |= {*facts.firsts(cell.source, "picture")}
+            for sentence in facts.firsts(cell.source, "claim"):
+                if "".join(sentence.split()) not in "".join(prose.split()):
+                    raise ValueError(f"{source.name}: no prose says what is claimed: {sentence}")
+    return given
 
 
 def start_copy(notebook: NotebookNode) -> NotebookNode:
@@ -186,20 +191,18 @@ def _cells_of(source: Path, edition: str) -> Iterator[tuple[str, NotebookNode]]:
         yield cell.source, cell if edition == "ja" else english
 
 
-def _code(text: str, tags: list[str], source: Path, edition: str) -> str:
+def _code(text: str, source: Path, edition: str) -> str:
     try:
         text = say.resolve(text, edition)
     except (ValueError, SyntaxError) as error:
         raise ValueError(f"{source.name}: {error}") from None
-    if "build" in tags:
-        return facts.calling(text)
     if edition == "en":
         text = re.sub(r'^LANG = "ja"$', 'LANG = "en"', text, flags=re.MULTILINE)
     text = text.replace("# {{setup}}", SETUP_CELL.read_text("utf-8").strip())
     return text.replace("{{repository}}", REPOSITORY).replace("{{branch}}", BRANCH)
 
 
-def _prose(text: str, source: Path, edition: str, filled: dict[str, set[str]]) -> str:
+def _prose(text: str, source: Path, edition: str, given: dict[str, set[str]]) -> str:
     """Prose with its placeholders filled in, but for those that wait for the executed lesson."""
 
     def replace(match: re.Match[str]) -> str:
@@ -213,9 +216,9 @@ def _prose(text: str, source: Path, edition: str, filled: dict[str, set[str]]) -
         if name == "way":
             way.drawing(edition, *rest)
             return match[0]
-        if name in filled["fill"] or (name == "picture" and set(rest) <= filled["picture"]):
+        if name in given["fill"] or (name == "picture" and set(rest) <= given["picture"]):
             return match[0]
-        ours = ", ".join(sorted(filled["fill"] | filled["picture"])) or "nothing here"
+        ours = ", ".join(sorted(given["fill"] | given["picture"])) or "nothing here"
         raise ValueError(
             f"{source.name}: unknown placeholder {match[0]}; there are {_STANDING}, and what cells tagged build fill:"
             f" {ours}."
