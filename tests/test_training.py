@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from helpers import notation
+from helpers.finetune import notation
 from training import corpus, evaluate, export, pairs, tokenizer, train
 from training.muon import orthogonal
 from training.ngram import KneserNey

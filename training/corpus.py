@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from helpers.notation import plain, split_file
+from helpers.finetune.notation import plain, split_file
 
 HERE = Path(__file__).parent
 LAST_YEAR = 1967  # authors who died in this year or before are in the public domain in Japan

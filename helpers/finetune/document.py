@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from helpers.finetune.errors import FinetuneError, unusable
+from helpers.finetune.notation import plain, split_file
 from helpers.language import say
-from helpers.notation import plain, split_file
 
 # Characters. With less there is neither something to learn nor something to measure.
 SHORTEST = 1000
