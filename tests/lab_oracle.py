@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import NamedTuple
 
 import numpy as np
-
-from helpers.charts import percent
 
 
 class Expected(NamedTuple):
@@ -56,16 +55,25 @@ def distribution_by_hand(
 
 
 class Percent:
-    """A probability, equal to its text in a picture; float32 may have rounded the last digit the other way."""
+    """A probability, equal to its text in a picture, whatever the number of its decimals (two at most).
+
+    float32 may have rounded the last digit the other way. Only 0 is "0%", and only what is less than that is "<0.01%".
+    """
 
     def __init__(self, probability: float) -> None:
-        self.texts = [percent(probability * by) for by in (1, 1 - 1e-5, 1 + 1e-5)]
+        self.value = float(probability) * 100
 
     def __eq__(self, text: object) -> bool:
-        return text in self.texts
+        sign, digits = re.fullmatch(r"(<?)(\d+(?:\.\d{1,2})?)%", str(text)).groups()
+        unit = 10 ** -len(digits.partition(".")[2])
+        if digits == "0":
+            return self.value == 0
+        if sign:
+            return 0 < self.value < float(digits)
+        return abs(self.value - float(digits)) <= unit / 2 + self.value * 1e-5
 
     def __repr__(self) -> str:
-        return repr(self.texts[0])
+        return f"{self.value:.4f}%"
 
 
 def table_rows(html: str) -> list[list[str]]:

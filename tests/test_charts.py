@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_
 from rinna_layout import make_model, raw
 
 from helpers import charts
+from helpers.charts import look
 from helpers.language import set_language
 from helpers.models import load_model
 from helpers.sampling import (
@@ -124,15 +126,118 @@ def test_observed_counts_stand_beside_the_expected_ones(lm):
     assert rows[3][4] == f"{charts.number(100 * rest)} → 70"
 
 
+def bar_widths(chart) -> list[list[str]]:
+    """The widths of the bars of each row, in percent of their cell."""
+    rows = str(chart).split("<tbody>")[1].split("<tr>")[1:]
+    return [re.findall(r'<div style="width:([\d.]+)%', row) for row in rows]
+
+
 def test_bars_are_as_long_as_their_probabilities(lm):
     settings = SamplingSettings(min_length=0, max_length=60, top_k=0, top_p=1.0)
     distribution = next_token_distribution(lm, PROMPT, settings)
     expected = np.sort(distribution_by_hand(logits_of(lm, PROMPT)).raw)[::-1]
-    chart = str(charts.distribution_chart(distribution, top=6))
-    widths = [part.split("%")[0] for part in chart.split('<div style="width:')[1:]]
-    # Two bars a row; the first bars belong to the strip of the whole vocabulary.
-    thin = widths[-14::2][:6]
-    assert thin == [f"{100 * p / expected[0]:.1f}" for p in expected[:6]]
+    widths = bar_widths(charts.distribution_chart(distribution, top=6))
+    # Above the model's own, below what is drawn from: here the same.
+    assert widths[:6] == [[f"{100 * p / expected[0]:.1f}"] * 2 for p in expected[:6]]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("counts", [None, {0: 50}])
+def test_a_sum_of_many_tokens_has_no_bar_and_the_legend_says_so(lm, plain, counts):
+    settings = SamplingSettings(min_length=0, max_length=60, top_k=30, top_p=0.8)
+    distribution = next_token_distribution(lm, PROMPT, settings)
+    chart = charts.distribution_chart(distribution, 4, counts, plain=plain)
+    rows = table_rows(chart)[1:]
+    sums = [i for i, row in enumerate(rows) if "合計" in row[0]]
+    assert sums == list(range(4, len(rows))) and len(sums) == (1 if plain else 3)
+    assert [bar_widths(chart)[i] for i in sums] == [[]] * len(sums)
+    assert {rows[i][1] for i in sums} == {"⋯"} and "⋯ の行は合計" in text_of(chart)
+    everything = charts.distribution_chart(distribution, 1000, plain=plain)
+    assert "⋯" not in text_of(everything)
+
+
+def test_a_plain_chart_shows_the_models_probabilities_and_no_setting(lm):
+    settings = SamplingSettings(min_length=0, max_length=60, top_k=3, temperature=0.5)
+    chart = charts.distribution_chart(
+        next_token_distribution(lm, PROMPT, settings), top=5, plain=True
+    )
+    expected = distribution_by_hand(logits_of(lm, PROMPT)).raw
+    order = np.argsort(-expected)
+    head, *rows = table_rows(chart)
+    assert head == ["トークン", "確率", "", "id"]
+    assert [row[3] for row in rows] == [*map(str, order[:5]), ""]
+    assert [row[2] for row in rows] == [
+        *(Percent(expected[i]) for i in order[:5]),
+        Percent(expected[order[5:]].sum()),
+    ]
+    for word in ("top_k", "top_p", "設定", "エントロピー", "✂", "repeating-linear"):
+        assert word not in chart
+
+
+def test_two_charts_can_share_one_scale(lm):
+    steep = next_token_distribution(lm, PROMPT, SamplingSettings(max_length=60, min_length=0))
+    widths = [bar_widths(charts.distribution_chart(steep, 3, maximum=m))[0][0] for m in (0.5, 1.0)]
+    # A width is rounded to a tenth.
+    assert float(widths[0]) == pytest.approx(2 * float(widths[1]), abs=0.15)
+    chart = charts.bar_chart(["雪"], [0.25], unit="%", maximum=1.0)
+    assert bar_widths(chart) == [["25.0"]]
+
+
+def test_values_before_stand_as_grey_bars_on_the_same_scale():
+    chart = charts.bar_chart(["雪", "山"], [0.5, 0.0], unit="%", before=[0.4, 0.1])
+    assert bar_widths(chart) == [["80.0", "100.0"], ["20.0"]]
+    assert "前の値" in text_of(chart)
+    assert "前の値" not in text_of(charts.bar_chart(["雪"], [0.5], unit="%"))
+
+
+def test_a_page_that_takes_styles_away_still_has_bars():
+    rows = table_rows(charts.bar_chart(["雪", "山", "川", "海"], [1.0, 0.5, 0.001, 0.0]))
+    assert [row[2] for row in rows] == ["▇" * 20, "▇" * 10, "▏", ""]
+
+
+def test_a_setting_of_another_name_that_cuts_is_shown_under_it(lm):
+    settings = SamplingSettings(min_length=0, max_length=60, top_k=0, top_p=1.0)
+    distribution = next_token_distribution(lm, PROMPT, settings)
+    mask = distribution.token_ids == distribution.token_ids[1]
+    final = distribution.final.where(~mask, 0)
+    own = replace(distribution, cut={"no_repeat_ngram_size": mask}, final=final / final.sum())
+    chart = charts.distribution_chart(own, top=3)
+    assert [row[4] for row in table_rows(chart)[1:4]] == ["残る", "✂ no_repeat_ngram_size", "残る"]
+    assert "no_repeat_ngram_size により 1 個も除外" in text_of(chart)
+
+
+def test_a_lone_space_is_named(lm):
+    assert look.token_name("▁") == "␣ 空白" and look.token_name("▁雪") == "▁雪"
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.231, 0.101, 0.0722], ["23.1%", "10.1%", "7.2%"]),
+        ([0.75, 0.25, 0], ["75%", "25%", "0%"]),
+        ([0.5, 0.0004], ["50.00%", "0.04%"]),
+        ([0.5004, 1e-9], ["50.04%", "<0.01%"]),
+        ([0.5, 0.12345], ["50.0%", "12.3%"]),
+        ([0.99, 0.0096, 0], ["99.0%", "1.0%", "0%"]),
+    ],
+)
+def test_percentages_in_a_column_have_the_same_decimals_and_none_is_a_false_zero(values, shown):
+    assert look.percents(values) == shown
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([574, 486.2, 29.55], ["574", "486", "30"]),
+        ([4.1, 0.00666], ["4.100", "0.007"]),
+        ([1234.5, 2.5], ["1,230", "2"]),
+        ([2, 3], ["2", "3"]),
+        ([0.5, 0.25], ["0.50", "0.25"]),
+        ([0, 0], ["0", "0"]),
+    ],
+)
+def test_numbers_in_a_column_have_the_same_decimals_and_none_is_a_false_zero(values, shown):
+    assert look.numbers(values) == shown
 
 
 def test_token_chips_carry_sentencepieces_ids_and_name_the_unknown(lm, folder):
@@ -204,11 +309,10 @@ def test_table_keeps_pictures_in_cells_and_aligns_columns(lm):
 
 def test_bar_chart_draws_from_zero_and_marks_one_bar():
     html = charts.bar_chart(["雪", "山"], [0.75, 0.25], "次の語", "%", highlight=1)
-    assert table_rows(html) == [["雪", "75%", ""], ["▶ 山", "25%", ""]]
-    assert "width:100.0%" in html and "width:33.3%" in html
-    assert table_rows(charts.bar_chart(["a"], [1234.5], unit="tokens/s")) == [
-        ["a", "1,230 tokens/s", ""]
-    ]
+    assert [row[:2] for row in table_rows(html)] == [["雪", "75%"], ["▶ 山", "25%"]]
+    assert bar_widths(html) == [["100.0"], ["33.3"]]
+    (row,) = table_rows(charts.bar_chart(["a"], [1234.5], unit="tokens/s"))
+    assert row[:2] == ["a", "1,230 tokens/s"]
     assert "NaN" not in charts.bar_chart(["a", "b"], [0, 0])
 
 

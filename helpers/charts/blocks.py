@@ -9,12 +9,15 @@ from helpers.charts.look import (
     BORDER,
     CELL,
     DARK_TEXT,
+    GHOST,
     ROOT,
+    TABLE,
     ZONE_COLOURS,
     Html,
+    label_style,
     markup,
-    number,
-    percent,
+    numbers,
+    percents,
     scrolling,
 )
 from helpers.language import say
@@ -55,7 +58,7 @@ def table(
         for row in [header, *contents]
     )
     return Html(
-        f'<div {scrolling(caption or say("表", "table"), f"{ROOT};")}><table style="border-collapse:collapse;margin:0">'
+        f'<div {scrolling(caption or say("表", "table"), f"{ROOT};")}><table style="{TABLE}">'
         f"{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>",
         f"{caption}\n{alt}" if caption else alt,
     )
@@ -96,6 +99,7 @@ def problem(*messages: str) -> Html:
 
 
 def bar(share: float, height: int, look: str) -> str:
+    """A bar as long as `share` (0 to 1) of its cell, `height` pixels high."""
     width = f"{min(share, 1) * 100:.1f}"
     return (
         f'<div style="width:{width}%;height:{height}px;box-sizing:border-box;margin:1px 0;{look}"></div>'
@@ -104,36 +108,55 @@ def bar(share: float, height: int, look: str) -> str:
     )
 
 
+def bar_of_text(share: float) -> str:
+    """The same bar in letters, which show only on a page that takes the styles away."""
+    blocks = "▇" * round(share * 20) or ("▏" if share > 0 else "")
+    return f'<span style="display:none">{blocks}</span>'
+
+
 def bar_chart(
     labels: Iterable[object],
     values: Iterable[float],
     title: str = "",
     unit: str = "",
     highlight: int | None = None,
+    maximum: float | None = None,
+    before: Iterable[float] | None = None,
 ) -> Html:
     """A few named values as horizontal bars, from 0 to the greatest; the value stands beside its bar.
 
     Args:
         unit: follows each value; "%" shows probabilities (0 to 1) as percentages.
         highlight: index of the bar that is marked, by colour and by an arrow.
+        maximum: the value of a bar of full width: the same one makes two charts comparable.
+        before: earlier values of the same rows, as thin grey bars above the bars.
     """
     labels, values = [str(label) for label in labels], [float(value) for value in values]
-    greatest = max([*values, 0.0]) or 1.0
+    earlier = [float(value) for value in before] if before is not None else []
+    greatest = maximum or max([*values, *earlier, 0.0]) or 1.0
+    shown = percents(values) if unit == "%" else [f"{v} {unit}".strip() for v in numbers(values)]
     rows, texts = [], []
     for i, (label, value) in enumerate(zip(labels, values, strict=True)):
-        shown = percent(value) if unit == "%" else f"{number(value)} {unit}".strip()
         colour = ZONE_COLOURS["top_p" if i == highlight else None]
         mark = "▶ " if i == highlight else ""
-        texts.append(f"{label} {shown}")
+        texts.append(f"{label} {shown[i]}")
+        bars = bar(value / greatest, 12, f"background:{colour}") + bar_of_text(value / greatest)
+        if earlier:
+            bars = bar(earlier[i] / greatest, 5, GHOST) + bars
         rows.append(
-            f'<tr><th scope="row" style="{CELL}text-align:left;font-weight:normal;white-space:nowrap">'
+            f'<tr><th scope="row" style="{CELL}text-align:left;font-weight:normal;{label_style(label)}">'
             f"{mark}{escape(label)}</th>"
-            f'<td style="{CELL}text-align:right;white-space:nowrap">{escape(shown)}</td>'
-            f'<td style="{CELL}width:60%">{bar(value / greatest, 12, f"background:{colour}")}</td></tr>'
+            f'<td style="{CELL}text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums">'
+            f"{escape(shown[i])}</td>"
+            f'<td style="{CELL}text-align:left;width:100%;min-width:70px">{bars}</td></tr>'
         )
     heading = f"<div><b>{escape(title)}</b></div>" if title else ""
+    legend = ""
+    if earlier:
+        note = say("灰色の細い棒: 前の値", "thin grey bar: the value before")
+        legend = f"<div><small>{note}</small></div>"
     return Html(
-        f'<div style="{ROOT}">{heading}<table style="border-collapse:collapse;width:100%;margin:0">'
-        f"<tbody>{''.join(rows)}</tbody></table></div>",
+        f'<div style="{ROOT}">{heading}<table style="{TABLE}width:100%"><tbody>{"".join(rows)}</tbody></table>'
+        f"{legend}</div>",
         (f"{title}: " if title else "") + ", ".join(texts),
     )

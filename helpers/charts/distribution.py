@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.charts.blocks import bar
+from helpers.charts.blocks import bar, bar_of_text
 from helpers.charts.look import (
     BORDER,
     CELL,
     ROOT,
+    TABLE,
     ZONE_COLOURS,
     Html,
+    label_style,
     number,
     percent,
+    percents,
     scrolling,
+    token_name,
     zone_fill,
     zone_label,
 )
@@ -31,64 +35,80 @@ def distribution_chart(
     top: int = 20,
     counts: Mapping[int, int] | None = None,
     title: str | None = None,
+    maximum: float | None = None,
+    plain: bool = False,
 ) -> Html:
-    """The next token as horizontal bars: the model's own probability, and the one it is drawn with.
+    """The next token as horizontal bars: the model's own probability, and the one after the settings.
 
     The `top` most probable tokens have a row each; the rest is summed up, one row for each zone (kept, cut by
-    top_p, cut by top_k, cut by min_length). Above stand how many tokens each setting removed, which one decides,
-    the entropy in bits and the effective number of choices.
+    top_p, cut by top_k, cut by min_length), without a bar: a sum is no token. Above stand how many tokens each setting
+    removed, which one decides, the entropy in bits and the effective number of choices.
 
     Args:
         counts: how often each token id was drawn, laid over the bars as observed against expected.
+        maximum: the probability (0 to 1) of a bar of full width: the same one makes two charts comparable.
+        plain: the model's own probabilities and nothing else.
     """
     draws = sum(counts.values()) if counts else 0
-    rows = _rows(distribution, top, counts or {})
-    # Rows that sum up the tail may be longer than any bar: they end at the edge, their number is exact.
-    scale = max(max(r.raw, r.final, r.observed / draws if draws else 0) for r in rows[:top] or rows)
+    rows = _plain_rows(distribution, top) if plain else _rows(distribution, top, counts or {})
+    single = [row for row in rows if row.token_id] or rows
+    scale = maximum or max(
+        max(r.raw, 0 if plain else r.final, r.observed / draws if draws else 0) for r in single
+    )
     columns = [
-        (say("トークン", "token"), "left"),
-        (say("確率", "probability"), "left"),
-        (say("モデル", "model"), "right"),
-        (say("設定後", "drawn with"), "right"),
-        *([(say("期待 → 実際", "expected → seen"), "right")] if draws else []),
-        (say("行き先", "zone"), "left"),
-        ("id", "right"),
+        (say("トークン", "token"), "left", [token_name(row.name) for row in rows]),
+        (say("確率", "probability"), "left", [_bars(row, scale, draws, plain) for row in rows]),
+        (
+            "" if plain else say("モデル", "model"),
+            "right",
+            percents(row.raw for row in rows),
+        ),
     ]
+    if not plain:
+        columns.append(
+            (say("設定後", "after settings"), "right", percents(row.final for row in rows))
+        )
+        if draws:
+            seen = [f"{number(row.final * draws)} → {row.observed}" for row in rows]
+            columns.append((say("期待 → 実際", "expected → seen"), "right", seen))
+        columns.append((say("結果", "result"), "left", [zone_label(row.zone) for row in rows]))
+    columns.append(("id", "right", [row.token_id for row in rows]))
+    heading = title or say("次のトークンの確率", "Probability of the next token")
+    summary = [] if plain else _summary(distribution)
+    lines = "".join(f"<li>{line}</li>" for line in summary)
+    if draws:
+        lines += f"<li>{say(f'{draws} 回引いた結果（破線の枠）', f'drawn {draws} times (dashed frames)')}</li>"
+    return Html(
+        f'<div style="{ROOT}"><div><b>{escape(heading)}</b></div>'
+        + (f'<ul style="margin:0 0 2px;padding-left:1.3em">{lines}</ul>' if lines else "")
+        + ("" if plain else _whole(distribution))
+        + f"<div {scrolling(heading)}>{_table(columns)}</div>"
+        f"<div><small>{_legend(plain, bool(draws), len(single) < len(rows))}</small></div></div>",
+        f"{heading}: " + (_plain(" ".join(summary)) if summary else _first_rows(rows)),
+    )
+
+
+def _table(columns: list[tuple[str, str, list[str]]]) -> str:
+    """Columns (name, side, cells) as a table; the second one, the bars, takes all the room that the others leave."""
     cell = f"{CELL}white-space:nowrap;font-variant-numeric:tabular-nums;"
     head = "".join(
-        f'<th scope="col" style="{cell}text-align:{side}">{name}</th>' for name, side in columns
+        f'<th scope="col" style="{cell}text-align:{side}">{name}</th>' for name, side, _ in columns
     )
     body = []
-    for row in rows:
-        values = [
-            percent(row.raw),
-            percent(row.final),
-            *([f"{number(row.final * draws)} → {row.observed}"] if draws else []),
-            zone_label(row.zone),
-            row.token_id,
-        ]
+    for name, bars, *values in zip(*(values for _, _, values in columns), strict=True):
+        label = f"{CELL}{label_style(name)};text-align:left;font-weight:normal"
         body.append(
-            f'<tr><th scope="row" style="{cell}text-align:left;font-weight:normal">{escape(row.name)}</th>'
-            f'<td style="{CELL}width:50%;min-width:90px">{_bars(row, scale, draws)}</td>'
+            f'<tr><th scope="row" style="{label}">{escape(name)}</th>'
+            f'<td style="{CELL}text-align:left;width:100%;min-width:90px">{bars}</td>'
             + "".join(
-                f'<td style="{cell}text-align:{side}">{value}</td>'
-                for value, (_, side) in zip(values, columns[2:], strict=True)
+                f'<td style="{cell}text-align:{side}">{escape(value)}</td>'
+                for value, (_, side, _) in zip(values, columns[2:], strict=True)
             )
             + "</tr>"
         )
-    summary = _summary(distribution)
-    heading = title or say("次のトークンの確率", "Probability of the next token")
-    lines = "".join(f"<li>{line}</li>" for line in summary)
-    if draws:
-        lines += f"<li>{say(f'{draws} 回引いた結果（点線の枠）', f'drawn {draws} times (dotted frames)')}</li>"
-    return Html(
-        f'<div style="{ROOT}"><div><b>{escape(heading)}</b></div>'
-        f'<ul style="margin:2px 0 4px;padding-left:1.3em">{lines}</ul>'
-        f"{_whole(distribution)}"
-        f'<div {scrolling(heading)}><table style="border-collapse:collapse;width:100%;'
-        f'font-size:.9em;margin:0"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-        f"<div><small>{_bars_legend(bool(draws))}</small></div></div>",
-        f"{heading}: " + _plain(" ".join(summary)),
+    return (
+        f'<table style="{TABLE}width:100%;font-size:.9em;line-height:1.35"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table>"
     )
 
 
@@ -118,9 +138,8 @@ def _rows(distribution: Distribution, top: int, counts: Mapping[int, int]) -> li
     for zone, mask in [(None, kept), *reversed(zones)]:
         if n := int(mask.sum()):
             observed = sum(counts.get(i, 0) for i in ids[mask].tolist()) if counts else 0
-            name = say(f"ほか {n:,} 個の合計", f"{n:,} more, summed")
             sums = _sum_of(raw, mask), _sum_of(final, mask)
-            rows.append(_Row(name, "", *sums, zone, observed))
+            rows.append(_Row(_sum_name(n), "", *sums, zone, observed))
     return rows
 
 
@@ -129,14 +148,33 @@ def _sum_of(probabilities: Any, mask: Any) -> float:
     return float((probabilities * mask).double().sum())
 
 
-def _bars(row: _Row, scale: float, draws: int) -> str:
-    """Above the model's own probability, below what the token is drawn with, framed what was observed."""
+def _plain_rows(distribution: Distribution, top: int) -> list[_Row]:
+    """As `_rows`, but for the model alone: nothing is cut."""
+    rows = [_Row(c.piece, str(c.token_id), c.raw, c.raw, None, 0) for c in distribution.head(top)]
+    rest = distribution.raw[top:]
+    if n := len(rest):
+        raw = float(rest.double().sum())
+        rows.append(_Row(_sum_name(n), "", raw, raw, None, 0))
+    return rows
+
+
+def _sum_name(count: int) -> str:
+    return say(f"ほか {count:,} 個の合計", f"{count:,} more, summed")
+
+
+def _bars(row: _Row, scale: float, draws: int, plain: bool) -> str:
+    """Above the model's own probability, below the one after the settings, framed what was observed."""
+    if not row.token_id:
+        return "⋯"
+    text = bar_of_text(row.raw / scale)
+    if plain:
+        return bar(row.raw / scale, 12, f"background:{ZONE_COLOURS[None]}") + text
     bars = [bar(row.raw / scale, 5, zone_fill(row.zone, 0.55))]
     if row.zone is None:
         bars.append(bar(row.final / scale, 9, f"background:{ZONE_COLOURS[None]}"))
     if draws:
-        bars.append(bar(row.observed / draws / scale, 7, "border:1px dotted currentColor"))
-    return "".join(bars)
+        bars.append(bar(row.observed / draws / scale, 7, "border:1px dashed currentColor"))
+    return "".join(bars) + text
 
 
 def _whole(distribution: Distribution) -> str:
@@ -166,6 +204,10 @@ def _summary(distribution: Distribution) -> list[str]:
     )
     if by_length:
         cuts += say("（min_length により &lt;/s&gt; も除外）", " (min_length cuts &lt;/s&gt; too)")
+    for name in distribution.cut:
+        if name not in ("top_k", "top_p", "min_length") and (more := distribution.removed(name)):
+            shown = escape(name)
+            cuts += say(f"（{shown} により {more:,} 個も除外）", f" ({shown} cuts {more:,} too)")
     if by_p and by_k:
         share = percent(float(distribution.raw[distribution.cut["top_k"]].sum()))
         bites = say(
@@ -194,14 +236,27 @@ def _summary(distribution: Distribution) -> list[str]:
     return [cuts, bites, spread]
 
 
-def _bars_legend(observed: bool) -> str:
-    legend = say(
-        "上の細い棒: モデルの確率、下の太い棒: 設定後に引かれる確率。除外されたトークンは縞模様。",
-        "Thin upper bar: the model’s probability; thick lower bar: what is drawn with. Tokens cut are hatched.",
-    )
-    return legend + (
-        say("点線の枠: 実際に引かれた割合。", " Dotted frame: share observed.") if observed else ""
-    )
+def _legend(plain: bool, observed: bool, sums: bool) -> str:
+    parts = []
+    if not plain:
+        parts.append(
+            say(
+                "細い棒: モデルの確率、太い棒: 設定後の確率、縞: 除外",
+                "thin bar: the model’s probability, thick bar: after settings, hatched: cut",
+            )
+        )
+    if observed:
+        parts.append(say("破線の枠: 実際に引かれた割合", "dashed frame: share observed"))
+    if sums:
+        parts.append(
+            say("⋯ の行は合計なので、棒がありません", "rows with ⋯ are sums and have no bar")
+        )
+    return say("。", ". ").join(parts) + say("。", ".") if parts else ""
+
+
+def _first_rows(rows: list[_Row]) -> str:
+    shown = percents(row.raw for row in rows)
+    return ", ".join(f"{row.name} {value}" for row, value in zip(rows[:5], shown, strict=False))
 
 
 def _plain(markup: str) -> str:

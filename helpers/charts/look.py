@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from html import escape
+from unicodedata import east_asian_width
 
 from helpers.language import say
 
@@ -10,6 +13,8 @@ ROOT = "max-width:100%;line-height:1.5;overflow-wrap:anywhere"
 # What is too wide scrolls, and does not make the page wider: a width of 0 asks for nothing, and fills 100%.
 SCROLL = "overflow-x:auto;width:0;min-width:100%;box-sizing:border-box"
 CELL = "padding:1px 6px;vertical-align:middle;border:0;"
+# JupyterLab and nbconvert give every column of a table the same width, whatever is in it.
+TABLE = "border-collapse:collapse;table-layout:auto;margin:0;"
 BORDER = "border:1px solid rgba(128,128,128,.6)"
 DARK_TEXT = "color:#1a1a1a"
 CHIP_COLOURS = ("#cfe3ff", "#ffe0b8", "#d5f0d0", "#f6d3e6", "#e4dbf7", "#f3ecb4")
@@ -21,6 +26,9 @@ ZONE_COLOURS = {
     "min_length": "#808080",
 }
 HATCH_ANGLES = {"top_p": "45deg", "top_k": "-45deg", "min_length": "90deg"}
+# Any other setting that cuts tokens looks like min_length.
+OTHER_ZONE = "min_length"
+GHOST = "background:rgba(128,128,128,.45)"
 # From likely to surprising: the least probability, the background, the underline that says the same.
 SURPRISE = (
     (0.5, "#d9ecff", "none"),
@@ -58,10 +66,47 @@ def percent(probability: float) -> str:
     return f"{float(f'{value:.3g}'):.3f}".rstrip("0").rstrip(".") + "%"
 
 
+def percents(probabilities: Iterable[float]) -> list[str]:
+    """A column of probabilities (0 to 1): all with the same number of decimals, never a false zero."""
+    values = [probability * 100 for probability in probabilities]
+    if all(value == round(value) for value in values):
+        return [f"{value:.0f}%" for value in values]
+    decimals = 2 if any(0 < value < 0.05 for value in values) else 1
+    unit = 10**-decimals
+    return [
+        "0%" if value == 0 else f"<{unit}%" if value < unit / 2 else f"{value:.{decimals}f}%"
+        for value in values
+    ]
+
+
 def number(value: float) -> str:
     """A number with three significant digits at most, thousands separated."""
     rounded = float(f"{value:.3g}")
     return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
+
+
+def numbers(values: Iterable[float]) -> list[str]:
+    """A column of numbers: three significant digits at most, all with the same number of decimals."""
+    rounded = [float(f"{value:.3g}") for value in values]
+    needed = [len(f"{value:.10f}".rstrip("0").partition(".")[2]) for value in rounded]
+    # What the greatest does not need, the others can do without, if it makes none of them 0.
+    greatest = max(map(abs, rounded), default=0.0)
+    enough = 0 if greatest >= 100 else 1 if greatest >= 10 else 2
+    least = min((abs(value) for value in rounded if value), default=1.0)
+    enough = max(enough, math.ceil(-math.log10(least)))
+    decimals = min(max(needed, default=0), enough)
+    return [f"{value:,.{decimals}f}" for value in rounded]
+
+
+def token_name(piece: str) -> str:
+    """A token as a row of a chart is called: a lone `▁`, which nobody can read, by what it is."""
+    return say("␣ 空白", "␣ space") if piece == "▁" else piece
+
+
+def label_style(label: str) -> str:
+    """How a row's label breaks: a short one never, a long one nowhere narrower than a short one is wide."""
+    columns = sum(2 if east_asian_width(character) in "WF" else 1 for character in label)
+    return "white-space:nowrap" if columns <= 28 else "white-space:normal;min-width:11em"
 
 
 def scrolling(label: str, style: str = "") -> str:
@@ -70,26 +115,31 @@ def scrolling(label: str, style: str = "") -> str:
 
 
 def markup(value: object) -> str:
+    """A value as markup: escaped, unless it is markup."""
     return str(value) if isinstance(value, Html) else escape(str(value))
 
 
 def zone_label(zone: str | None) -> str:
+    """What happens to a token: it is kept, or the setting of this name cuts it."""
     return say("残る", "kept") if zone is None else f"✂ {zone}"
 
 
 def zone_fill(zone: str | None, opacity: float = 1) -> str:
-    colour = ZONE_COLOURS[zone]
+    """The background of a zone: plain for what is kept, hatched for what is cut."""
     if zone is None:
-        return f"background:{colour};opacity:{opacity}"
-    angle = HATCH_ANGLES[zone]
+        return f"background:{ZONE_COLOURS[None]};opacity:{opacity}"
+    like = zone if zone in ZONE_COLOURS else OTHER_ZONE
+    colour, angle = ZONE_COLOURS[like], HATCH_ANGLES[like]
     return f"background:repeating-linear-gradient({angle},{colour} 0 3px,transparent 3px 6px)"
 
 
 def surprise_level(probability: float) -> int:
+    """The index in SURPRISE of a probability (0 to 1)."""
     return next(i for i, (least, _, _) in enumerate(SURPRISE) if probability >= least)
 
 
 def surprise_style(level: int) -> str:
+    """The background and the underline of a level of SURPRISE."""
     _, background, line = SURPRISE[level]
     underline = (
         ""
@@ -100,6 +150,7 @@ def surprise_style(level: int) -> str:
 
 
 def surprise_legend() -> str:
+    """A line that says what the marks in a text mean."""
     caption = say("モデルがそのトークンに与えた確率", "the probability the model gave each token")
     samples = []
     for level, (least, _, _) in enumerate(SURPRISE):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from helpers.charts.blocks import progress_bar, table
 from helpers.charts.look import ROOT, ZONE_COLOURS, Html
 from helpers.language import say
+
+# The picture in its own units: it is as wide as the page, at most 560 pixels.
+WIDTH, HEIGHT = 520, 300
+LEFT, RIGHT, TOP, BOTTOM = 52, 508, 26, 214
 
 
 def loss_curve(
     losses: list[float], held_out: list[tuple[int, float]], total: int, note: str
 ) -> Html:
-    """The course of a training: a progress bar, both curves, and below them the measured values as a table.
+    """The course of a training: a progress bar, the curves, and below them the measured values as a table.
 
     Args:
         losses: of each step so far, in bits per character.
@@ -24,49 +30,80 @@ def loss_curve(
         means.append(((before + step) / 2, by_step[step]))
         before = step
     values = [*losses, *(bits for _, bits in held_out)]
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    high = high if high > low else low + 1
+    ticks = _ticks(min(values), max(values)) if values else [0.0, 1.0]
+    low, high = ticks[0], ticks[-1]
+    decimals = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
 
-    def at(step: float, value: float) -> str:
-        return f"{50 + 580 * step / total:.1f},{190 - 170 * (value - low) / (high - low):.1f}"
+    def at(step: float, value: float) -> tuple[str, str]:
+        x = LEFT + (RIGHT - LEFT) * step / total
+        y = BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low)
+        return f"{x:.1f}", f"{y:.1f}"
+
+    def line(points: list[tuple[float, float]], look: str) -> str:
+        places = " ".join(",".join(at(*point)) for point in points)
+        return f'<polyline points="{places}" fill="none" {look}/>'
 
     blue, orange = ZONE_COLOURS[None], ZONE_COLOURS["top_p"]
-    names = say("学習した文章", "text it learns from"), say("取り分けた文章", "held-out text")
-    marks = "".join(
-        f'<line x1="50" x2="630" y1="{y}" y2="{y}" stroke="currentColor" opacity=".25"/>'
-        f'<text x="44" y="{y + 4}" text-anchor="end">{value:.2f}</text>'
-        for y, value in ((190, low), (105, (low + high) / 2), (20, high))
+    looks = (
+        f'stroke="{blue}" stroke-width="1.2" opacity=".6"',
+        f'stroke="{blue}" stroke-width="2.5" stroke-dasharray="7 4"',
+        f'stroke="{orange}" stroke-width="2.5"',
     )
-    points = "".join(
-        '<circle cx="{}" cy="{}" r="4" fill="{}"/>'.format(*at(*point).split(","), orange)
-        for point in held_out
-    )
-    single = " ".join(at(step, loss) for step, loss in enumerate(losses, 1))
-    both = [
-        f'<polyline points="{" ".join(at(*point) for point in curve)}" fill="none" '
-        f'stroke="{colour}" stroke-width="2.5" {dashes}/>'
-        for curve, colour, dashes in (
-            (means, blue, 'stroke-dasharray="7 4"'),
-            (held_out, orange, ""),
-        )
-    ]
     unit = say("1 文字あたりのビット数", "bits per character")
+    learned, kept_back = (
+        say("学習した文章", "text it learns from"),
+        say("取り分けた文章", "held-out text"),
+    )
+    names = (
+        say(f"{learned}（1 ステップごと）", f"{learned}, each step"),
+        say(f"{learned}（測定のあいだの平均）", f"{learned}, mean between measurements"),
+        kept_back,
+    )
+    grid = "".join(
+        f'<line x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}" stroke="currentColor" opacity=".25"/>'
+        f'<text x="{LEFT - 6}" y="{float(y) + 5:.1f}" text-anchor="end">{value:.{decimals}f}</text>'
+        for value in ticks
+        for _, y in [at(0, value)]
+    )
+    curves = "".join(
+        line(points, look)
+        for points, look in zip(
+            (list(enumerate(losses, 1)), means, held_out),
+            looks,
+            strict=True,
+        )
+    )
+    dot = '<circle cx="{}" cy="{}" r="4" fill="' + orange + '"/>'
+    points = "".join(dot.format(*at(*point)) for point in held_out)
+    legend = "".join(
+        f'<line x1="{LEFT}" x2="{LEFT + 34}" y1="{y - 5}" y2="{y - 5}" {look}/>'
+        f'<text x="{LEFT + 42}" y="{y}">{name}</text>'
+        for y, look, name in zip((256, 274, 292), looks, names, strict=True)
+    ) + dot.format(LEFT + 17, 287)
+    axis = (
+        f'<text x="{LEFT}" y="{BOTTOM + 18}" text-anchor="middle">0</text>'
+        f'<text x="{(LEFT + RIGHT) / 2}" y="{BOTTOM + 18}" text-anchor="middle">{say("ステップ", "step")}</text>'
+        f'<text x="{RIGHT}" y="{BOTTOM + 18}" text-anchor="end">{total}</text>'
+        f'<text x="4" y="14">{unit}</text>'
+    )
     picture = (
-        f'<svg viewBox="0 0 640 232" role="img" aria-label="{unit}" style="width:100%;max-width:640px;'
-        f'font-size:12px" fill="currentColor">{marks}'
-        f'<polyline points="{single}" fill="none" stroke="{blue}" opacity=".4"/>{"".join(both)}{points}'
-        f'<text x="50" y="207">0</text><text x="630" y="207" text-anchor="end">{total}</text>'
-        f'<text x="50" y="12">{unit}</text>'
-        f'<line x1="140" x2="172" y1="222" y2="222" stroke="{blue}" stroke-width="2.5" stroke-dasharray="7 4"/>'
-        f'<text x="178" y="226">{names[0]}</text>'
-        f'<line x1="380" x2="412" y1="222" y2="222" stroke="{orange}" stroke-width="2.5"/>'
-        f'<circle cx="396" cy="222" r="4" fill="{orange}"/><text x="418" y="226">{names[1]}</text></svg>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{unit}" style="width:100%;max-width:560px;'
+        f'font-size:14px" fill="currentColor">{grid}{curves}{points}{axis}{legend}</svg>'
     )
     rows = [
         [step, f"{by_step[step]:.3f}" if step in by_step else "–", f"{bits:.3f}"]
         for step, bits in held_out
     ]
-    header = [say("ステップ", "step"), *(f"{name} ({unit})" for name in names)]
+    header = [say("ステップ", "step"), *(f"{name} ({unit})" for name in (learned, kept_back))]
     figures = table(rows, header, align=["right"] * 3)
     bar = progress_bar(len(losses), total, note)
     return Html(f'<div style="{ROOT}">{bar}{picture}{figures}</div>', f"{bar!r}\n{figures!r}")
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers, three to seven of them, from below the lowest value to above the highest."""
+    spread = (high - low) or 1.0
+    step = 10 ** math.floor(math.log10(spread / 2))
+    step *= next(factor for factor in (1, 2, 5, 10) if spread / (step * factor) <= 5)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [place * step for place in range(first, max(last, first + 1) + 1)]
