@@ -30,7 +30,7 @@ test: .venv/test-installed
 	$(MAKE) test-colab
 
 # What runs in a reader's notebook, on the versions that Google Colab has; of its packages not all agree.
-COLAB := browser charts colab device doctor fast finetune generate hub_faults inputs int8 kernel_habits lab models notebooks \
+COLAB := browser charts colab device doctor ctranslate2 finetune generate hub_faults inputs int8 kernel_habits lab models notebooks \
 	packing resources sampling security lab_state setup_cell tokenizer
 
 test-colab: .venv-colab/installed
@@ -62,13 +62,13 @@ compat: .venv/test-installed
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) tools/check_python.py
 	$(PYTHON) -m venv .venv
-	@# Lesson 04 wants the fast CPU engine, and there may be no network by then.
-	@$(PY) -m tools.project fast > .venv/extra-requirements.txt
+	@# Lesson 04 wants CTranslate2, and there may be no network by then.
+	@$(PY) -m tools.project ctranslate2 > .venv/extra-requirements.txt
 	$(PY) -m pip install --disable-pip-version-check $(SOURCE) -c constraints.txt -r requirements.txt -r .venv/extra-requirements.txt
 	@touch $@
 
 .venv/test-installed: .venv/installed pyproject.toml
-	$(PY) -m tools.project fast test > .venv/test-requirements.txt
+	$(PY) -m tools.project ctranslate2 test > .venv/test-requirements.txt
 	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -r .venv/test-requirements.txt
 	@touch $@
 

@@ -39,14 +39,14 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
     """One measurement in this process. Conversion for CTranslate2, done once for a model, is not in the figures."""
     import torch
 
-    from helpers import fast
+    from helpers.engines.ctranslate2 import engine as ctranslate2_engine
     from helpers.models import load_model
     from helpers.sampling import SamplingSettings, generate, stream
 
     if way == "article":
         return _article(folder, device or "cpu")
     if threads := os.environ.get(THREADS):
-        fast.choose_threads = lambda _: int(threads)
+        ctranslate2_engine.choose_threads = lambda _: int(threads)
     engine = "ctranslate2" if way == "ctranslate2_int8" else "torch"
     dtype = {"plain_float32": torch.float32, "plain_int8": torch.int8}.get(way)
     start = time.perf_counter()
@@ -62,10 +62,7 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
 
     def ready() -> float:
         start = time.perf_counter()
-        if engine == "ctranslate2":
-            lm.model.ready()
-        elif lm.device.type == "cuda":
-            torch.cuda.synchronize()
+        lm.writer.ready()
         return time.perf_counter() - start
 
     generate(lm, prompt, settings(3))
@@ -92,8 +89,8 @@ def _ways_here(folder: Path) -> list[str]:
     """The ways that this processor has, none of them twice."""
     import torch
 
-    from helpers import int8
     from helpers.device import choose_device
+    from helpers.engines.torch import int8
     from helpers.models import count_parameters
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

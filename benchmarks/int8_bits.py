@@ -16,7 +16,7 @@ def measure() -> dict[str, float]:
     """Bits a character by engine. The same on every run of one machine."""
     import torch
 
-    from helpers import int8
+    from helpers.engines.torch import int8
     from helpers.models import load_model
     from training.evaluate import excerpt_bits
 
@@ -25,7 +25,7 @@ def measure() -> dict[str, float]:
     processor = plain.tokenizer.sp_model
 
     def engine(window):
-        return SimpleNamespace(logits=fast.model.logits(window))
+        return SimpleNamespace(logits=fast.model.all_logits(window))
 
     bits = {
         "float32": excerpt_bits(plain.model, processor)["bits_per_character"],

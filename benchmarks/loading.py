@@ -65,7 +65,7 @@ def main() -> None:
     if options.child:
         print(json.dumps(measure(options.shape, options.child)))
         return
-    from helpers import int8
+    from helpers.engines.torch import int8
 
     model_folder(options.shape)
     arguments = ["--shape", options.shape, "--child"]

@@ -35,8 +35,7 @@ def measure(shape: str, engine: str) -> dict[str, float]:
         settings = SamplingSettings(
             min_length=tokens + 2, max_length=tokens + 2, num_return_sequences=count, seed=1
         )
-        if engine == "ctranslate2":
-            lm.model.ready()
+        lm.writer.ready()
         start = time.perf_counter()
         events = stream(lm, prompt, settings)
         next(events)

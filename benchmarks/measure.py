@@ -217,7 +217,7 @@ def memory_of(key: str = "VmHWM") -> float:
 
 def weight_bytes(model: Any) -> int:
     """What is read for each token: every weight but the table of positions, and that of embeddings in int8."""
-    from helpers.int8 import Int8Layer
+    from helpers.engines.torch.int8 import Int8Layer
 
     layers = [module for module in model.modules() if isinstance(module, Int8Layer)]
     body = model.transformer

@@ -1,7 +1,7 @@
 """In which order should GPT-2's matrices lie in memory? `python -m benchmarks.weight_layout --shape gpt-1b`.
 
 GPT-2's Conv1D keeps a matrix as (inputs, outputs), Linear as (outputs, inputs), and oneDNN has an order of its own
-(`helpers.packing`). The numbers and the result are the same but for rounding; the processor walks through memory in
+(`helpers.engines.torch.packing`). The numbers and the result are the same but for rounding; the processor walks through memory in
 another order. Fresh processes in turn, for float32 and bfloat16, with 1 and 3 sequences; the greedy tokens of the layouts
 are compared with Conv1D's, and the logits of the prompt. `ONEDNN_MAX_CPU_ISA=AVX2` before the command, with
 `--dtypes float32`, shows oneDNN without what newer processors have.
@@ -25,7 +25,7 @@ def measure(shape: str, layout: str, dtype: str, new: int) -> dict[str, Any]:
     from transformers.pytorch_utils import Conv1D
     from transformers.utils import logging
 
-    from helpers.packing import pack
+    from helpers.engines.torch.packing import pack
 
     logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(model_folder(shape), dtype=getattr(torch, dtype))
@@ -63,7 +63,7 @@ def measure(shape: str, layout: str, dtype: str, new: int) -> dict[str, Any]:
 def main() -> None:
     import torch
 
-    from helpers.packing import can_pack
+    from helpers.engines.torch.packing import can_pack
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=SHAPE_NAMES, default="aozora-mini")

@@ -62,6 +62,12 @@ def count_parameters(config: dict[str, Any]) -> int:
     return layers * per_layer + (config["vocab_size"] + config["n_positions"]) * d + 2 * d
 
 
+def parameters_of(config: dict[str, Any]) -> int:
+    """The number of weights by a config.json, 0 if it is not of a GPT-2."""
+    known = config.keys() >= SHAPE and config.get("model_type") == "gpt2"
+    return count_parameters(config) if known else 0
+
+
 def _rinna(name: str, config: dict[str, Any], bytes_per_weight: int, **published: Any) -> ModelInfo:
     parameters = count_parameters(config)
     shape = {key: config[key] for key in ("n_layer", "n_embd", "vocab_size", "n_positions")}

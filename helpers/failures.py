@@ -1,4 +1,4 @@
-"""A full memory and a lost GPU, each turned into one sentence that says what to do."""
+"""A full memory, a lost GPU and NaN, each turned into one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -121,3 +121,18 @@ def out_of_memory_sentence(device: torch.device, ja: str = "", en: str = "") -> 
         f'there is not enough {where}: {en}close other notebooks and programs, or use a smaller model ("{BUNDLED_MODEL}", '
         "for one).",
     )
+
+
+def refuse_nan(numbers: torch.Tensor) -> None:
+    """Raise `FloatingPointError`, with what to do, if a model computed NaN."""
+    import torch
+
+    if torch.isnan(numbers).any():
+        raise FloatingPointError(
+            say(
+                "モデルの計算結果が NaN（数ではない値）になりました。重みが壊れているか、dtype が合っていません。"
+                "モデルを読み込み直してください。",
+                "the model computed NaN (not a number): its weights are damaged or its dtype does not fit; "
+                "load the model again.",
+            )
+        )

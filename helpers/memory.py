@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     import torch
 
 
+def size(count: int) -> str:
+    """A number of bytes as people write it: "2.6 GB", "27.6 MB"."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
 def available_memory(device: torch.device) -> int:
     """Memory in bytes that this process can still have on a device; for MPS, which shares it, that of the machine.
 

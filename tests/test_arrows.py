@@ -13,15 +13,13 @@ FLOORS = [
     {"device", "environment", "settings", "hub"},
     {"results", "tokenizer"},
     {"failures"},
-    {"packing"},
-    {"int8"},
-    {"fast"},
     {"engines"},
     {"models"},
     {"prompts"},
     {"sampling"},
     {"charts"},
     {"answers", "lab", "finetune", "doctor", "generate"},
+    {"fast", "int8"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

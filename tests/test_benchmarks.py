@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import measure
-from helpers import int8
+from helpers.engines.torch import int8
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -126,7 +126,9 @@ def test_missing_packages(monkeypatch):
 
 def test_installed_as_a_package_the_ranges_come_from_its_metadata(tmp_path, monkeypatch):
     """constraints.txt stays in the repository: the page says that there is nothing to compare with."""
-    install(tmp_path, packages.PROJECT, "0.1.0", "tqdm>=4.66", "ctranslate2>=99; extra == 'fast'")
+    install(
+        tmp_path, packages.PROJECT, "0.1.0", "tqdm>=4.66", "ctranslate2>=99; extra == 'ctranslate2'"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(packages, "REQUIREMENTS", tmp_path / "requirements.txt")
     findings = found(packages.check_packages)

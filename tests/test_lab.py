@@ -14,7 +14,7 @@ import torch
 from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_of
 from rinna_layout import make_model
 
-from helpers import OPENING_LINE, charts, sampling
+from helpers import OPENING_LINE, charts
 from helpers.lab import SamplingLab, writer
 from helpers.lab import sampling_lab as lab
 from helpers.lab.drafts import Draft
@@ -997,7 +997,9 @@ def test_the_progress_bar_fills_when_all_texts_come_to_their_end(sampling_lab, m
     sampling_lab.generate_button.click()
     assert done() == 1
     ends = [sampling_lab.language_model.tokenizer.eos_token_id] * 3
-    monkeypatch.setattr(sampling, "_throw_dice", lambda *_: torch.tensor(ends)[:, None])
+    monkeypatch.setattr(
+        "helpers.engines.torch.engine._draw", lambda *_: torch.tensor(ends)[:, None]
+    )
     sampling_lab.generate_button.click()
     assert {s.stopped for s in sampling_lab.generation.sequences} == {"eos"}
     assert done() == 1

@@ -79,7 +79,7 @@ def test_a_half_precision_folder_runs_in_float32_on_a_cpu(tmp_path, layout, safe
 
 @pytest.fixture
 def no_hub(monkeypatch):
-    monkeypatch.setattr(helpers.models, "hub_problem", lambda name: "no hub")
+    monkeypatch.setattr("helpers.models.choice.hub_problem", lambda name: "no hub")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_auto_takes_the_large_model_where_a_gpu_holds_it_and_the_hub_answers(
     free_memory, monkeypatch
 ):
     free_memory(15e9)
-    monkeypatch.setattr(helpers.models, "hub_problem", lambda name: None)
+    monkeypatch.setattr("helpers.models.choice.hub_problem", lambda name: None)
     assert choose_model(T4)[0] == LARGE_MODEL
 
 
@@ -219,10 +219,11 @@ def machine_with(monkeypatch):
     monkeypatch.setattr("helpers.device.bfloat16_unit", lambda: None)
 
     def pretend(free: float, vnni: bool = False) -> None:
-        monkeypatch.setattr("helpers.int8.can_compute", lambda: vnni)
+        monkeypatch.setattr("helpers.engines.torch.int8.can_compute", lambda: vnni)
         monkeypatch.setattr("helpers.memory.available_memory", lambda device: int(free))
         monkeypatch.setattr(
-            helpers.models, "local_folder", lambda *_, **__: pytest.fail("something was fetched")
+            "helpers.models.loading.local_folder",
+            lambda *_, **__: pytest.fail("something was fetched"),
         )
 
     return pretend
@@ -252,13 +253,15 @@ def test_a_model_that_does_not_fit_is_refused_with_what_does(machine_with, free,
 def test_a_gpu_that_is_too_small_is_told_too(machine_with):
     machine_with(1e9)
     with pytest.raises(NotEnoughMemory, match="GPU") as caught:
-        helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch")
+        helpers.models.room.check_memory(
+            LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch"
+        )
     assert "rinna/japanese-gpt2-medium" in str(caught.value)
 
 
 def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch, english):
     monkeypatch.setattr("helpers.device.bfloat16_unit", lambda: None)
-    monkeypatch.setattr("helpers.int8.can_compute", lambda: False)
+    monkeypatch.setattr("helpers.engines.torch.int8.can_compute", lambda: False)
     for of_cpu, way in (
         (12.7e9, 'device="cpu" (about'),
         (4e9, 'engine="ctranslate2", device="cpu"'),
@@ -266,7 +269,9 @@ def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch, eng
         free = {"cuda": 1e9, "cpu": of_cpu}
         monkeypatch.setattr("helpers.memory.available_memory", lambda d, f=free: int(f[d.type]))
         with pytest.raises(NotEnoughMemory) as caught:
-            helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch")
+            helpers.models.room.check_memory(
+                LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch"
+            )
         assert way in str(caught.value)
 
 
@@ -274,7 +279,9 @@ def test_a_mac_is_offered_less_memory_and_not_the_cpu_that_has_the_same(machine_
     machine_with(4e9, False)
     mps = DeviceChoice(torch.device("mps"), torch.float32, "")
     with pytest.raises(NotEnoughMemory, match='engine="ctranslate2", device="cpu"'):
-        helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, mps, "torch")
+        helpers.models.room.check_memory(
+            LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, mps, "torch"
+        )
 
 
 def test_the_large_model_fits_colabs_cpu_runtime_in_float32(machine_with, monkeypatch):
@@ -282,7 +289,9 @@ def test_the_large_model_fits_colabs_cpu_runtime_in_float32(machine_with, monkey
     machine_with(12.7e9)
     monkeypatch.delenv("HELPERS_MODEL", raising=False)
     for engine in ("torch", "ctranslate2"):
-        helpers.models.check_memory(LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, CPU, engine)
+        helpers.models.room.check_memory(
+            LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, CPU, engine
+        )
     assert choose_model(CPU)[0] == BUNDLED_MODEL
 
 

@@ -10,7 +10,8 @@ from rinna_layout import make_model
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from helpers import BUNDLED_MODEL, BUNDLED_PATH, packing
+from helpers import BUNDLED_MODEL, BUNDLED_PATH
+from helpers.engines.torch import packing
 from helpers.finetune import TrainingSettings, accept_old_torchao, fine_tune, load_for_training
 from helpers.models import load_model
 

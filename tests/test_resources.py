@@ -271,7 +271,7 @@ def test_a_colab_machine_without_a_gpu_holds_gpt_1b_in_float32(monkeypatch, free
         begun.append(name)
         raise ModelUnavailable("far enough")
 
-    monkeypatch.setattr(helpers.models, "local_folder", download)
+    monkeypatch.setattr("helpers.models.loading.local_folder", download)
     assert choose_device(parameters=CATALOGUE[LARGE_MODEL].parameters).dtype == torch.float32
     with pytest.raises(ModelUnavailable if fits else NotEnoughMemory):
         load_model(LARGE_MODEL)
@@ -368,7 +368,8 @@ def test_a_full_disk_while_saving_and_converting(lm, tmp_path):
         """
         import json, sys
         from pathlib import Path
-        from helpers import fast
+        from helpers.engines.ctranslate2 import EngineUnavailable
+        from helpers.engines.ctranslate2.conversion import convert
         from helpers.models import load_model
         from helpers.sampling import SamplingSettings, generate
         from helpers.lab.records import NotSaved, load, save
@@ -384,13 +385,13 @@ def test_a_full_disk_while_saving_and_converting(lm, tmp_path):
             said["saving"] = str(error)
         said["kept"] = load(file) == [run]
         try:
-            fast.convert(lm.model, lm.tokenizer.eos_token_id, target, {})
-        except fast.EngineUnavailable as error:
+            convert(lm.model, lm.tokenizer.eos_token_id, target, {})
+        except EngineUnavailable as error:
             said["converting"] = str(error)
         said["left"] = sorted(p.name for p in disk.iterdir() if p.stat().st_size and p.suffix != ".lock")
         try:
             load_model(folder, engine="ctranslate2")
-        except fast.EngineUnavailable as error:
+        except EngineUnavailable as error:
             said["beforehand"] = str(error)
         print(json.dumps(said))
         """,

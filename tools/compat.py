@@ -33,7 +33,7 @@ HELD_TO_PINS = "tests/test_requirements.py::test_what_the_installed_packages_nee
 def readers_requirements() -> list[Requirement]:
     """What requirements.txt and the fast extra ask for."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    lines = [line.split("#")[0].strip() for line in lines] + EXTRAS["fast"]
+    lines = [line.split("#")[0].strip() for line in lines] + EXTRAS["ctranslate2"]
     return [Requirement(line) for line in lines if line]
 
 

@@ -27,7 +27,7 @@ def collect(folder: Path) -> None:
         subprocess.CalledProcessError: if pip fails; it has said why.
     """
     wanted = ["-c", str(ROOT / "constraints.txt"), "-r", str(ROOT / "requirements.txt")]
-    wanted += EXTRAS["fast"]
+    wanted += EXTRAS["ctranslate2"]
     _pip("download", "--only-binary", ":all:", "--dest", str(folder), *wanted)
     found = ["--no-index", "--find-links", str(folder)]
     _pip("install", "--dry-run", "--quiet", "--ignore-installed", *found, *wanted)
@@ -45,7 +45,7 @@ def collect_for(folder: Path, platform: str, python_version: str) -> None:
     uv_name, pip_name = PLATFORMS[platform]
     with tempfile.TemporaryDirectory() as temporary:
         extra, pins = Path(temporary, "extra.txt"), Path(temporary, "pins.txt")
-        extra.write_text("\n".join(EXTRAS["fast"]), encoding="utf-8")
+        extra.write_text("\n".join(EXTRAS["ctranslate2"]), encoding="utf-8")
         target = ["--python-platform", uv_name, "--python-version", python_version]
         wanted = [str(ROOT / "requirements.txt"), str(extra)]
         constraints = ["--constraint", str(ROOT / "constraints.txt")]

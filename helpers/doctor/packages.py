@@ -83,10 +83,10 @@ def _requirements() -> list[Requirement]:
         project = tomllib.loads(
             REQUIREMENTS.with_name("pyproject.toml").read_text(encoding="utf-8")
         )
-        lines += project["project"]["optional-dependencies"]["fast"]
+        lines += project["project"]["optional-dependencies"]["ctranslate2"]
         return [Requirement(line) for line in lines if line.strip()]
     every = map(Requirement, metadata.requires(PROJECT) or [])
-    return [r for r in every if r.marker is None or r.marker.evaluate({"extra": "fast"})]
+    return [r for r in every if r.marker is None or r.marker.evaluate({"extra": "ctranslate2"})]
 
 
 def _tested_versions() -> dict[str, str]:

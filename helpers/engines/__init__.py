@@ -14,6 +14,7 @@ from helpers.language import say
 if TYPE_CHECKING:
     from helpers.engines.protocol import Loader
 
+DEFAULT_ENGINE = "torch"
 # By the name that `load_model(engine=...)` takes: the module that loads it, imported when it is first asked for.
 ENGINES = {
     "torch": "helpers.engines.torch.loader",

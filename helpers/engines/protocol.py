@@ -71,7 +71,7 @@ class Engine(Protocol):
         """
 
     def ready(self) -> None:
-        """Wait until the next text can begin: for measuring. Nothing to do for most."""
+        """Wait until nothing of an earlier text goes on: for measuring."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,14 @@ class Request:
 class Loader(Protocol):
     """How an engine's models are chosen and loaded: a module with these names (see `helpers.engines.ENGINES`)."""
 
-    needs_weights: bool
-    """Whether the weights have to be on this machine; without them only tokenizer and configuration are fetched."""
+    elsewhere: bool
+    """Whether it computes at a `url`: then only the tokenizer and the configuration have to be on this machine."""
 
     def claims(self, request: Request) -> bool:
         """Whether this engine takes a request that names none (`engine="torch"`, the default)."""
 
     def refuse(self, request: Request) -> None:
-        """Before any work: raise for a device, dtype or url that the engine cannot use, and where it is not installed.
+        """Before any work: raise for a device or dtype (or url, if it takes one) that the engine cannot use, and where it is not installed.
 
         Raises:
             InputError: a ValueError.

@@ -76,10 +76,10 @@ def fine_tune(
     import torch
 
     from helpers.device import choose_device
-    from helpers.packing import unpack
+    from helpers.engines.torch.packing import unpack
 
     settings = settings or TrainingSettings()
-    if language_model.dtype == torch.int8:
+    if not language_model.trainable:
         raise FinetuneError(
             say(
                 "int8 の重みは学習できません。load_for_training で読み込んだモデルを使ってください。",

@@ -39,8 +39,8 @@ def load_for_training(
     """
     import torch
 
+    from helpers.engines.torch.packing import unpack
     from helpers.models import load_model
-    from helpers.packing import unpack
 
     # Not halved first and widened again: a file in float32 would lose its digits.
     language_model = load_model(name, device, dtype=None if half else torch.float32)

@@ -29,7 +29,7 @@ def as_text(generation: Generation) -> str:
 
 
 def as_code(language_model: LanguageModel, generation: Generation) -> str:
-    """The plain `model.generate(...)` call that writes a run again; with CTranslate2, which has none, ours."""
+    """The plain `model.generate(...)` call that writes a run again; with an engine that has none, ours."""
     first = generation.sequences[0]
     start = first.token_ids[: len(first.token_ids) - len(first.steps)]
     tokenizer, settings = language_model.tokenizer, generation.settings
@@ -43,7 +43,7 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
         prompt = f"torch.tensor([{start}])"
     how = [f"{name}={value!r}" for name, value in how_loaded(language_model).items()]
     load = f"load_model({', '.join([repr(language_model.name), *how])})"
-    if language_model.engine == "ctranslate2":
+    if not language_model.writer.plain_call:
         return (
             "import torch\n\nfrom helpers.models import load_model\n"
             "from helpers.sampling import SamplingSettings, stream_ids\n\n"

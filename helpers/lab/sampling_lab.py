@@ -153,7 +153,7 @@ class SamplingLab:
         model = self.language_model
         self.controls = Controls(
             model.n_positions,
-            model.model.config.vocab_size,
+            model.vocab_size,
             self._setting_changed,
             self._preset_clicked,
         )

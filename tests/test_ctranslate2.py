@@ -1,4 +1,4 @@
-"""The CTranslate2 engine behind the same functions: `pytest tests/test_fast.py`. The oracle is torch, or the library."""
+"""The CTranslate2 engine behind the same functions: `pytest tests/test_ctranslate2.py`. The oracle is torch, or the library."""
 
 import json
 import os
@@ -19,9 +19,11 @@ from rinna_layout import make_model
 from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
-from helpers import fast, hub, int8
+from helpers import hub
+from helpers.engines.ctranslate2 import EngineUnavailable, conversion, refusals
+from helpers.engines.ctranslate2.engine import CTranslate2Engine
+from helpers.engines.torch import int8
 from helpers.errors import InputError
-from helpers.fast import EngineUnavailable, FastModel
 from helpers.lab.records import as_code
 from helpers.models import load_model
 from helpers.sampling import (
@@ -93,7 +95,7 @@ def test_one_seed_gives_one_text_in_generate_and_stream(tiny, changes):
 
 def test_a_seed_says_the_same_in_a_new_process(tiny):
     expected = ids_of(generate(tiny, PROMPT, SHORT))
-    other = FastModel(tiny.model.folder, tiny.model.config, tiny.model.eos_token_id)
+    other = CTranslate2Engine(tiny.model.folder, tiny.model.config, tiny.model.eos_token_id)
     assert ids_of(generate(replace(tiny, model=other), PROMPT, SHORT)) == expected
 
 
@@ -120,7 +122,7 @@ def test_greedy_takes_the_largest_of_the_engines_own_logits(tiny):
         greedy.token_ids
     ] * 3
     prompt = encode_prompt(tiny, PROMPT).shape[1]
-    logits = tiny.model.logits(torch.tensor([greedy.token_ids]))[0]
+    logits = tiny.model.all_logits(torch.tensor([greedy.token_ids]))[0]
     best = logits.argmax(-1).tolist()
     assert greedy.token_ids[prompt:] == best[prompt - 1 : -1]
 
@@ -172,7 +174,7 @@ def test_steps_hold_the_engines_probabilities_also_where_the_end_is_barred(tiny)
     prompt = encode_prompt(tiny, PROMPT).shape[1]
     for sequence in generate(tiny, PROMPT, settings).sequences:
         ids = torch.tensor([sequence.token_ids])
-        raw = tiny.model.logits(ids)[0].double().softmax(-1)
+        raw = tiny.model.all_logits(ids)[0].double().softmax(-1)
         wanted = [float(raw[prompt - 1 + i, s.token_id]) for i, s in enumerate(sequence.steps)]
         np.testing.assert_allclose([s.raw for s in sequence.steps], wanted, rtol=1e-2, atol=1e-4)
         assert all(step.raw < step.final <= 1 for step in sequence.steps if step.final < 1)
@@ -229,7 +231,9 @@ def test_what_the_engine_cannot_do_is_said_before_it_starts(tiny):
 
 
 def cached():
-    return sorted(path for path in fast.cache_folder().glob("*") if not path.name.endswith(".lock"))
+    return sorted(
+        path for path in conversion.cache_folder().glob("*") if not path.name.endswith(".lock")
+    )
 
 
 def test_a_conversion_is_made_once_and_anew_when_the_weights_change(tmp_path):
@@ -262,27 +266,27 @@ def test_a_conversion_that_nothing_asks_for_again_goes_a_day_after_its_last_use(
     assert cached() == sorted([old.model.folder, other, new])
     generate(old, PROMPT, SHORT)  # it is still there, for whoever compares the two
     old.model.ready()
-    (fast.cache_folder() / "killed.1-0123456789abcdef.partial").mkdir()
+    (conversion.cache_folder() / "killed.1-0123456789abcdef.partial").mkdir()
     used_yesterday()
-    (fast.cache_folder() / "being made.partial").mkdir()
-    (fast.cache_folder() / "source.json is damaged").mkdir()
-    (fast.cache_folder() / "source.json is damaged" / "source.json").write_text("{", "utf-8")
-    os.utime(fast.cache_folder() / "source.json is damaged", (0, 0))
+    (conversion.cache_folder() / "being made.partial").mkdir()
+    (conversion.cache_folder() / "source.json is damaged").mkdir()
+    (conversion.cache_folder() / "source.json is damaged" / "source.json").write_text("{", "utf-8")
+    os.utime(conversion.cache_folder() / "source.json is damaged", (0, 0))
     shutil.rmtree(tmp_path / "other")
     newest = load_model(make_model(tmp_path / "newest"), engine="ctranslate2").model.folder
     kept = ["being made.partial", "source.json is damaged"]
-    assert cached() == sorted([new, newest, *(fast.cache_folder() / name for name in kept)])
+    assert cached() == sorted([new, newest, *(conversion.cache_folder() / name for name in kept)])
 
 
 CONVERT = """
 import sys, time
 import huggingface_hub.constants as constants
 constants.HF_HOME = sys.argv[1]
-from helpers import fast
+from helpers.engines.ctranslate2 import conversion
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, generate
 if "slow" in sys.argv:
-    made = fast._specification
+    made = conversion._specification
     class Slow:
         def __init__(self, *arguments):
             self.spec = made(*arguments)
@@ -291,7 +295,7 @@ if "slow" in sys.argv:
             print("half", flush=True)
             time.sleep(60) if "killed" in sys.argv else sys.stdin.readline()
             self.spec.save(folder)
-    fast._specification = Slow
+    conversion._specification = Slow
 lm = load_model(sys.argv[2], engine="ctranslate2")
 settings = SamplingSettings(min_length=0, max_length=20, seed=1)
 print([s.token_ids for s in generate(lm, "雪国", settings).sequences])
@@ -340,7 +344,7 @@ def bare(tmp_path, monkeypatch):
 def test_a_cache_that_cannot_be_written_is_named(bare, tmp_path, monkeypatch):
     # A file where the folder should be: not even the superuser can write into it.
     (tmp_path / "home").write_text("", encoding="utf-8")
-    monkeypatch.setattr(fast, "_specification", lambda *_: pytest.fail("it began to convert"))
+    monkeypatch.setattr(conversion, "_specification", lambda *_: pytest.fail("it began to convert"))
     with pytest.raises(EngineUnavailable, match="HF_HOME") as caught:
         load_model(bare, engine="ctranslate2")
     assert str(tmp_path / "home") in str(caught.value)
@@ -348,9 +352,9 @@ def test_a_cache_that_cannot_be_written_is_named(bare, tmp_path, monkeypatch):
 
 
 def test_a_disk_without_room_is_told_beforehand(bare, monkeypatch):
-    usage = type(fast.shutil.disk_usage("."))
-    monkeypatch.setattr(fast.shutil, "disk_usage", lambda folder: usage(10**9, 10**9, 1000))
-    monkeypatch.setattr(fast, "_specification", lambda *_: pytest.fail("it began to convert"))
+    usage = type(conversion.shutil.disk_usage("."))
+    monkeypatch.setattr(conversion.shutil, "disk_usage", lambda folder: usage(10**9, 10**9, 1000))
+    monkeypatch.setattr(conversion, "_specification", lambda *_: pytest.fail("it began to convert"))
     with pytest.raises(EngineUnavailable, match="HF_HOME"):
         load_model(bare, engine="ctranslate2")
     assert cached() == []
@@ -370,9 +374,11 @@ def test_a_conversion_that_vanished_is_named(bare):
 
 def test_logits_that_would_not_fit_are_told_beforehand(tiny, monkeypatch):
     # 100 texts of 1,000 tokens take about 75 GB at gpt-1b's shape.
-    monkeypatch.setattr(fast, "available_memory", lambda device: 1_000_000)
+    monkeypatch.setattr(
+        "helpers.engines.ctranslate2.engine.available_memory", lambda device: 1_000_000
+    )
     begun = []
-    monkeypatch.setattr(FastModel, "_generate", lambda *_, **__: begun.append(1))
+    monkeypatch.setattr(CTranslate2Engine, "_generate", lambda *_, **__: begun.append(1))
     with pytest.raises(SettingsError, match="num_return_sequences") as caught:
         generate(tiny, PROMPT, replace(SHORT, num_return_sequences=100))
     assert caught.value.field == "num_return_sequences" and not begun
@@ -389,7 +395,7 @@ def test_weights_stay_as_the_file_has_them_whatever_the_config_says(tmp_path, mo
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}), "utf-8")
     seen = []
-    for module, name in ((fast, "convert"), (int8, "to_int8")):
+    for module, name in ((conversion, "convert"), (int8, "to_int8")):
         original = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda model, *a, f=original: (seen.append(model.dtype), f(model, *a))
@@ -402,7 +408,7 @@ def test_a_conversion_that_fails_leaves_nothing(bare, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fast, "_specification", full)
+    monkeypatch.setattr(conversion, "_specification", full)
     with pytest.raises(EngineUnavailable, match="No space left"):
         load_model(bare, engine="ctranslate2")
     assert cached() == []
@@ -473,11 +479,11 @@ def test_other_activations_norms_and_an_output_layer_of_its_own(bare, activation
     with torch.no_grad():
         wanted = load_model(bare, device="cpu").model(ids).logits
     # Rounding each weight to one of 255 moves the logits of so small a model by a few hundredths of their spread.
-    assert (lm.model.logits(ids) - wanted).square().mean().sqrt() < 0.1 * wanted.std()
+    assert (lm.model.all_logits(ids) - wanted).square().mean().sqrt() < 0.1 * wanted.std()
 
 
 def test_without_ctranslate2_one_sentence_names_the_command_and_the_other_engine(bare, monkeypatch):
-    monkeypatch.setattr(fast, "find_spec", lambda name: None)
+    monkeypatch.setattr(refusals, "find_spec", lambda name: None)
     with pytest.raises(EngineUnavailable, match="pip install") as caught:
         load_model(bare, engine="ctranslate2")
     assert 'engine="torch"' in str(caught.value)
@@ -505,24 +511,29 @@ def test_a_damaged_conversion_is_thrown_out_and_made_anew(bare):
 
 def test_a_first_use_needs_room_for_download_and_conversion(tmp_path, monkeypatch):
     """3 GB free: enough for gpt-1b's file, and for its conversion, but not for both."""
-    monkeypatch.setattr(hub, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(fast, "cache_folder", lambda: tmp_path / "int8")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path / "int8")
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=int(3e9)))
     monkeypatch.setattr("helpers.memory.available_memory", lambda device: int(20e9))
-    monkeypatch.setattr("helpers.models.is_cached", lambda name: False)
-    monkeypatch.setattr("helpers.models.local_folder", lambda *_: pytest.fail("it was fetched"))
+    monkeypatch.setattr("helpers.models.loading.is_cached", lambda name: False)
+    monkeypatch.setattr(
+        "helpers.models.loading.local_folder", lambda *_: pytest.fail("it was fetched")
+    )
     with pytest.raises(EngineUnavailable, match=r"3\.9 GB.*3\.0 GB"):
         load_model("rinna/japanese-gpt-1b", engine="ctranslate2")
 
 
 def test_a_model_of_unknown_size_needs_room_for_both_as_well(tmp_path, monkeypatch):
     shape = {"n_layer": 24, "n_embd": 2048, "n_head": 16, "n_positions": 1024, "vocab_size": 44928}
-    monkeypatch.setattr("helpers.models._read_config", lambda _: {"model_type": "gpt2"} | shape)
+    monkeypatch.setattr(
+        "helpers.models.choice.read_config", lambda _: {"model_type": "gpt2"} | shape
+    )
     sizes = {"config.json": 1000, "spiece.model": 10**6, "model.safetensors": int(2.6e9)}
     files = [SimpleNamespace(rfilename=name, size=size) for name, size in sizes.items()]
-    monkeypatch.setattr(hub, "_ask", lambda _: SimpleNamespace(sha="0" * 40, siblings=files))
-    monkeypatch.setattr(hub, "_fetch", lambda *_: pytest.fail("it was fetched"))
-    monkeypatch.setattr(hub, "cache_folder", lambda: tmp_path)
+    found = SimpleNamespace(sha="0" * 40, siblings=files)
+    monkeypatch.setattr("helpers.hub.download.ask_hub", lambda _: found)
+    monkeypatch.setattr("helpers.hub.download._fetch", lambda *_: pytest.fail("it was fetched"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=int(3e9)))
     monkeypatch.setattr("helpers.memory.available_memory", lambda device: int(20e9))
     with pytest.raises(hub.ModelUnavailable, match=r"3\.9 GB.*3\.0 GB"):
@@ -537,13 +548,11 @@ def test_the_engine_is_announced_by_whatever_name_the_model_is_loaded(bare, caps
 def test_the_requirement_is_that_of_the_extra():
     from tools.project import EXTRAS
 
-    assert EXTRAS["fast"] == [fast.REQUIREMENT]
+    assert EXTRAS["ctranslate2"] == EXTRAS["fast"] == [refusals.REQUIREMENT]
 
 
 def test_importing_the_engine_loads_neither_torch_nor_ctranslate2():
-    code = (
-        "import sys, helpers.fast; print([m for m in ('torch', 'ctranslate2') if m in sys.modules])"
-    )
+    code = "import sys, helpers.engines.ctranslate2.loader; print([m for m in ('torch', 'ctranslate2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
 
@@ -569,6 +578,6 @@ def test_a_process_ends_while_a_text_is_being_written(tmp_path):
 
 
 def test_another_dtype_is_refused_before_any_work(monkeypatch):
-    monkeypatch.setattr(fast, "require_ctranslate2", lambda: pytest.fail("work has begun"))
+    monkeypatch.setattr(refusals, "require_ctranslate2", lambda: pytest.fail("work has begun"))
     with pytest.raises(ValueError, match=r"float32.*int8"):
         load_model("aozora-mini", engine="ctranslate2", dtype=torch.float32)

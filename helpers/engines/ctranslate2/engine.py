@@ -1,0 +1,394 @@
+"""CTranslate2 as an `Engine`: it samples by itself, on a thread of its own, and tells each token as it comes.
+
+Writing a token means reading every weight once, so on a CPU memory is what limits the speed, and int8 has a quarter of
+float32's bytes to read (benchmarks/README.md says what that gains). The price is that each weight is rounded to one of
+255 steps: the numbers are not those of float32, nor is the text of a seed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from helpers.catalogue import count_parameters
+from helpers.engines.ctranslate2.conversion import TWIN_BIAS
+from helpers.engines.ctranslate2.refusals import EngineUnavailable
+from helpers.failures import explained_device_errors, is_out_of_memory, refuse_nan
+from helpers.language import say
+from helpers.memory import available_memory, size, trim_heap
+from helpers.results import Step
+from helpers.settings import SamplingSettings, SettingsError
+
+if TYPE_CHECKING:
+    import ctranslate2
+    import numpy as np
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+HOTTEST = (
+    20.0  # temperature: above it the twin of the end token (see `conversion`) is far down no longer
+)
+# Below this, two threads spend more time waiting for each other than they save: at the shape of rinna's small model one
+# made 1.36 times the steps of two, at that of gpt-1b two made 1.4 times those of one (benchmarks/README.md).
+ONE_THREAD_BELOW = 200_000_000  # weights
+
+
+class CTranslate2Engine:
+    """A converted GPT-2: `LanguageModel.model` and its `helpers.engines.protocol.Engine` in one.
+
+    Its random numbers begin anew only with a new `ctranslate2.Generator`, which reads the weights again. That is done
+    as soon as a text is finished, while somebody reads it; whoever wants the next one at once waits for it.
+    """
+
+    trainable = plain_call = False
+    told = None
+
+    def __init__(
+        self, folder: Path, config: GPT2Config, eos_token_id: int, threads: int | None = None
+    ) -> None:
+        self.folder, self.config, self.eos_token_id = folder, config, eos_token_id
+        self.threads = threads or choose_threads(config)
+        self._generator: ctranslate2.Generator | None = None
+        try:
+            _in_engine_thread(self._renew).result()
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            # The folder is ours and can be made again.
+            shutil.rmtree(folder, ignore_errors=True)
+            ja, en = (
+                "消しました。もう一度実行すると、変換し直します。",
+                "was deleted: run this again",
+            )
+            if folder.exists():
+                ja, en = (
+                    "消してから、もう一度実行してください。",
+                    "has to be deleted: do so and run this again",
+                )
+            raise EngineUnavailable(
+                say(
+                    f"int8 に変換したモデル（{folder}）を読み込めません。{ja}"
+                    'engine="torch" は今のまま使えます。',
+                    f"the model converted to int8 ({folder}) could not be read and {en} to convert it anew; "
+                    'engine="torch" works as it is.',
+                )
+            ) from error
+        _models.add(self)
+
+    def _renew(self) -> None:
+        import ctranslate2
+
+        self._generator = None  # first, so that the weights are not in memory twice
+        trim_heap()
+        with suppress(OSError):  # of a cache that can only be read nothing is deleted either
+            os.utime(self.folder)  # see `remove_stale`
+        self._generator = ctranslate2.Generator(
+            str(self.folder), device="cpu", compute_type="int8_float32", intra_threads=self.threads
+        )
+        trim_heap()  # the weights as they lay in the file, before the engine arranged them
+
+    @property
+    def vocab_size(self) -> int:
+        return self.config.vocab_size
+
+    @property
+    def n_positions(self) -> int:
+        return self.config.n_positions
+
+    def ready(self) -> None:
+        """Wait until the weights are read again."""
+        _in_engine_thread(lambda: None).result()
+
+    def check(self, settings: SamplingSettings) -> None:
+        """Raise `SettingsError` for a setting that means something else to this engine."""
+        if settings.repetition_penalty != 1:
+            raise SettingsError(
+                "repetition_penalty",
+                say(
+                    f"repetition_penalty = {settings.repetition_penalty:g} は使えません。CTranslate2 の罰は prompt の"
+                    'トークンを数えないからです。1 にするか、engine="torch" を使ってください。',
+                    f"repetition_penalty = {settings.repetition_penalty:g} cannot be used: CTranslate2's penalty leaves "
+                    'out the tokens of the prompt; set it to 1, or use engine="torch".',
+                ),
+            )
+        all_kept = not 0 < settings.top_k < self.config.vocab_size - 1
+        if settings.do_sample and settings.temperature > HOTTEST and all_kept:
+            raise SettingsError(
+                "temperature",
+                say(
+                    f"temperature = {settings.temperature:g} は、top_k = {settings.top_k} といっしょには使えません。"
+                    f'CTranslate2 では {HOTTEST:g} 以下にするか、top_k を使うか、engine="torch" を使ってください。',
+                    f"temperature = {settings.temperature:g} cannot be used with top_k = {settings.top_k}: with CTranslate2 "
+                    f'give at most {HOTTEST:g}, use top_k, or use engine="torch".',
+                ),
+            )
+
+    def _check_memory(self, count: int, new_tokens: int) -> None:
+        """Raise `SettingsError` if the texts do not fit into the memory.
+
+        Until the last one ends the library keeps the logits of all their tokens, in float32 and twice (measured with 50
+        and 100 texts of 198 tokens), beside the keys and values of each layer.
+        """
+        import torch
+
+        config = self.config
+        numbers = 2 * (config.vocab_size + 1) + 2 * config.n_layer * config.n_embd
+        needed = 4 * numbers * count * new_tokens
+        if needed <= (free := available_memory(torch.device("cpu"))):
+            return
+        raise SettingsError(
+            "num_return_sequences",
+            say(
+                f"{count} 個の文で {new_tokens} トークンずつ書くには、CTranslate2 ではメモリがあと約 {size(needed)} 必要ですが、"
+                f"空きは {size(free)} です。num_return_sequences か max_length を小さくするか、"
+                'engine="torch" を使ってください。',
+                f"to write {new_tokens} tokens in each of {count} texts CTranslate2 needs about {size(needed)} more memory, and "
+                f'{size(free)} are free: give a smaller num_return_sequences or max_length, or use engine="torch".',
+            ),
+        )
+
+    def _awake(self) -> ctranslate2.Generator:
+        if self._generator is None:  # making it anew failed; say why to who needs it
+            try:
+                self._renew()
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                raise EngineUnavailable(
+                    say(
+                        f"int8 に変換したモデルが読めなくなりました（{self.folder}）。"
+                        "load_model で読み込み直してください。",
+                        f"the model converted to int8 cannot be read any more ({self.folder}): load it again with "
+                        "load_model.",
+                    )
+                ) from error
+        return self._generator
+
+    def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
+        with _explained():
+            logits = self.all_logits(input_ids)[:, -1]
+            refuse_nan(logits)
+        return logits
+
+    def all_logits(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Logits after every token of `input_ids` (1, tokens), float32 of shape (1, tokens, vocab)."""
+        import numpy as np
+        import torch
+
+        def forward() -> np.ndarray:
+            return np.array(self._awake().forward_batch(input_ids.tolist()))
+
+        return torch.from_numpy(_in_engine_thread(forward).result())[..., :-1]
+
+    def steps(
+        self, input_ids: torch.Tensor, settings: SamplingSettings, at_once: int | None = None
+    ) -> Generator[list[Step | None], None, None]:
+        """The engine writes all sequences at once, ahead of whoever reads; closing stops it at its next token.
+
+        Raises:
+            SettingsError: the memory is too small for so many tokens.
+            EngineUnavailable: the converted model is not there any more.
+        """
+        import torch
+
+        count = settings.num_return_sequences if settings.do_sample else 1
+        # One certain text needs to be written once only; CTranslate2 would refuse to do it several times.
+        certain = not settings.do_sample or settings.top_k == 1
+        rows = _Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
+        prompt = input_ids.shape[1]
+        _written.add(rows)
+        options = {
+            "max_length": settings.max_length - prompt,
+            "min_length": max(0, settings.min_length - prompt),
+            "num_hypotheses": rows.count,
+            "sampling_topk": 1 if certain else min(settings.top_k, self.config.vocab_size),
+            "sampling_topp": 1.0 if certain else settings.top_p,
+            "sampling_temperature": 1.0 if certain else settings.temperature,
+        }
+        _in_engine_thread(self._write, settings.seed, input_ids, rows, options)
+        try:
+            with _explained():
+                while (row := rows.finished.get()) is not None:
+                    if isinstance(row, Exception):
+                        raise row
+                    refuse_nan(torch.tensor([step.raw for step in row if step]))
+                    yield row * count if certain else row
+        finally:
+            rows.stop = True
+
+    def _write(
+        self, seed: int, input_ids: torch.Tensor, rows: _Rows, options: dict[str, Any]
+    ) -> None:
+        import ctranslate2
+
+        if _closing.is_set():
+            return
+        try:
+            # The largest number stands for "no seed".
+            ctranslate2.set_random_seed(seed % (2**32 - 1))
+            # Here, as by now the weights and the logits of the text before are where they belong.
+            self._check_memory(rows.count, options["max_length"])
+            self._generate(input_ids, rows, **options)
+        except Exception as error:  # it is raised where somebody waits for the tokens
+            rows.finished.put(error)
+        rows.finished.put(None)
+        if options["sampling_topk"] != 1 and not _closing.is_set():
+            self._renew()
+
+    def _generate(self, input_ids: torch.Tensor, rows: _Rows, **options: Any) -> None:
+        self._awake().generate_batch(
+            [[str(i) for i in input_ids[0].tolist()]],
+            end_token=[self.eos_token_id],
+            # The prompt is read at once, for all sequences together.
+            include_prompt_in_result=False,
+            return_logits_vocab=True,
+            callback=rows,
+            **options,
+        )
+
+    @cached_property
+    def processor_model(self) -> GPT2LMHeadModel:
+        from helpers.engines.processors import stand_in
+
+        return stand_in(self.vocab_size, self.n_positions)
+
+
+def _explained() -> AbstractContextManager[None]:
+    import torch
+
+    return explained_device_errors(torch.device("cpu"))
+
+
+# All work of the library is done in one thread. It seeds for the whole process, so texts are written one after another;
+# and memory that one thread gave back, another thread would not always be given again.
+_jobs: queue.SimpleQueue[tuple[Future, Callable[..., Any], tuple] | None] = queue.SimpleQueue()
+_threads: list[threading.Thread] = []
+_starting = threading.Lock()
+_models: WeakSet[CTranslate2Engine] = WeakSet()
+_written: WeakSet[_Rows] = WeakSet()
+_closing = threading.Event()
+
+
+def _in_engine_thread(function: Callable[..., Any], *arguments: Any) -> Future:
+    with _starting:
+        if not _threads:
+            _threads.append(threading.Thread(target=_work, name="ctranslate2", daemon=True))
+            _threads[0].start()
+    future: Future = Future()
+    _jobs.put((future, function, arguments))
+    return future
+
+
+def _work() -> None:
+    while (job := _jobs.get()) is not None:
+        future, function, arguments = job
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:  # it is raised where somebody waits for the result
+            future.set_exception(error)
+        del job, future, function, arguments
+
+
+@atexit.register
+def _close() -> None:
+    """Python ends: the library's threads must end before its memory goes."""
+    _closing.set()
+    for rows in list(_written):
+        rows.stop = True
+    _jobs.put(None)
+    for thread in _threads:
+        thread.join()
+    for model in list(_models):
+        model._generator = None
+
+
+class _Rows:
+    """CTranslate2's callback: gathers the tokens of a step into one row, and puts it into `finished`.
+
+    Called on the engine's thread for one token after another. An exception there would end the process.
+    """
+
+    def __init__(self, count: int, settings: SamplingSettings | None, eos_token_id: int) -> None:
+        self.count, self.settings, self.eos_token_id = count, settings, eos_token_id
+        self.finished: queue.SimpleQueue[list | Exception | None] = queue.SimpleQueue()
+        self.stop = False
+        self.logits: np.ndarray | None = None
+        self._open = count
+        self._row: list[Step | None] = []
+        self._seen = self._ended = 0
+
+    def __call__(self, result: ctranslate2.GenerationStepResult) -> bool:
+        try:
+            self._add(result)
+        except Exception as error:  # see above
+            self.finished.put(error)
+            self.stop = True
+        return self.stop
+
+    def _add(self, result: ctranslate2.GenerationStepResult) -> None:
+        import numpy as np
+
+        if self._seen == 0:
+            # The first of a step brings the logits of all sequences that go on.
+            self.logits = np.array(result.logits)
+            self._row = [None] * self.count
+        raw, final = _probabilities(
+            self.logits[self._seen], result.token_id, self.settings, self.eos_token_id
+        )
+        self._row[result.hypothesis_id] = Step(result.token_id, raw, final)
+        self._seen += 1
+        self._ended += result.is_last
+        if self._seen == self._open:
+            self.finished.put(self._row)
+            self._open -= self._ended
+            self._seen = self._ended = 0
+
+
+def _probabilities(
+    logits: np.ndarray, token: int, settings: SamplingSettings | None, eos_token_id: int
+) -> tuple[float, float]:
+    """The model's own probability of a token, and the one it was drawn with (1 without settings: it was certain)."""
+    import numpy as np
+
+    # What is drawn from; the end token is barred from short texts.
+    open_to = logits[:-1]
+    own = open_to.copy()
+    own[eos_token_id] = logits[-1] - np.float32(TWIN_BIAS)
+    raw = float(np.exp(own[token] - _log_sum(own)))
+    if settings is None:
+        return raw, 1.0
+    with np.errstate(over="ignore"):  # a barred token's logit is the lowest number there is
+        scores = open_to / np.float32(settings.temperature)
+    kept = scores
+    if 0 < settings.top_k < len(kept):
+        kept = np.partition(kept, -settings.top_k)[-settings.top_k :]
+    if settings.top_p < 1:
+        kept = np.sort(kept)[::-1]
+        share = np.exp(kept - _log_sum(kept))
+        kept = kept[np.cumsum(share) - share < settings.top_p]
+    return raw, float(min(1.0, np.exp(scores[token] - _log_sum(kept))))
+
+
+def _log_sum(scores: np.ndarray) -> np.float32:
+    import numpy as np
+
+    highest = scores.max()
+    return highest + np.log(np.exp(scores - highest).sum())
+
+
+def choose_threads(config: GPT2Config) -> int:
+    """Threads by measurement: one for small models, else one for each core that torch would use."""
+    import torch
+
+    small = count_parameters(config.to_dict()) < ONE_THREAD_BELOW
+    return 1 if small else torch.get_num_threads()

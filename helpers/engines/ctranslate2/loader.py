@@ -1,0 +1,143 @@
+"""How a model is converted and loaded for CTranslate2 (see `helpers.engines.protocol.Loader`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.catalogue import count_parameters
+from helpers.device import DeviceChoice
+from helpers.engines.ctranslate2 import conversion, refusals
+from helpers.engines.protocol import Request
+from helpers.errors import InputError
+from helpers.hub import weights_file
+from helpers.language import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from helpers.engines.ctranslate2.engine import CTranslate2Engine
+    from helpers.tokenizer import SentencePieceTokenizer
+
+elsewhere = False
+
+
+def claims(request: Request) -> bool:
+    """It runs only when asked for by name."""
+    return False
+
+
+def refuse(request: Request) -> None:
+    """Anything but int8 on the CPU (nobody has measured it on a GPU), and where CTranslate2 is missing or too old."""
+    import torch
+
+    if request.dtype not in (None, torch.int8):
+        raise InputError(
+            say(
+                f'dtype = {request.dtype} は、engine="ctranslate2" といっしょには使えません（重みは int8 です）。'
+                'dtype を書かないか、engine="torch" を使ってください。',
+                f'dtype = {request.dtype} cannot be used with engine="ctranslate2", whose weights are int8: '
+                'leave dtype out, or use engine="torch".',
+            )
+        )
+    if request.device is not None and str(request.device) != "cpu":
+        raise InputError(
+            say(
+                f'engine="ctranslate2" は CPU 用です（device = "{request.device}"）。'
+                'device="cpu" にするか、engine="torch" を使ってください。',
+                f'engine="ctranslate2" is for the CPU here (device = "{request.device}"): '
+                'give device="cpu", or use engine="torch".',
+            )
+        )
+    refusals.require_ctranslate2()
+
+
+def auto(request: Request) -> None:
+    """`helpers.models.choose_model` says what "auto" is."""
+
+
+def check_config(request: Request, config: dict[str, Any]) -> None:
+    """Raise `InputError` if it is not of a GPT-2 that can be converted."""
+    refusals.check_config(request.name, config)
+
+
+def choose(request: Request, parameters: int) -> DeviceChoice:
+    """int8 on the CPU."""
+    import torch
+
+    reason = say(
+        "CTranslate2 が int8 の重みで計算します（float32 と同じ数値にはなりません）。",
+        "CTranslate2 computes with int8 weights (its numbers are not those of float32).",
+    )
+    return DeviceChoice(torch.device("cpu"), torch.int8, reason)
+
+
+def worth_saying(request: Request, choice: DeviceChoice) -> bool:
+    """Its numbers are not those of float32."""
+    return True
+
+
+def least_memory(parameters: int, itemsize: int) -> int:
+    """It arranges the weights while it loads them, and holds them twice."""
+    return 2 * parameters * itemsize + 200_000_000
+
+
+def ways(parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
+    """This engine, where another one's weights are larger."""
+    import torch
+
+    if choice.dtype == torch.int8:
+        return []
+    to_cpu = "" if choice.device.type == "cpu" else ', device="cpu"'
+    return [(f'engine="ctranslate2"{to_cpu}', least_memory(parameters, 1))]
+
+
+def make_room(request: Request, parameters: int, download: int) -> int:
+    """Room for the conversion, unless there is one."""
+    if conversion.is_converted(request.name):
+        return 0
+    conversion.check_room(parameters, download)
+    return conversion.converted_bytes(parameters) if conversion.shares_disk_with_downloads() else 0
+
+
+def load(
+    request: Request, folder: Path, tokenizer: SentencePieceTokenizer, choice: DeviceChoice
+) -> CTranslate2Engine:
+    """The engine of the converted model; it is converted if need be."""
+    from transformers import AutoConfig
+
+    from helpers.engines.ctranslate2.engine import CTranslate2Engine
+    from helpers.engines.torch.loader import read
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    settings = folder / "generation_config.json"
+    if not settings.is_file():
+        settings = folder / "config.json"
+    hidden = json.loads(settings.read_text(encoding="utf-8"))
+    refusals.check_config(request.name, config.to_dict())
+    refusals.check_generation_config(request.name, hidden)
+    weights = weights_file(folder)
+    if weights is None:
+        raise FileNotFoundError(f"no weights in {folder}")
+    eos = tokenizer.eos_token_id
+    source = conversion.source_of(folder, weights, eos)
+    target = conversion.converted_folder(request.name, source)
+    if not target.is_dir():
+        conversion.check_room(count_parameters(config.to_dict()))
+        model = read(folder, dtype=None)
+        conversion.convert(model, eos, target, source)
+        del model  # before the engine takes its memory
+    return CTranslate2Engine(target, config, eos)
+
+
+def writer(
+    model: Any, tokenizer: SentencePieceTokenizer, device: torch.device
+) -> CTranslate2Engine:
+    """The model is its own engine."""
+    return model
+
+
+def arguments(model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """There is one way only."""
+    return {}

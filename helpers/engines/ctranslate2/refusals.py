@@ -1,0 +1,157 @@
+"""What CTranslate2 cannot do here, said in one sentence before any work; and installing it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from helpers.errors import Explained, InputError
+from helpers.language import say
+
+# The extra "ctranslate2" of pyproject.toml. From 4.8 on it lays weights out for Intel's processors when it loads them.
+REQUIREMENT = "ctranslate2>=4.8,<5"
+# GPT-2's activations by their names in transformers, and CTranslate2's for the same function.
+ACTIVATIONS = {
+    "gelu_new": "GELUTanh",
+    "gelu_pytorch_tanh": "GELUTanh",
+    "gelu_fast": "GELUTanh",
+    "gelu": "GELU",
+    "relu": "RELU",
+}
+
+
+class EngineUnavailable(Explained, RuntimeError):
+    """CTranslate2 is missing, or cannot run this model here; the message names the command or the other engine."""
+
+
+def install_engine() -> None:
+    """Install CTranslate2 into a running notebook if it is missing; everything that is there stays as it is.
+
+    Raises:
+        EngineUnavailable: it cannot be installed.
+    """
+    from helpers.environment import NotInstalled, add
+
+    try:
+        add(REQUIREMENT)
+    except NotInstalled as error:
+        raise EngineUnavailable(
+            say(
+                "ctranslate2 を入れられませんでした。ネットワークを確かめて、もう一度実行するか、"
+                f'pip install "{REQUIREMENT}" を試してください。なくても engine="torch" は使えます。',
+                "ctranslate2 could not be installed: check the network and run this again, or try "
+                f'pip install "{REQUIREMENT}"; engine="torch" works without it.',
+            )
+        ) from error
+
+
+def require_ctranslate2() -> None:
+    """Raise `EngineUnavailable` unless a fitting CTranslate2 is installed and this processor can run int8."""
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    command = f'pip install "{REQUIREMENT}"'
+    if find_spec("ctranslate2") is None:
+        raise EngineUnavailable(
+            say(
+                f'engine="ctranslate2" には ctranslate2 が要ります。{command} で入れるか、'
+                'engine="torch" を使ってください。',
+                f'engine="ctranslate2" needs ctranslate2: install it with {command}, or use engine="torch".',
+            )
+        )
+    try:
+        import ctranslate2
+
+        usable = Version(ctranslate2.__version__) in SpecifierSet(REQUIREMENT[len("ctranslate2") :])
+    except (ImportError, OSError) as error:
+        raise EngineUnavailable(
+            say(
+                f'ctranslate2 を読み込めません。{command} で入れ直すか、engine="torch" を使ってください。',
+                f'ctranslate2 cannot be loaded: install it again with {command}, or use engine="torch".',
+            )
+        ) from error
+    if not usable:
+        raise EngineUnavailable(
+            say(
+                f"ctranslate2 {ctranslate2.__version__} では動きません。{command} で入れ直して、カーネルを再起動するか、"
+                'engine="torch" を使ってください。',
+                f"ctranslate2 {ctranslate2.__version__} does not fit: install it again with {command} and restart the "
+                'kernel, or use engine="torch".',
+            )
+        )
+    if "int8" not in ctranslate2.get_supported_compute_types("cpu"):
+        raise EngineUnavailable(
+            say(
+                'この CPU では int8 の計算ができません。engine="torch" を使ってください。',
+                'this processor cannot compute in int8: use engine="torch".',
+            )
+        )
+
+
+def check_config(name: str, config: dict[str, Any]) -> None:
+    """Raise `InputError` if a config.json is not of a GPT-2 that the engine computes as transformers does."""
+    kind = config.get("model_type")
+    unlike = [
+        key
+        for key, usual in (
+            ("scale_attn_weights", True),
+            ("scale_attn_by_inverse_layer_idx", False),
+            ("add_cross_attention", False),
+        )
+        if config.get(key, usual) != usual
+    ]
+    activation = config.get("activation_function", "gelu_new")
+    if activation not in ACTIVATIONS:
+        unlike.append(f"activation_function = {activation}")
+    if kind != "gpt2" or unlike:
+        what = ", ".join(unlike) or f"model_type = {kind}"
+        raise InputError(
+            say(
+                f'{name} は engine="ctranslate2" に変換できません（{what}）。engine="torch" を使ってください。',
+                f'{name} cannot be converted for engine="ctranslate2" ({what}): use engine="torch".',
+            )
+        )
+
+
+def check_generation_config(name: str, config: dict[str, Any]) -> None:
+    """Raise `InputError` if a generation_config.json sets what transformers follows and the engine does not.
+
+    Without such a file transformers takes these settings from config.json.
+    """
+    unlike = [key for key, off in _OF_TRANSFORMERS.items() if config.get(key) not in (None, off)]
+    if unlike:
+        what = ", ".join(f"{key} = {config[key]}" for key in unlike)[:200]
+        raise InputError(
+            say(
+                f'{name} の設定にある {what} は、engine="ctranslate2" では使えません。'
+                'engine="torch" を使ってください。',
+                f'the configuration of {name} has {what}, which engine="ctranslate2" cannot follow: '
+                'use engine="torch".',
+            )
+        )
+
+
+# What changes which token comes next, is none of our settings, and the value that changes nothing
+# (transformers.GenerationConfig).
+_OF_TRANSFORMERS = {
+    "bad_words_ids": None,
+    "begin_suppress_tokens": None,
+    "encoder_no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1,
+    "epsilon_cutoff": 0,
+    "eta_cutoff": 0,
+    "exponential_decay_length_penalty": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "guidance_scale": 1,
+    "max_time": None,
+    "min_p": 0,
+    "no_repeat_ngram_size": 0,
+    "num_beams": 1,
+    "sequence_bias": None,
+    "stop_strings": None,
+    "suppress_tokens": None,
+    "top_h": None,
+    "typical_p": 1,
+    "watermarking_config": None,
+}

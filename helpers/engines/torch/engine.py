@@ -1,0 +1,235 @@
+"""A model of transformers as an `Engine`: one loop, inside its own `generate`, whatever format the weights have."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import LogitsProcessorList, PreTrainedTokenizerBase
+
+from helpers.engines.processors import prepared
+from helpers.engines.torch.int8 import Int8Layer
+from helpers.failures import (
+    OutOfMemory,
+    explained_device_errors,
+    free_after_error,
+    out_of_memory_sentence,
+    refuse_nan,
+)
+from helpers.results import Step
+from helpers.settings import SamplingSettings
+
+# From this many tokens on, several sequences have their prompt read once. A shorter one costs little more than a token:
+# reading the weights takes the time. It is left to `model.generate`, as in the article's call.
+SHARED_FROM = 64
+
+
+class TorchEngine:
+    """`helpers.engines.protocol.Engine` around a causal language model of transformers, in any format of its weights."""
+
+    plain_call = True
+    told = None
+
+    def __init__(
+        self, model: Any, tokenizer: PreTrainedTokenizerBase, device: torch.device
+    ) -> None:
+        self.processor_model = self.model = model
+        self.tokenizer = tokenizer
+        self.device = device
+
+    @property
+    def vocab_size(self) -> int:
+        return self.model.config.vocab_size
+
+    @property
+    def n_positions(self) -> int:
+        return self.model.config.max_position_embeddings
+
+    @property
+    def trainable(self) -> bool:
+        return not any(isinstance(part, Int8Layer) for part in self.model.modules())
+
+    def check(self, settings: SamplingSettings) -> None:
+        """Every setting is one of `model.generate`."""
+
+    def ready(self) -> None:
+        """Wait for what a GPU still has to do."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
+        with explained_device_errors(self.device), torch.no_grad():
+            logits = self.model(input_ids=input_ids).logits[:, -1].float()
+            refuse_nan(logits)
+        return logits
+
+    def steps(
+        self, input_ids: torch.Tensor, settings: SamplingSettings, at_once: int | None = None
+    ) -> Generator[list[Step | None], None, None]:
+        """transformers prepares everything (processors, cache, one row a sequence) and hands it to our loop.
+
+        Sequences that do not fit into the memory together are parted, and go on from where they are. Each keeps the
+        random draw of its position in the full batch, so a seed gives the same texts however many are written at a time.
+        """
+        loop = partial(self._all, settings=settings, at_once=at_once)
+        with explained_device_errors(self.device):
+            yield from prepared(self.model, self.tokenizer, settings, input_ids, loop)
+
+    def _all(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        logits_processor: LogitsProcessorList,
+        stopping_criteria: Any,
+        generation_config: Any,
+        settings: SamplingSettings,
+        at_once: int | None,
+        **model_kwargs: Any,
+    ) -> Iterator[list[Step | None]]:
+        """What `model.generate` calls: all sequences to their ends, as many side by side as there is memory for."""
+        total, prompt = input_ids.shape
+        generator = torch.Generator(input_ids.device).manual_seed(settings.seed)
+        waiting = [
+            _Group(
+                places=list(range(total)),
+                ids=input_ids,
+                alive=torch.ones(total, dtype=torch.bool, device=input_ids.device),
+                generator=generator,
+                cache=model_kwargs.get("past_key_values"),
+            )
+        ]
+        step = partial(_step, model, logits_processor, stopping_criteria, generation_config, total)
+        size, longest, failed = at_once or total, 0, None
+        while waiting:
+            group = waiting.pop(0)
+            if len(group.places) > size:
+                waiting[:0] = [group.part(slice(size)), group.part(slice(size, None))]
+                continue
+            try:
+                with explained_device_errors(self.device):
+                    if group.ids.shape[1] == prompt:
+                        shared = _prompt_cache(model, group.ids[:1], len(group.places))
+                        group.cache = group.cache if shared is None else shared
+                    while True:
+                        row, goes_on = step(group)
+                        yield row
+                        if not goes_on:
+                            break
+            except OutOfMemory as error:
+                group.cache = None
+                free_after_error(error.__cause__)
+                if len(group.places) > 1:
+                    # Neither will as many fit later on.
+                    size = -(-len(group.places) // 2)
+                    waiting.insert(0, group)
+                else:
+                    longest, failed = max(longest, group.ids.shape[1]), error.__cause__
+                    if longest == prompt:
+                        break  # not a single token fitted: the others need as much
+        if failed is not None:
+            raise OutOfMemory(self._what_fits(settings, longest)) from failed
+
+    def _what_fits(self, settings: SamplingSettings, longest: int) -> str:
+        return out_of_memory_sentence(
+            self.device,
+            f"1 本ずつ書いても、{longest} トークンまでしか入りませんでした。max_length（今は {settings.max_length}）を"
+            f" {longest} 以下にするか、",
+            f"even one text at a time, {longest} tokens were the most that fitted; make max_length (now "
+            f"{settings.max_length}) at most {longest}, ",
+        )
+
+
+@dataclass
+class _Group:
+    """Sequences that are written side by side: their places among all, and how far they are."""
+
+    places: list[int]
+    ids: torch.Tensor  # int64, (sequences, tokens so far)
+    alive: torch.Tensor  # bool, (sequences,)
+    generator: (
+        torch.Generator
+    )  # of our own: nobody else's draws come between, and theirs stay as they are
+    cache: Any = None
+
+    def part(self, rows: slice) -> _Group:
+        """Some of the sequences, from where they are; the cache has to be computed again."""
+        generator = torch.Generator(self.generator.device)
+        generator.set_state(self.generator.get_state())
+        return _Group(self.places[rows], self.ids[rows], self.alive[rows], generator)
+
+
+@torch.no_grad()
+def _step(
+    model: Any,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: Any,
+    generation_config: Any,
+    total: int,
+    group: _Group,
+) -> tuple[list[Step | None], bool]:
+    """One more token for each sequence of a group; the row of all `total` sequences, and whether any goes on."""
+    known = 0 if group.cache is None else group.cache.get_seq_length()
+    before = group.generator.get_state()
+    # One prompt, the same for every row: nothing is padded, so no mask is needed.
+    output = model(
+        input_ids=group.ids[:, known:],
+        past_key_values=group.cache,
+        use_cache=True,
+        # Of a prompt, too, only the last position is asked for.
+        logits_to_keep=1,
+    )
+    logits = output.logits[:, -1].to(copy=True, dtype=torch.float32)
+    refuse_nan(logits)
+    scores = logits_processor(group.ids, logits)
+    try:
+        if generation_config.do_sample:
+            final = scores.softmax(-1)
+            new_ids = _draw(final, group.places, total, group.generator)
+            chosen = final.gather(1, new_ids)
+        else:
+            new_ids = scores.argmax(-1, keepdim=True)
+            chosen = torch.ones_like(new_ids, dtype=torch.float32)
+        raw = logits.softmax(-1).gather(1, new_ids)
+        new_ids = torch.where(group.alive[:, None], new_ids, generation_config.pad_token_id)
+        ids = torch.cat([group.ids, new_ids], dim=1)
+        alive = group.alive & ~stopping_criteria(ids, None)
+        # One transfer from the device for each step; float32 holds every id below 2 to the 24th.
+        columns = [group.alive[:, None], new_ids, raw, chosen, alive[:, None]]
+        rows = torch.cat([column.float() for column in columns], dim=1).tolist()
+    except BaseException:
+        group.generator.set_state(
+            before
+        )  # if memory ran out after the draw, the same is drawn again
+        raise
+    row: list[Step | None] = [None] * total
+    for place, (was_alive, token_id, *probabilities, _) in zip(group.places, rows, strict=True):
+        row[place] = Step(int(token_id), *probabilities) if was_alive else None
+    group.ids, group.alive, group.cache = ids, alive, output.past_key_values
+    return row, any(goes_on for *_, goes_on in rows)
+
+
+def _draw(
+    final: torch.Tensor, places: list[int], total: int, generator: torch.Generator
+) -> torch.Tensor:
+    """A token for each row, shape (rows, 1), drawn as at its place in a batch of all sequences."""
+    if len(places) == total:
+        return torch.multinomial(final, num_samples=1, generator=generator)
+    everyone = final.new_ones(total, final.shape[1])
+    everyone[places] = final
+    return torch.multinomial(everyone, num_samples=1, generator=generator)[places]
+
+
+def _prompt_cache(model: Any, input_ids: torch.Tensor, rows: int) -> Any:
+    """Keys and values of all tokens of a prompt (1, tokens) but the last, computed once and repeated for each row.
+
+    None where that gains nothing.
+    """
+    if rows == 1 or input_ids.shape[1] < SHARED_FROM:
+        return None
+    with torch.no_grad():
+        cache = model(input_ids=input_ids[:, :-1], use_cache=True, logits_to_keep=1).past_key_values
+    cache.batch_repeat_interleave(rows)
+    return cache

@@ -1,0 +1,81 @@
+"""Which model "auto" is, and where and how a model is to run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from helpers import BUNDLED_MODEL
+from helpers.catalogue import CATALOGUE, LARGE_MODEL, parameters_of
+from helpers.device import DeviceChoice
+from helpers.engines.protocol import Loader, Request
+from helpers.hub import hub_problem
+from helpers.language import say
+from helpers.models.reading import read_config
+
+
+def choose_model(choice: DeviceChoice) -> tuple[str, str]:
+    """What "auto" stands for on a device: the name of a model and one sentence that says why.
+
+    `HELPERS_MODEL` in the environment decides if it is set. Otherwise rinna/japanese-gpt-1b where a CUDA GPU
+    has the memory for it and its files are in the cache or the hub answers; else the bundled model.
+    """
+    if name := os.environ.get("HELPERS_MODEL"):
+        return name, say(
+            f"環境変数 HELPERS_MODEL が {name} を指定しています。",
+            f"the environment variable HELPERS_MODEL is set to {name}",
+        )
+    if choice.device.type != "cuda":
+        return BUNDLED_MODEL, say(
+            "大きいモデルには CUDA の GPU が要るので、同梱の小さいモデルを使います。",
+            "the large model wants a CUDA GPU, so the small bundled one is used",
+        )
+    import torch
+
+    needed = CATALOGUE[LARGE_MODEL].memory_bytes(choice.dtype)
+    free, _ = torch.cuda.mem_get_info(choice.device)
+    if free < needed:
+        return BUNDLED_MODEL, say(
+            f"{LARGE_MODEL} には GPU メモリが約 {needed / 1e9:.1f} GB 必要ですが、空きは {free / 1e9:.1f} GB です。"
+            "同梱の小さいモデルを使います。",
+            f"{LARGE_MODEL} needs about {needed / 1e9:.1f} GB of GPU memory and {free / 1e9:.1f} GB are free, "
+            "so the small bundled model is used",
+        )
+    if problem := hub_problem(LARGE_MODEL):
+        return BUNDLED_MODEL, say(
+            f"同梱の小さいモデルを使います。{problem}",
+            f"the small bundled model is used, because {problem}",
+        )
+    return LARGE_MODEL, say(
+        f"GPU に {LARGE_MODEL} が載ります（約 {needed / 1e9:.1f} GB）。",
+        f"the GPU holds {LARGE_MODEL} (about {needed / 1e9:.1f} GB)",
+    )
+
+
+def choose(request: Request, loader: Loader) -> tuple[Request, int, DeviceChoice]:
+    """The request with a model's own name, its number of weights (0 if unknown), and where and how it is to run.
+
+    Prints the choice in one line where it is not simply what was asked for.
+    """
+    why, auto = "", request.name == "auto"
+    if auto:
+        name, why = loader.auto(request) or choose_model(loader.choose(request, 0))
+        request = replace(request, name=name)
+    if request.name in CATALOGUE:
+        parameters = CATALOGUE[request.name].parameters
+    else:
+        config = read_config(request.name)
+        loader.check_config(request, config)
+        parameters = parameters_of(config)
+    choice = loader.choose(request, parameters)
+    if auto:
+        reason = say(f"{why}{choice.reason}", f"{why}; {choice.reason}")
+        choice = replace(choice, reason=reason)
+    if auto or loader.worth_saying(request, choice):
+        print(
+            say(
+                f"モデル: {request.name}（{choice.device}）。{choice.reason}",
+                f"Model: {request.name} on {choice.device}; {choice.reason}",
+            )
+        )
+    return request, parameters, choice

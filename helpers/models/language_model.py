@@ -1,0 +1,61 @@
+"""A loaded model with its tokenizer, and what it can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from helpers.engines import DEFAULT_ENGINE, loader_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from helpers.engines.protocol import Engine
+    from helpers.tokenizer import SentencePieceTokenizer
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A model ready to generate, with its tokenizer, where it runs, and why it was chosen.
+
+    `engine` is the name of what computes, and `model` what that loaded: with "torch" the model of transformers itself.
+    `writer` is the same model behind the answers that every engine gives (`helpers.engines.protocol.Engine`).
+    `device` is where `input_ids` have to be, `dtype` that of the weights, as the engine says.
+    """
+
+    name: str
+    tokenizer: SentencePieceTokenizer
+    model: Any
+    device: torch.device
+    dtype: torch.dtype
+    reason: str
+    engine: str = DEFAULT_ENGINE
+
+    @cached_property
+    def writer(self) -> Engine:
+        """What writes: `generate`, `stream` and the pictures ask it, whichever engine it is."""
+        return loader_of(self.engine).writer(self.model, self.tokenizer, self.device)
+
+    @property
+    def n_positions(self) -> int:
+        """The longest text the model can take, in tokens: prompt and continuation together."""
+        return self.writer.n_positions
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens the model has logits for."""
+        return self.writer.vocab_size
+
+    @property
+    def trainable(self) -> bool:
+        """Whether `model` is a model of transformers whose weights can learn."""
+        return self.writer.trainable
+
+
+def how_loaded(language_model: LanguageModel) -> dict[str, Any]:
+    """The arguments of `load_model`, beside the name, that load a model on this machine as it is here."""
+    engine, model = language_model.engine, language_model.model
+    how = {} if engine == DEFAULT_ENGINE else {"engine": engine}
+    loader = loader_of(engine)
+    return how | loader.arguments(model, language_model.device, language_model.dtype)

@@ -1,0 +1,110 @@
+"""Loading a model with its tokenizer, every refusal before any work."""
+
+from __future__ import annotations
+
+import errno
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers.catalogue import CATALOGUE
+from helpers.engines import DEFAULT_ENGINE, ENGINES, loader_of
+from helpers.engines.protocol import Request
+from helpers.errors import InputError
+from helpers.failures import explained_device_errors
+from helpers.hub import is_cached, local_folder, weights_file
+from helpers.language import say
+from helpers.models.choice import choose
+from helpers.models.language_model import LanguageModel
+from helpers.models.reading import explained_files, no_progress_bar
+from helpers.models.room import check_memory
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load_model(
+    name: str | Path = "auto",
+    device: str | torch.device | None = None,
+    engine: str = DEFAULT_ENGINE,
+    dtype: torch.dtype | None = None,
+    url: str | None = None,
+) -> LanguageModel:
+    """Load a model and its tokenizer, in the dtype that suits the device (see `helpers.device.choose_device`).
+
+    Args:
+        name: "auto" (see `choose_model`; prints its choice in one line), "aozora-mini" (bundled), one of rinna's
+            models, or any directory or hub id in the same layout (GPT-2 and a `spiece.model`).
+        device: as in `helpers.device.choose_device`.
+        engine: "torch", or "ctranslate2" (extra `ctranslate2`): weights in int8 for a CPU. It takes less memory, and is faster
+            than float32 (not than bfloat16 on a CPU with units for it: benchmarks/README.md); its numbers are not those
+            of float32. First use converts the model into the user's cache.
+        dtype: of the weights, in place of the one that suits the device: torch.float32, bfloat16, float16, or int8, which
+            is for writing text on a CPU with VNNI (see `helpers.engines.torch.int8`). CTranslate2 has int8 only.
+        url: of a server that computes, for an engine that asks one.
+
+    Where no engine is named, one of the others may take "auto" or a url upon itself (`Loader.claims`).
+
+    On a CPU the matrices of a GPT-2 are packed (see `helpers.engines.torch.packing`): the numbers are the same but for rounding, and
+    come sooner. A model that is moved (also with `.to("cpu")`), edited or trained becomes an ordinary, slower one.
+
+    Raises:
+        ValueError: the name, the device, the engine or its dtype is none of those allowed, or the engine cannot run this
+            model.
+        ModelUnavailable: the files are not there or cannot be downloaded or read.
+        NotEnoughMemory: a MemoryError, raised before anything is downloaded.
+        OutOfMemory: a MemoryError; there was less memory than it seemed.
+        DeviceLost: a RuntimeError; the GPU does not answer.
+        EngineUnavailable: CTranslate2 is missing, or its cache cannot be written.
+    """
+    request = Request(str(name), device, dtype, url)
+    if engine == DEFAULT_ENGINE:
+        engine = next((e for e in ENGINES if loader_of(e).claims(request)), engine)
+    loader = loader_of(engine)
+    if url is not None and not loader.elsewhere:
+        raise InputError(
+            say(
+                f'url は、engine = "{engine}" では使えません。url を書かないでください。',
+                f'url cannot be used with engine = "{engine}": leave it out.',
+            )
+        )
+    import torch
+
+    from helpers.tokenizer import load_tokenizer
+
+    loader.refuse(request)
+    # A GPU that was lost before says so at the first question.
+    with explained_device_errors(torch.device("cuda")):
+        request, parameters, choice = choose(request, loader)
+        check_memory(request.name, parameters, choice, engine)
+    known = CATALOGUE.get(request.name)
+    download = known.download_bytes if known and not is_cached(request.name) else 0
+    extra_bytes = loader.make_room(request, parameters, download)
+    here = not loader.elsewhere
+    folder = local_folder(request.name, weights=here, extra_bytes=extra_bytes)
+    with explained_files(request.name, folder), no_progress_bar():
+        if here:
+            _look_at_weights(request.name, folder)
+        tokenizer = load_tokenizer(folder)
+        with explained_device_errors(choice.device):
+            model = loader.load(request, folder, tokenizer, choice)
+    return LanguageModel(
+        request.name, tokenizer, model, choice.device, choice.dtype, choice.reason, engine
+    )
+
+
+def _look_at_weights(name: str, folder: Path) -> None:
+    """That they are there, and a warning if they could hold code."""
+    weights = weights_file(folder)
+    if weights is None:
+        raise FileNotFoundError(errno.ENOENT, "no weights", str(folder))
+    if ".bin" in weights.name:
+        warnings.warn(
+            say(
+                f"{name} の重みは pytorch_model.bin だけです。この形式はプログラムを含むことができるので、"
+                "数値だけを読み込みます（含まれていれば読み込みをやめます）。信頼できる作者のモデルだけを使ってください。",
+                f"{name} has its weights only as pytorch_model.bin: that format can hold code, so nothing but numbers is "
+                "read (and none of it if there is code); use models of authors you trust only.",
+            ),
+            stacklevel=3,
+        )
