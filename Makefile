@@ -1,5 +1,5 @@
-# run: three continuations of a sentence   lab: the lessons in the browser   test: every test
-# test-colab: what a notebook runs, on Google Colab's versions (a part of test)
+# run: three continuations of a sentence   lab: the lessons in the browser
+# check: lint, types and the quick tests, for each save   test: every test that needs neither vLLM nor the long exactness run
 # lessons: build lessons/*.py into notebooks (LESSONS="03_generate" for one)   lint, format: ruff
 # wheels: all that is installed, as files for machines without a network; there: make run WHEELS=folder
 # bench: every speed and memory figure we state (an hour; BENCH="--runs 1 --shapes aozora-mini" for a quick look)
@@ -15,7 +15,7 @@ export PYTHONUTF8 := 1
 OFFLINE := $(if $(filter wheels,$(MAKECMDGOALS)),,$(WHEELS))
 SOURCE := $(if $(OFFLINE),--no-index --find-links "$(OFFLINE)")
 
-.PHONY: run lab test test-colab lessons lint format wheels compat bench serve class test-server site site-serve
+.PHONY: run lab check test test-exact lessons lint format wheels compat bench serve class test-server site site-serve
 
 run: .venv/installed
 	@$(PY) -m helpers.generate
@@ -24,28 +24,20 @@ run: .venv/installed
 lab: .venv/installed
 	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-test: .venv/test-installed
-	$(PY) -m tools.browser
-	$(PY) -m pytest
-	$(MAKE) test-colab
+check: .venv/test-installed
+	$(PY) -m tools.tests check
 
-# What runs in a reader's notebook, on the versions that Google Colab has; of its packages not all agree.
-COLAB := browser charts colab device doctor ctranslate2 finetune generate hub_faults inputs int8 kernel_habits lab models notebooks \
-	packing resources sampling security lab_state setup_cell tokenizer
+test: .venv/test-installed .venv-colab/installed site/node_modules/.package-lock.json
+	$(PY) -m tools.tests test
 
-test-colab: .venv-colab/installed
-	$(PY) -m tools.browser
-	.venv-colab/bin/python -m pytest $(wildcard $(COLAB:%=tests/test_%.py)) -k "not each_one_twice and not agree_with_each_other"
+test-exact: .venv/test-installed site/node_modules/.package-lock.json
+	$(PY) -m pytest -m exact
 
 lessons: .venv/test-installed
 	$(PY) -m tools.build_lessons $(LESSONS)
 
 bench: .venv/test-installed
 	$(PY) -m benchmarks $(BENCH)
-
-lint: .venv/test-installed
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
 
 format: .venv/test-installed
 	$(PY) -m ruff check --fix .

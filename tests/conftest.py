@@ -1,11 +1,17 @@
 """What test files share: language, threads, the browser they start, and how long each lesson took."""
 
+import os
 import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+# Before torch is loaded, here and in every process that a test starts: small models lose more by waiting for a second
+# thread than they gain, and other tests run beside them. A test that wants threads sets them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
+from hypothesis import settings
 
 from helpers.language import get_language, set_language
 from tools.browser import FLAGS, find_browser
@@ -13,6 +19,8 @@ from tools.colab_environment import ENVIRONMENT, colab_versions, differences, in
 
 ROOT = Path(__file__).resolve().parent.parent
 ON_COLABS_VERSIONS = Path(sys.prefix).resolve() == ENVIRONMENT
+# For each save (`make check`): fewer examples of each property.
+settings.register_profile("quick", max_examples=20)
 # It holds there only: `make test-colab`.
 collect_ignore = [] if ON_COLABS_VERSIONS else ["test_colab.py"]
 
@@ -50,21 +58,45 @@ def english() -> Iterator[None]:
     set_language(before)
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Sums are made in one order, and small models do not wait for a second thread."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright keeps an event loop running in this thread until the session ends,
-    and the lab, asked on a running loop, rightly leaves its work to that loop."""
-    items.sort(key=lambda item: item.path.name == "test_browser.py")
+    """Mark what needs a kernel or a browser by the fixtures it asks for. Browsers come last: Playwright keeps an event loop
+    running in this thread until the session ends, and the lab, asked on a running loop, rightly leaves its work to it.
+    """
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        if {"page", "browser"} & asked:
+            item.add_marker("browser")
+        if "offline" in asked:  # the environment of a lesson's kernel
+            item.add_marker("kernel")
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+# A process or a port takes time, and `make check` is for each save: what starts one says so.
+_STARTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "socket.bind"}
+_SAYS_SO = {"process", "browser", "kernel", "slow", "alone", "server", "exact"}
+_running: list[pytest.Item] = []
+
+
+def _refuse_unmarked(event: str, arguments: tuple) -> None:
+    if event in _STARTS and _running:
+        test = _running[-1]
+        if not any(mark.name in _SAYS_SO for mark in test.iter_markers()):
+            raise AssertionError(
+                f"{test.nodeid} starts a process or opens a port ({event}): mark it @pytest.mark.process."
+            )
+
+
+sys.addaudithook(_refuse_unmarked)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Know which test runs, for the hook above."""
+    _running.append(item)
+    try:
+        return (yield)
+    finally:
+        _running.pop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

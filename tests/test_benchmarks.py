@@ -11,6 +11,8 @@ import pytest
 from benchmarks import measure
 from helpers.engines.torch import int8
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

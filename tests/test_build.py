@@ -141,6 +141,7 @@ def test_an_unknown_lesson_is_refused(capsys: pytest.CaptureFixture[str]):
     assert "no lesson 99_nothing; there are" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_a_rebuild_changes_nothing(lessons: list[Path], tmp_path: Path):
     """Not even the time that the varying cell prints; a lesson that fails is not written."""
     built = tmp_path / "notebooks" / "01_first.ipynb"
@@ -157,6 +158,7 @@ def test_a_rebuild_changes_nothing(lessons: list[Path], tmp_path: Path):
 # Executing
 
 
+@pytest.mark.process
 def test_execution_keeps_what_shows(executed: NotebookNode):
     stream, shown = executed.cells[0].outputs
     assert (stream.name, stream.text) == ("stdout", "雪\n")
@@ -165,11 +167,13 @@ def test_execution_keeps_what_shows(executed: NotebookNode):
     assert check_notebooks.metadata_problems(executed) == []
 
 
+@pytest.mark.process
 def test_an_exception_ends_the_build(tmp_path: Path):
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         execute(notebook_of("1 / 0"), tmp_path)
 
 
+@pytest.mark.process
 def test_an_error_inside_an_output_widget_is_found(tmp_path: Path):
     source = "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n    1 / 0\nout"
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
@@ -199,6 +203,7 @@ def test_pieces_of_one_stream_are_joined():
     ]
 
 
+@pytest.mark.process
 def test_the_cut_network_is_cut_and_tells(tmp_path: Path):
     code = """
 import socket
@@ -327,6 +332,7 @@ def test_a_varying_cell_is_held_to_its_form(executed: NotebookNode):
         assert len(check_notebooks.differences(varying, changed)) == 1
 
 
+@pytest.mark.process
 def test_a_deprecation_in_a_cell_or_in_our_package_is_found(tmp_path: Path):
     """Kernels show those of a cell and hide those of packages; a lesson with either is refused."""
     ours = 'warnings.warn_explicit("old", DeprecationWarning, "lab.py", 1, module="helpers.lab")'

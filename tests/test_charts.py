@@ -357,6 +357,7 @@ def test_matplotlib_writes_japanese_without_a_missing_glyph(tmp_path):
         figure.savefig(tmp_path / "figure.png")
 
 
+@pytest.mark.process
 def test_charts_load_neither_matplotlib_nor_torch():
     program = "import helpers.charts, sys; print({'matplotlib', 'torch'} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -15,6 +15,8 @@ from test_setup_cell import wheel
 
 from tools import colab_environment
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -8,6 +8,8 @@ from packaging.requirements import Requirement
 
 from tools import compat
 
+pytestmark = pytest.mark.process
+
 TESTS = """
 import pytest
 

@@ -316,6 +316,7 @@ def convert(home: Path, folder: Path, *words: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.process
 def test_a_killed_conversion_starts_over_and_two_kernels_do_not_collide(tmp_path):
     folder, home = make_model(tmp_path / "model"), tmp_path / "home"
     killed = convert(home, folder, "slow", "killed")
@@ -551,12 +552,14 @@ def test_the_requirement_is_that_of_the_extra():
     assert EXTRAS["ctranslate2"] == EXTRAS["fast"] == [refusals.REQUIREMENT]
 
 
+@pytest.mark.process
 def test_importing_the_engine_loads_neither_torch_nor_ctranslate2():
     code = "import sys, helpers.engines.ctranslate2.loader; print([m for m in ('torch', 'ctranslate2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.process
 def test_a_process_ends_while_a_text_is_being_written(tmp_path):
     folder = make_model(tmp_path / "model", n_positions=1024)
     code = (

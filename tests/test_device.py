@@ -107,6 +107,7 @@ def test_free_memory_is_no_more_than_the_machine_has():
     assert 0 < free <= psutil.virtual_memory().total
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
 @pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_a_limit_of_the_process_counts(limit):

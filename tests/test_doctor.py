@@ -51,6 +51,7 @@ def found(look) -> dict[str, doctor.Finding]:
     return {finding.name: finding for finding in page._guarded("it", look)}
 
 
+@pytest.mark.process
 def test_the_command_without_network_on_a_cp932_console():
     """The whole page, as a class without network would see it on Windows."""
     environment = {
@@ -92,6 +93,7 @@ def test_a_version_out_of_range(tmp_path, monkeypatch, capsys, name, version):
     assert "make run" in finding.next_step
 
 
+@pytest.mark.process
 def test_exit_status_and_page_agree(tmp_path, monkeypatch, capsys):
     install(tmp_path, "peft", "99.0")
     monkeypatch.syspath_prepend(tmp_path)

@@ -56,7 +56,7 @@ TRAIN, HELD_OUT = split_text(TEXT)
 SHORT = TrainingSettings(steps=12, batch_size=4, length=32, warmup_steps=2, evaluate_every=4)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread", "english")
+pytestmark = pytest.mark.usefixtures("english")
 
 
 @pytest.fixture(scope="module")
@@ -531,6 +531,7 @@ print(version("torchao"), find_spec("torchao") is not None)
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "before", ["", "load_for_training(sys.argv[2], device='cpu', half=True)"], ids=["peft", "load"]
 )

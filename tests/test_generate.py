@@ -102,6 +102,7 @@ def test_sentences_follow_the_language(capsys):
         set_language("fr")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("locale", "word"), [("ja_JP.UTF-8", "デバイス"), ("C.UTF-8", "Device")])
 def test_a_console_that_is_not_utf8_gets_every_character(locale, word):
     environment = os.environ | {"LANG": locale, "PYTHONIOENCODING": "cp932", "LC_ALL": locale}
@@ -116,6 +117,7 @@ def test_a_console_that_is_not_utf8_gets_every_character(locale, word):
     assert word in done.stdout.decode("utf-8")
 
 
+@pytest.mark.process
 def test_importing_helpers_loads_nothing_heavy():
     code = "import sys, helpers; print(sorted({'torch', 'transformers', 'ipywidgets', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -129,6 +131,7 @@ print(json.dumps(sorted(names)))
 """
 
 
+@pytest.mark.process
 def test_the_command_loads_nothing_but_torch_transformers_and_what_they_load():
     """Its start is torch's and transformers' own, and sentencepiece's."""
     from benchmarks.start_up import LIBRARIES

@@ -25,6 +25,8 @@ from helpers.failures import DeviceLost
 from helpers.hub import ModelUnavailable, cache, local_folder, weights_file
 from helpers.hub import download as downloading
 
+pytestmark = pytest.mark.process
+
 XSMALL, LARGE = "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt-1b"
 SMALL, MEDIUM = "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium"
 LANGUAGES = ("ja", "en")

@@ -46,6 +46,8 @@ JUNK = [
     np.int64(7), np.uint8(200), np.int32(-1), np.float32(0.5), np.float64(math.nan), np.float16(math.inf),
     np.array([1, 2]), np.ones((30, 30)), Decimal("0.5"), Fraction(1, 2), Fraction(10**400), 2**63 - 1, 2**63,
 ]  # fmt: skip
+# `make check` tries a few of each, `make test` all.
+QUICK = settings.get_current_profile_name() == "quick"
 repeatable = settings(
     derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
@@ -53,6 +55,7 @@ repeatable = settings(
 
 def every_case(number: int, examples: int, **strategies: st.SearchStrategy) -> Callable:
     """Run a check on so many cases, drawn from a seed of its own; afterwards make sure that they were so many."""
+    examples = min(examples, settings.default.max_examples) if QUICK else examples
 
     def run(check: Callable) -> None:
         done = []

@@ -75,6 +75,7 @@ print(json.dumps({"added": added[0], "pages": pages, "weights": weight_bytes(lm.
 """
 
 
+@pytest.mark.alone
 @needs_vnni
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_loading_takes_little_more_than_the_bytes(tmp_path):
@@ -101,6 +102,7 @@ def test_damaged_weights_do_not_pass_for_numbers(broken):
     assert y.isnan().nonzero().tolist() == [[0, 3]]
 
 
+@pytest.mark.process
 def test_a_processor_that_would_cut_sums_off_is_found_out():
     """oneDNN can be told to do without VNNI; then products of bytes are wrong on most processors."""
     code = (

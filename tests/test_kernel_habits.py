@@ -30,6 +30,8 @@ from tools.execution import ENVIRONMENT, make_workspace
 from tools.lessons import build, lesson_sources, notebook_path
 from tools.project import ROOT
 
+pytestmark = pytest.mark.kernel
+
 OPENING = "国境の長いトンネルを抜けると雪国であった。"
 SILENCE_SECONDS = 240  # below pytest's own limit, which would not say what was being run
 ADVICE = "has not been run yet: find it above and run it first"

@@ -287,6 +287,7 @@ def test_the_text_of_a_run_holds_all_of_it(lm):
         assert part in text
 
 
+@pytest.mark.process
 def test_presets_and_scales_load_neither_widgets_nor_torch():
     program = "import helpers.lab.presets, sys; print({'ipywidgets', 'torch'} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -48,6 +48,7 @@ def test_the_catalogue_has_the_published_sizes():
     assert CATALOGUE[LARGE_MODEL].download_bytes == pytest.approx(2.6e9, rel=0.02)
 
 
+@pytest.mark.process
 def test_reading_the_catalogue_loads_neither_torch_nor_transformers():
     code = "import sys, helpers.models; print([m for m in ('torch', 'transformers') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -178,6 +179,7 @@ NAME = "rinna/japanese-gpt2-xsmall"
 SHORT = ("--model", NAME, "--min-length", "0", "--max-length", "20", "--seed", "1", "--json")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
 def test_a_model_comes_from_the_hub_and_then_from_the_cache(tmp_path, safe):
     folder = make_model(tmp_path / "hub", do_lower_case=True, safe=safe)
@@ -194,6 +196,7 @@ def test_a_model_comes_from_the_hub_and_then_from_the_cache(tmp_path, safe):
     assert json.loads(second.stdout)["sequences"] == answer["sequences"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("status", [401, 404, 503])
 def test_a_hub_that_refuses_is_one_sentence(tmp_path, status):
     with serve({}, status) as endpoint:
@@ -203,6 +206,7 @@ def test_a_hub_that_refuses_is_one_sentence(tmp_path, status):
     assert NAME in done.stderr and BUNDLED_MODEL in done.stderr and str(status) in done.stderr
 
 
+@pytest.mark.process
 def test_no_hub_at_all_is_one_sentence(tmp_path):
     done = run_cli(tmp_path, "http://127.0.0.1:9", *SHORT)
     assert done.returncode == 2
@@ -355,6 +359,7 @@ print(json.dumps([added[0] * 1e9, weights, str(lm.dtype)]))
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_loading_holds_the_weights_once(tmp_path):
     """A file in half precision, 0.6 GB once it is float32."""

@@ -15,6 +15,8 @@ import pytest
 
 from tools.project import ROOT
 
+pytestmark = pytest.mark.process
+
 CUT = ["unshare", "--map-root-user", "--net"]
 STUBS = ("yukiguni-stub", "yukiguni-stub-needed", "yukiguni-stub-fast")
 

@@ -130,6 +130,7 @@ def test_python_file_compiles(name: str):
     compile(text_of(name), name, "exec", dont_inherit=True)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["lint", "format"])
 def test_ruff_is_content(command: list[str]):
     done = subprocess.run(
@@ -199,6 +200,7 @@ def test_lesson_1_shows_the_doctor_and_the_issue_template_asks_for_it():
     assert "-m helpers.doctor" in template and "-m helpers.doctor" in lesson
 
 
+@pytest.mark.process
 def test_gitignore_covers_what_make_leaves():
     made = [".venv/installed", ".venv-lowest/pins.txt", "wheels/x.whl", "helpers/__pycache__/x.pyc"]
     made += ["training/work/corpus.txt"]
@@ -208,6 +210,7 @@ def test_gitignore_covers_what_make_leaves():
     assert done.stdout.split() == made
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "target", ["run", "test", "lab", "lessons", "lint", "format", "wheels", "compat", "bench"]
 )

@@ -314,6 +314,7 @@ linux = pytest.mark.skipif(
 )
 
 
+@pytest.mark.alone
 @linux
 def test_a_process_without_memory_says_so_and_writes_fewer_at_a_time(tmp_path):
     # 13 M weights, 26 MB as float16, which become 52 MB of float32.
@@ -361,6 +362,7 @@ print(json.dumps({"message": message, "same": same, "batches": sorted(set(batche
     assert min(said["batches"]) < max(said["batches"]) == 100
 
 
+@pytest.mark.process
 def test_a_full_disk_while_saving_and_converting(lm, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -94,6 +94,7 @@ def test_nothing_we_ship_is_a_pickle():
     assert [name for name in FILES if name.endswith(kinds)] == []
 
 
+@pytest.mark.process
 def test_the_installed_packages_agree_with_each_other():
     """What an audit can see without a network; .github/workflows/audit.yml asks for known vulnerabilities."""
     done = subprocess.run(
@@ -209,6 +210,7 @@ def write_evil_code(folder, marker, model_type):
     (folder / "config.json").write_text(config, encoding="utf-8")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("model_type", ["gpt2", "evil"])
 def test_code_in_a_repository_is_neither_fetched_nor_run(reader, tmp_path, model_type):
     client, served = reader

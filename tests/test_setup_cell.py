@@ -22,6 +22,8 @@ from tools.check_notebooks import code_cells
 from tools.lessons import EDITIONS, SETUP_CELL, lesson_sources, notebook_path
 from tools.project import BRANCH, REPOSITORY, ROOT
 
+pytestmark = pytest.mark.process
+
 SHOW = """
 import sys, helpers
 from pathlib import Path

@@ -33,9 +33,6 @@ MODEL = ROOT / "helpers" / "aozora_mini"
 AUTHORS = corpus.read_authors()
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 # --- notation ---------------------------------------------------------------------------------
 
 FILE = """手袋の話
@@ -159,6 +156,7 @@ def _library(folder, title, author, person="000148", number=1, body="", footer="
     (place / f"{number}_ruby_1.txt").write_bytes(text.encode("cp932"))
 
 
+@pytest.mark.process
 def test_build_keeps_and_leaves_out(tmp_path):
     texts = tmp_path / "texts"
     _library(texts, "甲", "夏目漱石", number=1)
@@ -216,6 +214,7 @@ def test_a_title_has_one_split_and_held_out_authors_have_no_other(title):
         assert (split == "held-out") == (author.role == "held-out")
 
 
+@pytest.mark.process
 def test_volumes_of_one_title_share_a_split(tmp_path):
     texts = tmp_path / "texts"
     for number in range(60):

@@ -1,0 +1,74 @@
+"""The tests in their tiers, and where the time went: `python -m tools.tests check`, or `test`.
+
+`check` is for each save: lint, types, and what starts no process, browser or kernel. `test` is everything but the
+real vLLM (`make test-server`) and the long exactness run of the site (`make test-exact`).
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+from tools.colab_environment import ENVIRONMENT
+from tools.project import ROOT
+
+PYTEST = ["-m", "pytest", "-q", "--no-header", "--durations=5"]
+# A file's tests stay together: they share models. Two workers, as the smallest machines have two cores.
+SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
+ELSEWHERE = "not server and not exact"
+
+
+class Stage(NamedTuple):
+    """One command of a tier, run by this Python or by the one with Colab's versions."""
+
+    name: str
+    command: list[str]
+    on_colabs_versions: bool = False
+
+
+LINT = [
+    Stage("lint", ["-m", "ruff", "check", "."]),
+    Stage("format", ["-m", "ruff", "format", "--check", "."]),
+    Stage("types", ["-m", "mypy"]),
+]
+QUICK = f"not (process or browser or kernel or slow or alone) and {ELSEWHERE}"
+TIERS = {
+    "check": [
+        *LINT,
+        Stage("quick tests", [*PYTEST, *SIDE_BY_SIDE, "-m", QUICK, "--hypothesis-profile=quick"]),
+    ],
+    "test": [
+        *LINT,
+        Stage("browsers", ["-m", "tools.browser"]),
+        Stage("tests", [*PYTEST, *SIDE_BY_SIDE, "-m", f"not (browser or kernel or alone) and {ELSEWHERE}"]),
+        Stage("kernels", [*PYTEST, "-n", "2", "--dist", "load", "-m", f"kernel and {ELSEWHERE}"]),
+        # Neither memory nor time is measured, and no event loop shared, beside another test.
+        Stage("alone", [*PYTEST, "-p", "no:xdist", "-m", f"alone and not browser and {ELSEWHERE}"]),
+        Stage("in a browser", [*PYTEST, "-p", "no:xdist", "-m", f"browser and {ELSEWHERE}"]),
+        Stage("Colab's versions", [*PYTEST, "-p", "no:xdist", "-m", f"colab and {ELSEWHERE}"], True),
+    ],
+}  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """Run a tier's stages, all of them even if one fails, and say how long each took."""
+    parser = argparse.ArgumentParser(prog="python -m tools.tests", description=__doc__)
+    parser.add_argument("tier", choices=TIERS)
+    chosen = parser.parse_args(arguments)
+    done: list[tuple[Stage, float, int]] = []
+    for stage in TIERS[chosen.tier]:
+        print(f"\n== {stage.name}", flush=True)
+        start = time.monotonic()
+        python = ENVIRONMENT / "bin" / "python" if stage.on_colabs_versions else sys.executable
+        code = subprocess.run([str(python), *stage.command], cwd=ROOT).returncode
+        done.append((stage, time.monotonic() - start, code))
+    print(f"\n== where the time of make {chosen.tier} went")
+    for stage, seconds, code in done:
+        print(f"{stage.name:18}{seconds:8.1f} s  {'ok' if code == 0 else f'FAILED ({code})'}")
+    print(f"{'in all':18}{sum(seconds for _, seconds, _ in done):8.1f} s")
+    return int(any(code for _, _, code in done))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
