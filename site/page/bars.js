@@ -6,9 +6,6 @@ import { covered } from "./mask.js";
 import { shown } from "./settings.js";
 import { number, percent, say, whole } from "./words.js";
 
-/** How many tokens have a row; the page's style shows fewer where there is less room. */
-const ROWS = 20;
-
 /** @param {import("./lab.js").Lab} lab */
 export function startBars(lab) {
   const box = byId("bars");
@@ -19,6 +16,7 @@ export function startBars(lab) {
   /** @type {Map<number, number> | null} how often each token was drawn */
   let counts = null;
   let draws = 0;
+  let drawn = 0;
 
   // A slider's picture: the scores are at hand, the model is not run.
   const redraw = beforeNextFrame(() => {
@@ -52,8 +50,12 @@ export function startBars(lab) {
     redraw();
   }
 
+  /** How many tokens there is room for: the page's style knows. */
+  const room = () => Number(getComputedStyle(box).getPropertyValue("--rows"));
+
   function draw() {
-    const rows = distribution.head(ROWS);
+    drawn = room();
+    const rows = rowsFor(drawn);
     const total = counts ? [...counts.values()].reduce((a, b) => a + b, 0) : 0;
     let longest = 0;
     for (const row of rows) longest = Math.max(longest, row.raw, row.final, (counts?.get(row.tokenId) ?? 0) / (total || 1));
@@ -74,16 +76,27 @@ export function startBars(lab) {
     if (place >= 0) /** @type {HTMLElement} */ (box.querySelectorAll("li button")[place])?.focus();
   }
 
+  /** The most probable tokens; of a token that was picked, its own row too. @param {number} n */
+  function rowsFor(n) {
+    const rows = distribution.head(n);
+    const tokenId = pickedToken();
+    if (tokenId === null || rows.some((/** @type {any} */ row) => row.tokenId === tokenId)) return rows;
+    const place = distribution.tokenIds.indexOf(tokenId);
+    const own = { tokenId, piece: lab.model.piece(tokenId), raw: distribution.raw[place], final: distribution.final[place], cutBy: distribution.cutBy[place] };
+    return [...rows.slice(0, n - 1), own];
+  }
+
+  /** @returns {number | null} */
+  function pickedToken() {
+    if (!lab.focus || !lab.run) return null;
+    return lab.run.sequences[lab.focus.sequence].steps[lab.focus.step]?.tokenId ?? null;
+  }
+
   function heading() {
     const run = lab.run;
     if (!lab.focus || !run) return h("h2", {}, say("next_title"));
     const { sequence, step } = lab.focus;
-    const token = run.sequences[sequence].steps[step];
-    const title = say("at_token", {
-      number: sequence + 1,
-      place: step + 1,
-      piece: token ? covered(lab, lab.model.piece(token.tokenId)) : say("compare_end"),
-    });
+    const title = say("at_token", { number: sequence + 1, place: step + 1, piece: covered(lab, lab.model.piece(pickedToken())) });
     return h("div", { class: "row" }, h("h2", {}, title), h("button", { type: "button", class: "small", onclick: () => lab.pick(null) }, say("to_prompt")));
   }
 
@@ -107,7 +120,7 @@ export function startBars(lab) {
     const numbers = counts ? `${words.expected} → ${seen}` : percent(row.cutBy ? row.raw : row.final);
     return h(
       "li",
-      { class: row.cutBy ? "out" : "in" },
+      { class: `${row.cutBy ? "out" : "in"}${row.tokenId === pickedToken() ? " own" : ""}` },
       h(
         "button",
         {
@@ -208,4 +221,9 @@ export function startBars(lab) {
     redraw();
   });
   lab.on("words mask", () => distribution && draw());
+  const makeRoom = beforeNextFrame(() => {
+    if (distribution && drawn !== room()) draw();
+  });
+  new ResizeObserver(makeRoom).observe(document.body);
+  lab.on("open", makeRoom);
 }

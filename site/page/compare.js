@@ -53,7 +53,8 @@ export function startCompare(lab) {
   async function run() {
     if (!lab.model) return;
     writing?.abort();
-    const mine = (writing = new AbortController());
+    const mine = new AbortController();
+    writing = mine;
     const names = Object.keys(chosen);
     const obstacle = names.map((name) => lab.obstacle(settingsOf(name))).find(Boolean);
     if (obstacle) {
@@ -82,7 +83,7 @@ export function startCompare(lab) {
         }),
       );
       const [a, b] = generations.map(({ sequences }) => sequences[0]);
-      generations.forEach(({ sequences }, i) => texts[i].grow(sequences[0], ids.length));
+      for (const [i, { sequences }] of generations.entries()) texts[i].grow(sequences[0], ids.length);
       const place = firstDifference(a.tokenIds, b.tokenIds);
       if (place === null) {
         verdict.textContent = say("compare_same");

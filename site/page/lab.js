@@ -260,7 +260,8 @@ export class Lab extends EventTarget {
         stopped: null,
       })),
     };
-    const writing = (this.#writing = new AbortController());
+    const writing = new AbortController();
+    this.#writing = writing;
     this.run = run;
     this.focus = null;
     this.act();

@@ -41,7 +41,7 @@ export const surprise = (probability) =>
 export function markStyle(level) {
   const { background, underline } = SURPRISE[level];
   const line = underline === "none" ? {} : { "text-decoration": `underline ${underline} #555`, "text-underline-offset": "3px" };
-  return { background, color: house.look.text, ...line };
+  return { "background-color": background, color: house.look.text, ...line };
 }
 
 /**

@@ -93,6 +93,7 @@ byId("more").addEventListener("click", () => {
   byId("more").setAttribute("aria-expanded", String(open));
   byId("more").textContent = say(open ? "less" : "more");
   if (!open) window.scrollTo(0, 0);
+  lab.tell("open");
 });
 
 // On a wide screen the panes lie below the texts, else at the end: moved, so that Tab goes as the eye does.

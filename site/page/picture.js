@@ -83,9 +83,9 @@ export function drawPicture(lab, run, number) {
 
   pen.font = `${SMALL}px ${SMALL_FONT}`;
   pen.fillStyle = "#444";
-  notes.forEach((note, i) => pen.fillText(note, MARGIN, notesTop + 24 + i * 34));
+  for (const [i, note] of notes.entries()) pen.fillText(note, MARGIN, notesTop + 24 + i * 34);
   let left = MARGIN;
-  SURPRISE.forEach((/** @type {any} */ { from, background, underline: style }, /** @type {number} */ level) => {
+  for (const [level, { background, underline: style }] of SURPRISE.entries()) {
     const label = markLabel(level);
     const { width } = pen.measureText(label);
     pen.fillStyle = background;
@@ -94,7 +94,7 @@ export function drawPicture(lab, run, number) {
     pen.fillStyle = house.look.text;
     pen.fillText(label, left + 10, legendTop + 25);
     left += width + 36;
-  });
+  }
   return canvas;
 }
 
@@ -127,7 +127,7 @@ function underline(pen, style, x, y, width) {
  */
 function wrapped(pen, text, width) {
   const lines = [""];
-  for (const word of text.split(/(?<= )|(?<=[^\x00-\x7f])/u)) {
+  for (const word of text.split(/(?<= )|(?<=[^ -~])/u)) {
     if (lines[lines.length - 1] && pen.measureText(lines[lines.length - 1] + word).width > width) lines.push("");
     lines[lines.length - 1] += word;
   }

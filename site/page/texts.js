@@ -185,7 +185,7 @@ export function startTexts(lab) {
     for (const { text } of cards) text.box.scrollTop = 0;
   });
   lab.on("focus draft", () => {
-    cards.forEach(({ text }, i) => text.mark(lab.focus?.sequence === i ? lab.focus.step : null));
+    for (const [i, { text }] of cards.entries()) text.mark(lab.focus?.sequence === i ? lab.focus.step : null);
   });
   lab.on("mask", () => {
     for (const { text } of cards) text.cover();

@@ -24,7 +24,8 @@ export function startWay(lab) {
   const box = byId("way");
   /** @type {Stage} */
   let stage = "attention";
-  let layer = 0;
+  let layer = -1;
+  let seen = false;
   let head = 0;
   /** @type {number | null} the token whose attention is in sight, the last one without a choice */
   let from = null;
@@ -54,7 +55,9 @@ export function startWay(lab) {
     trace = found;
     ids = wanted;
     from = null;
-    layer = Math.min(layer, trace.layers - 1);
+    // In the middle, heads look at more than their own place.
+    if (!seen) layer = Math.floor(trace.layers / 2);
+    seen = true;
     draw();
   });
 
@@ -136,13 +139,7 @@ export function startWay(lab) {
         layer = value;
       });
       layer = Math.max(0, layer);
-      const heads = h(
-        "div",
-        { class: "row", role: "group", "aria-label": say("way_head") },
-        ...Array.from({ length: trace.heads }, (_, k) =>
-          h("button", { type: "button", id: `way-head-${k}`, class: "head", "aria-pressed": String(k === head), "aria-label": `${say("way_head")} ${k + 1}`, onclick: () => ((head = k), draw()) }, attentionCanvas(layer, k, 88), h("span", {}, `${say("way_head")} ${k + 1}`)),
-        ),
-      );
+      const heads = h("div", { class: "row", role: "group", "aria-label": say("way_head") }, ...Array.from({ length: trace.heads }, (_, k) => headButton(k)));
       return [h("div", { class: "row" }, layers), heads, h("p", {}, h("b", {}, say("way_looks", { token: word(place) }))), looks(place), h("p", { class: "note" }, mostLookedAt(place))];
     },
     scores: () => [
@@ -178,6 +175,21 @@ export function startWay(lab) {
       ];
     },
   };
+
+  /** @param {number} k */
+  function headButton(k) {
+    const name = `${say("way_head")} ${k + 1}`;
+    const choose = () => {
+      head = k;
+      draw();
+    };
+    return h(
+      "button",
+      { type: "button", id: `way-head-${k}`, class: "head", "aria-pressed": String(k === head), "aria-label": name, onclick: choose },
+      attentionCanvas(layer, k, 88),
+      h("span", {}, name),
+    );
+  }
 
   const rows = () => Array.from({ length: trace.tokens - first() }, (_, i) => first() + i);
 
