@@ -2,7 +2,7 @@
 
 import { byId, fill, h } from "./dom.js";
 import { legend, markStyle, pieceText, surprise } from "./look.js";
-import { listedWords } from "./mask.js";
+import { covered, listedWords } from "./mask.js";
 import { savePicture } from "./picture.js";
 import { copyText, runAsText } from "./share.js";
 import { percent, say } from "./words.js";
@@ -18,7 +18,8 @@ import { percent, say } from "./words.js";
  * @param {((step: number) => void) | null} pick  what a press on a token does
  */
 export function markedText(lab, label, pick) {
-  const prompt = h("b", {});
+  const prompt = h("b", { class: "start" });
+  let start = "";
   const box = h("div", { class: "text", role: "group", "aria-label": label, lang: "ja" }, prompt);
   /** @type {HTMLElement[]} */
   const tokens = [];
@@ -28,12 +29,12 @@ export function markedText(lab, label, pick) {
   /**
    * Take up a sequence as far as it has grown.
    *
-   * @param {Sequence} sequence
-   * @param {number} start  number of tokens before the new ones
+   * @param {Pick<Sequence, "tokenIds" | "steps">} sequence
+   * @param {number} before  number of tokens before the new ones
    */
-  function grow(sequence, start) {
+  function grow(sequence, before) {
     const { model } = lab;
-    if (!prompt.textContent) prompt.textContent = model.decode(sequence.tokenIds.slice(0, start));
+    start ||= model.decode(sequence.tokenIds.slice(0, before));
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
     for (let i = tokens.length; i < sequence.steps.length; i++) {
       const { tokenId, raw, final } = sequence.steps[i];
@@ -58,6 +59,7 @@ export function markedText(lab, label, pick) {
   }
 
   function cover() {
+    prompt.textContent = uncovered.has("start") ? start : covered(lab, start);
     const text = tokens.map((token) => token.textContent).join("");
     const words = lab.masking ? listedWords(text) : [];
     let at = 0;
@@ -87,6 +89,10 @@ export function markedText(lab, label, pick) {
   };
   const tokenOf = (/** @type {any} */ event) => /** @type {HTMLElement | null} */ (event.target.closest?.(".token") ?? null);
   box.addEventListener("click", (/** @type {any} */ event) => press(tokenOf(event)));
+  prompt.addEventListener("click", () => {
+    uncovered.add("start");
+    cover();
+  });
   // One stop for Tab, the arrows from there: a hundred stops would be a trap.
   box.addEventListener("keydown", (/** @type {any} */ event) => {
     const token = tokenOf(event);
