@@ -165,7 +165,7 @@ export function startTexts(lab) {
     const run = /** @type {Run} */ (lab.run);
     const { stopped, tokenIds, text } = run.sequences[i];
     const numbers = say("card_numbers", { seed: run.settings.seed, characters: [...text].length, tokens: tokenIds.length });
-    fill(cards[i].numbers, numbers, h("span", { class: "ended" }, `・${say(`ended_${stopped ?? "writing"}`)}`));
+    fill(cards[i].numbers, numbers, h("span", { class: "ended" }, ` · ${say(`ended_${stopped ?? "writing"}`)}`));
   }
 
   /** @param {number} i */

@@ -169,7 +169,7 @@ export function startWay(lab) {
       const { removed, kept } = found;
       const cuts = ["top_k", "top_p", "min_length"].filter((name) => removed[name]).map((name) => `${zoneLabel(name)}: ${whole(removed[name])}`);
       return [
-        h("p", {}, `${whole(lab.model.info.vocab)} → ${[...cuts, `${zoneLabel(null)}: ${whole(kept)}`].join(" ・ ")}`),
+        h("p", {}, `${whole(lab.model.info.vocab)} → ${[...cuts, `${zoneLabel(null)}: ${whole(kept)}`].join(" · ")}`),
         lotteryStrip(14),
         h("p", {}, h("b", {}, say("way_drawn", { seed: lab.settings.seed, piece: covered(lab, lab.model.piece(drawn)), percent: percent(found.final[place]) }))),
       ];

@@ -82,6 +82,7 @@ const WORDS = {
     "The next token’s probabilities appear here when prompt and settings can be used.",
   ],
 
+  writing_title: ["書き出し", "The beginning"],
   texts_title: ["書かれた文章", "Texts written"],
   card_title: ["文 {number}", "Text {number}"],
   card_numbers: ["seed {seed}・{characters} 文字・{tokens} トークン", "seed {seed}, {characters} characters, {tokens} tokens"],

@@ -1,0 +1,823 @@
+"""The lab's page in real browsers, as a pupil meets it: `python -m pytest tests/test_site_page.py`.
+
+The site is built first (Node and `npm ci --prefix site`: `make site` sees to both). The oracles are the Python side:
+`helpers.sampling`, sentencepiece's own ids through `helpers.tokenizer`, zxing for the QR code.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+import zxingcpp
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from site_browsers import open_browser
+
+from helpers import masking
+from helpers.models import LanguageModel, load_model
+from helpers.sampling import SamplingSettings, generate, next_token_distribution
+from tools import site
+
+OPENING = "国境の長いトンネルを抜けると雪国であった。"
+# A machine that is busy with other things may take long: that alone is no fault.
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("one_thread")]
+JAPANESE = re.compile("[぀-ヿ㐀-鿿]")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return site.build()
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    server = site.server(0, folder, host="127.0.0.1")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    return load_model("aozora-mini", device="cpu")
+
+
+@pytest.fixture
+def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Opens pages of the site. Other hosts are refused, and having asked one is a fault, as an error on the page is."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def open_page(
+        fragment: str = "",
+        size: tuple[int, int] = (1366, 768),
+        language: str = "ja-JP",
+        start: str | None = None,
+        **context_options: Any,
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, locale=language, **context_options
+        )
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        context.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())
+        page = context.new_page()
+
+        def note(url: str) -> None:
+            if not url.startswith((address, "data:", "blob:", "file:")):
+                faults.append(f"asked for {url}")
+
+        page.on("request", lambda request: note(request.url))
+        page.on("websocket", lambda socket: faults.append(f"asked for {socket.url}"))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto((start or address) + fragment)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def fragment(prompt: str = OPENING, **settings: Any) -> str:
+    values = {
+        k: str(v).lower() if isinstance(v, bool) else v
+        for k, v in ({"prompt": prompt} | settings).items()
+    }
+    return "#" + urlencode(values, quote_via=quote)
+
+
+def until(page: Page, expression: str) -> Any:
+    """What an expression gives as soon as it is true. (The page forbids what `wait_for_function` would do.)"""
+    for _ in range(PATIENCE // 50):
+        if value := page.evaluate(expression):
+            return value
+        page.wait_for_timeout(50)
+    raise AssertionError(f"not true within {PATIENCE / 1000:.0f} s: {expression}")
+
+
+def written(page: Page) -> list[list[int]]:
+    """The ids of all texts, once they are written."""
+    return until(
+        page,
+        "globalThis.lab?.run && !lab.writing && lab.run.sequences.every((s) => s.stopped)"
+        " && lab.run.sequences.map((s) => [...s.tokenIds])",
+    )
+
+
+def texts(page: Page) -> Locator:
+    return page.locator("#texts .text")
+
+
+def box(page: Page, name: str) -> Locator:
+    return page.get_by_role("spinbutton", name=name, exact=True)
+
+
+def slider(page: Page, name: str) -> Locator:
+    return page.get_by_role("slider", name=name, exact=True)
+
+
+def unfold(page: Page) -> None:
+    page.get_by_role("button", name=re.compile("^(もっと|More)$")).click()
+
+
+def unfold_all(page: Page) -> None:
+    unfold(page)
+    for pane in page.locator("details > summary").all():
+        pane.click()
+
+
+def kept(page: Page) -> int:
+    """How many tokens the picture says are kept."""
+    words = page.locator(".zones li").first.inner_text()
+    return int(re.search(r": ([\d,]+)", words).group(1).replace(",", ""))
+
+
+# The first minute
+
+
+@pytest.mark.parametrize("size", [(360, 640), (360, 800)])
+def test_untouched_the_opening_line_goes_on_and_all_of_it_fits_a_phones_first_screen(opened, size):
+    page = opened(size=size)
+    expect(texts(page).first.locator(".token").first).to_be_visible()
+    written(page)
+    width, height = size
+    in_sight = {
+        "prompt": page.get_by_label("prompt", exact=True),
+        "button": page.get_by_role("button", name="続きを書く"),
+        "text": page.locator("#texts .card").first,
+        "bars": page.locator(".bars"),
+        "both cut-offs": page.locator(".zones"),
+        "top_k": slider(page, "top_k"),
+        "top_p": slider(page, "top_p"),
+        "copy": page.get_by_role("button", name="コピー").first,
+        "picture": page.get_by_role("button", name="画像").first,
+    }
+    for name, element in in_sight.items():
+        place = element.bounding_box()
+        assert place["x"] >= 0 and place["x"] + place["width"] <= width, name
+        assert place["y"] >= 0 and place["y"] + place["height"] <= height, name
+    assert in_sight["button"].bounding_box()["y"] > height * 0.8
+    assert page.locator(".bars li").count() >= 5
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate("scrollY") == 0
+    # All else is folded.
+    expect(box(page, "temperature")).to_be_hidden()
+    expect(page.locator("#panes")).to_be_hidden()
+    text = texts(page).first
+    assert text.inner_text().replace("\n", "").startswith(OPENING)
+    colours = text.locator(".token").evaluate_all(
+        "tokens => tokens.map(token => getComputedStyle(token).backgroundColor)"
+    )
+    assert len(set(colours)) > 2
+
+
+@pytest.mark.parametrize("size", [(360, 640), (390, 844), (768, 1024), (1366, 768)])
+@pytest.mark.parametrize("language", ["ja-JP", "en-US"])
+def test_nothing_is_wider_than_the_page(opened, size, language):
+    page = opened(fragment(max_length=40, min_length=0), size=size, language=language)
+    written(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+    unfold_all(page)
+    expect(page.locator(".way")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
+def test_a_wide_screen_has_three_texts_beside_the_controls(opened):
+    page = opened()
+    written(page)
+    cards = [card.bounding_box() for card in page.locator("#texts .card").all()]
+    assert len(cards) == 3 and len({card["y"] for card in cards}) == 1
+    bars = page.locator(".bars").bounding_box()
+    assert bars["x"] + bars["width"] < cards[0]["x"]
+    assert cards[-1]["x"] + cards[-1]["width"] > 1300
+
+
+def test_english_has_no_japanese_but_what_is_said_in_it(opened):
+    page = opened(fragment(max_length=30, min_length=0), language="en-US")
+    written(page)
+    unfold_all(page)
+    expect(page.locator(".way")).to_be_visible()
+    page.get_by_role("button", name="Draw 100").click()
+    left = page.evaluate(
+        """() => {
+            const found = [], words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (words.nextNode()) {
+                const parent = words.currentNode.parentElement;
+                if (!parent.closest("[lang=ja], textarea, script, noscript, .chip, .way, #way-stage")) found.push(words.currentNode.data);
+            }
+            return found.filter((text) => /[\\u3040-\\u30ff\\u3400-\\u9fff]/.test(text));
+        }"""
+    )
+    # What is quoted: the text at hand, and the token that was drawn.
+    assert [text for text in left if "“" not in text] == []
+    page.get_by_role("button", name="日本語").click()
+    expect(page.get_by_role("button", name="続きを書く")).to_be_visible()
+    assert JAPANESE.search(page.title())
+
+
+# The same as in Python
+
+
+SETTINGS = [
+    SamplingSettings(seed=42),
+    SamplingSettings(seed=7, top_k=20, top_p=0.8, temperature=0.7, num_return_sequences=2),
+    SamplingSettings(seed=3, do_sample=False, num_return_sequences=1, max_length=60),
+    SamplingSettings(seed=2**32 - 1, repetition_penalty=1.3, min_length=0, max_length=70),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_a_seed_gives_the_text_of_the_notebook(opened, model, settings):
+    values = {k: v for k, v in vars(settings).items()}
+    page = opened(fragment(**values))
+    expected = generate(model, OPENING, settings)
+    assert written(page) == [sequence.token_ids for sequence in expected.sequences]
+    for card, sequence in zip(texts(page).all(), expected.sequences, strict=True):
+        assert card.text_content().strip() == sequence.text.strip()
+
+
+@pytest.mark.parametrize("name", ["firefox", "webkit"])
+def test_first_text_seed_and_sliders_in_other_browsers(address, model, name):
+    """Firefox, and WebKit in place of an iPad."""
+    settings = SamplingSettings(seed=42, max_length=60)
+    expected = [sequence.token_ids for sequence in generate(model, OPENING, settings).sequences]
+    with open_browser(name) as browser:
+        browser.goto(address + fragment(**vars(settings)))
+        ids = browser.wait_for(
+            "return globalThis.lab?.run && !lab.writing && lab.run.sequences.every((s) => s.stopped)"
+            " && lab.run.sequences.map((s) => [...s.tokenIds])"
+        )
+        assert ids == expected
+        shown = "return document.querySelector('.zones li').textContent"
+        before = browser.wait_for(shown)
+        assert browser.evaluate("return document.querySelectorAll('#texts .token').length") > 100
+        browser.press("#sliders [data-setting=top_k] input[type=range]", "\ue012" * 4)
+        browser.wait_for(shown + " !== args[0]", before)
+        assert browser.evaluate("return document.getElementById('top_k').value") == "200"
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "value"),
+    [("top_k", ["Home", "ArrowRight"], 1), ("top_p", ["ArrowLeft"] * 5, 0.9)],
+)
+def test_a_slider_moves_its_number_the_bars_and_the_cut(opened, model, name, keys, value):
+    page = opened(fragment(seed=1, max_length=20, min_length=0))
+    written(page)
+    before = page.locator(".bars").inner_html()
+    for key in keys:
+        slider(page, name).press(key)
+    expect(box(page, name)).to_have_value(str(value))
+    settings = SamplingSettings(seed=1, max_length=20, min_length=0, **{name: value})
+    expected = next_token_distribution(model, OPENING, settings)
+    until(page, f"document.querySelector('.zones').textContent.includes('{name} = {value}')")
+    page.wait_for_timeout(100)
+    assert kept(page) == expected.kept
+    assert page.locator(".bars").inner_html() != before
+    if name == "top_k":
+        cuts = page.locator(".bars .cut")
+        expect(cuts).to_have_count(1)
+        # One is kept, then comes the line.
+        assert page.locator(".bars li").nth(1).get_attribute("class") == "cut"
+
+
+def test_bars_are_the_notebooks(opened, model):
+    page = opened(fragment(seed=1, max_length=20, min_length=0))
+    written(page)
+    head = next_token_distribution(
+        model, OPENING, SamplingSettings(max_length=20, min_length=0)
+    ).head(8)
+    for row, candidate in zip(page.locator(".bars li button").all(), head, strict=False):
+        label = row.get_attribute("aria-label")
+        assert label.startswith(candidate.piece)
+        shown = float(re.search(r"モデル ([\d.]+)%", label).group(1))
+        assert shown == pytest.approx(candidate.raw * 100, rel=6e-3)
+
+
+def test_every_control_is_named_as_its_setting(opened):
+    page = opened()
+    written(page)
+    unfold(page)
+    for name in (
+        "top_k",
+        "top_p",
+        "temperature",
+        "repetition_penalty",
+        "min_length",
+        "max_length",
+        "num_return_sequences",
+        "seed",
+    ):
+        expect(box(page, name)).to_be_visible()
+        expect(slider(page, name)).to_be_visible()
+    expect(page.get_by_role("checkbox", name="do_sample", exact=True)).to_be_checked()
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "allowed"),
+    [
+        ("top_k", "-3", "0 以上 8000 以下"),
+        ("top_p", "1.5", "1 以下"),
+        ("seed", "abc", "整数"),
+        ("temperature", "", "（空）"),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_and_stays(opened, name, typed, allowed):
+    page = opened(fragment(max_length=20, min_length=0))
+    written(page)
+    unfold(page)
+    box(page, name).fill(typed)
+    box(page, name).press("Enter")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text(name)
+    expect(alert).to_contain_text(allowed)
+    expect(box(page, name)).to_have_value(typed)
+    expect(box(page, name)).to_have_attribute("aria-invalid", "true")
+    # Full-width digits are what a Japanese keyboard gives.
+    box(page, name).fill("１")
+    box(page, name).press("Enter")
+    expect(alert).to_be_empty()
+
+
+def test_settings_that_contradict_are_told_before_anything_is_lost(opened):
+    page = opened(fragment(max_length=20, min_length=0))
+    before = written(page)
+    unfold(page)
+    box(page, "min_length").fill("21")
+    box(page, "min_length").press("Enter")
+    page.get_by_role("button", name="続きを書く").click()
+    expect(page.get_by_role("alert")).to_contain_text(
+        "min_length = 21 が max_length = 20 より大きく"
+    )
+    assert written(page) == before
+
+
+# Writing
+
+
+def test_stop_ends_with_what_was_written_and_the_page_answers_meanwhile(opened):
+    page = opened(fragment(max_length=500, min_length=500, num_return_sequences=8))
+    until(page, "globalThis.lab?.run?.sequences[0].steps.length > 2")
+    # While it writes, a slider's picture follows.
+    slider(page, "top_k").press("Home")
+    expect(box(page, "top_k")).to_have_value("0")
+    assert page.evaluate("lab.writing")
+    page.get_by_role("button", name="停止").click()
+    ids = written(page)
+    assert 15 < len(ids[0]) < 500
+    expect(page.locator("#texts .card").first).to_contain_text("停止")
+    assert page.evaluate("lab.run.sequences[0].stopped") == "user"
+
+
+def test_writing_again_takes_the_next_seed_and_the_same_seed_the_same_text(opened):
+    page = opened(fragment(seed=5, max_length=30, min_length=0))
+    first = written(page)
+    page.get_by_role("button", name="続きを書く").click()
+    expect(page.locator("#texts .card").first).to_contain_text("seed 6")
+    assert written(page) != first
+    unfold(page)
+    box(page, "seed").fill("5")
+    box(page, "seed").press("Enter")
+    page.get_by_role("button", name="続きを書く").click()
+    expect(page.locator("#texts .card").first).to_contain_text("seed 5")
+    assert written(page) == first
+    page.get_by_label("seed を 1 進める").uncheck()
+    page.get_by_role("button", name="続きを書く").click()
+    assert written(page) == first
+
+
+def test_a_token_shows_what_else_could_stand_there_and_the_text_goes_on_from_one(opened, model):
+    page = opened(fragment(seed=42, max_length=40, min_length=0))
+    ids = written(page)[0]
+    texts(page).first.locator(".token").nth(4).click()
+    expect(page.locator("#next h2")).to_contain_text("5 番目")
+    (own,) = page.locator(".bars .own").all()
+    assert own.locator(".piece").inner_text() == model.tokenizer.convert_ids_to_tokens(ids[19])
+    other = page.locator(".bars li:not(.own) button").first
+    piece = other.locator(".piece").inner_text()
+    other.click()
+    until(page, "lab.chosen.length === 5")
+    new = written(page)[0]
+    assert new[:19] == ids[:19]
+    assert model.tokenizer.convert_ids_to_tokens(new[19]) == piece
+    unfold(page)
+    page.get_by_role("button", name="戻る").click()
+    assert page.evaluate("lab.chosen") == []
+
+
+def test_one_token_at_a_time_and_back(opened, model):
+    page = opened(fragment(seed=42, num_return_sequences=1))
+    expected = generate(model, OPENING, SamplingSettings(seed=42, num_return_sequences=1))
+    ids = written(page)[0]
+    unfold(page)
+    for count in (1, 2, 3):
+        page.get_by_role("button", name="1 トークン進める").click()
+        expect(page.locator("#chosen .chip")).to_have_count(count)
+        page.wait_for_timeout(300)
+    # The first is what `generate` draws first with that seed.
+    assert page.evaluate("lab.chosen[0]") == ids[15] == expected.sequences[0].token_ids[15]
+    page.get_by_role("button", name="戻る").click()
+    expect(page.locator("#chosen .chip")).to_have_count(2)
+
+
+def test_a_hundred_draws_against_a_guess(opened):
+    page = opened(fragment(max_length=20, min_length=0))
+    written(page)
+    unfold(page)
+    page.get_by_label("予想: 1 位は何回？").fill("30")
+    page.get_by_role("button", name="100 回引く").click()
+    note = page.locator("#draw-note")
+    expect(note).to_contain_text("予想 30 回")
+    expected, seen = map(
+        float, re.search(r"期待値 ([\d.]+) 回、実際 (\d+) 回", note.inner_text()).groups()
+    )
+    # Five standard deviations of a binomial distribution.
+    assert abs(seen - expected) < 5 * (expected * (1 - expected / 100)) ** 0.5
+    assert page.locator(".bars .seen").count() > 5
+
+
+def test_two_settings_with_one_seed(opened, model):
+    page = opened(fragment(seed=42))
+    written(page)
+    unfold(page)
+    page.locator("#compare-pane summary").click()
+    page.get_by_role("button", name="比べる", exact=True).click()
+    verdict = page.locator("#compare [role=status]")
+    expect(verdict).to_contain_text("最初の違い")
+    both = [
+        generate(model, OPENING, SamplingSettings(seed=42, num_return_sequences=1, **changes))
+        for changes in ({}, {"top_k": 20, "top_p": 0.8, "temperature": 0.7})
+    ]
+    a, b = (run.sequences[0].token_ids for run in both)
+    place = next(i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+    pieces = model.tokenizer.convert_ids_to_tokens([a[place], b[place]])
+    expect(verdict).to_have_text(
+        f"最初の違い: 新しい {place - 14} 番目のトークン。A は「{pieces[0]}」、B は「{pieces[1]}」。"
+    )
+
+
+# What is typed
+
+
+def test_chips_normalisation_and_unknown_characters_while_typing(opened, model):
+    page = opened(fragment(max_length=20, min_length=0))
+    written(page)
+    unfold(page)
+    text = "ｶﾀｶﾅ①𠮷🍣"
+    page.get_by_label("prompt", exact=True).fill(text)
+    expect(page.locator("#chips")).to_contain_text("NFKC")
+    ids = model.tokenizer.encode(text, add_special_tokens=False)
+    shown = page.locator("#chips .chip sub").all_inner_texts()
+    assert [int(re.search(r"\d+", chip).group()) for chip in shown] == ids
+    unknown = page.locator("#chips .chip.unknown")
+    expect(unknown).to_have_count(ids.count(model.tokenizer.unk_token_id))
+    expect(unknown.first).to_contain_text("未知")
+
+
+def test_markup_that_is_typed_stays_text(opened):
+    typed = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>雪が"
+    page = opened(fragment(prompt=typed, max_length=90, min_length=0))
+    written(page)
+    unfold_all(page)
+    expect(page.locator(".way")).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+    # The model's own form of it: normalised, unknown characters left out.
+    assert "script" in texts(page).first.inner_text() or "⁇" in texts(page).first.inner_text()
+    assert page.locator("main script, main img[src=x]").count() == 0
+
+
+def test_a_hundred_thousand_characters_are_told_and_nothing_hangs(opened):
+    page = opened(fragment(max_length=20, min_length=0))
+    written(page)
+    pasted = "雪国の夜は長い。" * 12_500
+    page.get_by_label("prompt", exact=True).fill(pasted)
+    expect(page.locator("#bars")).to_contain_text("512 トークンを超えています")
+    page.get_by_role("button", name="続きを書く").click()
+    expect(page.get_by_role("alert")).to_contain_text("512 トークンを超えています")
+    assert page.get_by_label("prompt", exact=True).input_value() == pasted
+    unfold_all(page)
+    expect(page.locator("#chips")).to_contain_text("先頭の 200 個を表示")
+    expect(page.locator("#share")).to_contain_text("リンクにできません")
+    page.get_by_label("prompt", exact=True).fill("雪が")
+    page.get_by_role("button", name="続きを書く").click()
+    assert written(page)
+
+
+@pytest.mark.parametrize("prompt", ["", "   "])
+def test_an_empty_prompt_is_told(opened, prompt):
+    page = opened(fragment(max_length=20, min_length=0))
+    written(page)
+    page.get_by_label("prompt", exact=True).fill(prompt)
+    page.get_by_role("button", name="続きを書く").click()
+    expect(page.get_by_role("alert")).to_contain_text("prompt が空です")
+
+
+# Handing on
+
+
+def test_a_link_brings_the_same_texts_and_its_qr_code_is_the_link(opened):
+    page = opened(
+        fragment(prompt="雪が<降る>& 100%", seed=9, top_k=30, max_length=40, min_length=0)
+    )
+    first = written(page)
+    unfold(page)
+    page.locator("#share-pane summary").click()
+    link = page.get_by_label("この状態のリンク", exact=True).input_value()
+    picture = Image.open(io.BytesIO(page.locator(".qr").screenshot()))
+    assert zxingcpp.read_barcode(picture).text == link
+    other = opened(start=link)
+    assert written(other) == first
+    assert other.evaluate("lab.settings.top_k") == 30
+
+
+def test_a_link_carries_chosen_tokens_masking_and_vertical_writing(opened):
+    page = opened(fragment(max_length=20, min_length=0, mask=1, vertical=1, chosen="471.201"))
+    ids = written(page)[0]
+    assert ids[15:17] == [471, 201]
+    assert page.evaluate("lab.masking")
+    mode = texts(page).first.evaluate("e => getComputedStyle(e).writingMode")
+    assert mode == "vertical-rl"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"top_k": "many"}, "top_k が読めないので、かわりに 500"),
+        ({"top_p": "7"}, "top_p が読めないので、かわりに 0.95"),
+        ({"seed": "-1"}, "seed が読めないので、かわりに 42"),
+        ({"temperature": "1e999"}, "temperature が読めない"),
+        ({"do_sample": "perhaps"}, "do_sample が読めない"),
+        ({"min_length": "90", "max_length": "20"}, "矛盾している"),
+        ({"chosen": "1.x"}, "選んだトークン"),
+        ({"chosen": "99999"}, "選んだトークン"),
+        ({"prompt": " "}, "書き出しが読めない"),
+    ],
+)
+def test_a_broken_link_is_told_and_defaults_are_used(opened, values, told):
+    page = opened(fragment(**({"max_length": 20, "min_length": 0} | values)))
+    expect(page.locator("#notices")).to_contain_text(told)
+    assert written(page)
+
+
+def test_a_link_that_was_cut_off_is_told(opened):
+    page = opened("#prompt=%E9%9B%AA%E3%8")
+    expect(page.locator("#notices")).to_contain_text("書き出しが読めない")
+    assert written(page)[0][:3] != []
+
+
+def test_the_code_writes_the_same_texts(opened, model):
+    page = opened(fragment(seed=11, max_length=40, min_length=0, num_return_sequences=2))
+    ids = written(page)
+    unfold(page)
+    page.locator("#share-pane summary").click()
+    code = page.get_by_label("model.generate(...) のコード", exact=True).input_value()
+    found: dict[str, Any] = {}
+    exec(code, found)
+    output = found["output"].tolist()
+    eos = found["lm"].tokenizer.eos_token_id
+    cut = [row[: row.index(eos) + 1] if eos in row else row for row in output]
+    assert cut == ids
+    cell = page.get_by_label("ノートブックに貼るセル", exact=True).input_value()
+    tree: dict[str, Any] = {}
+    exec(cell, tree)
+    assert tree["settings"].seed == 11 and tree["settings"].max_length == 40
+    link = page.locator("#share a", has_text="00_lab")
+    assert link.get_attribute("href").endswith("/notebooks/start/00_lab.ipynb")
+
+
+@pytest.mark.parametrize("clipboard", [True, False], ids=["clipboard", "plain HTTP"])
+def test_a_text_is_copied_with_its_settings_and_seed(opened, clipboard):
+    page = opened(
+        fragment(seed=13, max_length=30, min_length=0),
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    written(page)
+    if not clipboard:
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.get_by_role("button", name="コピー").first.click()
+    expect(page.locator("#notices")).to_contain_text("コピーしました")
+    prompt = page.get_by_label("prompt", exact=True)
+    prompt.fill("")
+    prompt.press("Control+V")
+    pasted = prompt.input_value()
+    assert pasted.startswith(OPENING)
+    assert "seed=13" in pasted and "top_k=500" in pasted and "aozora-mini" in pasted
+
+
+def test_where_nothing_may_copy_a_box_is_shown(opened):
+    page = opened(fragment(max_length=20, min_length=0))
+    written(page)
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined }); document.execCommand = () => false"
+    )
+    page.get_by_role("button", name="コピー").first.click()
+    assert OPENING in page.get_by_label("コピー用", exact=True).input_value()
+    page.locator("#notices").get_by_role("button", name="閉じる").click()
+    expect(page.locator(".notice")).to_have_count(0)
+
+
+def test_a_text_is_saved_as_a_picture(opened):
+    page = opened(fragment(seed=13, max_length=40, min_length=0), size=(360, 640))
+    written(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="画像").first.click()
+    assert download.value.suggested_filename == "yukiguni-seed13-1.png"
+    picture = Image.open(download.value.path()).convert("RGB")
+    assert picture.width == 1080 and picture.height > 300
+    assert len(picture.getcolors(1_000_000)) > 20
+
+
+# 伏せ字
+
+
+def test_masking_covers_listed_words_and_draws_nothing_again(opened):
+    page = opened(fragment(seed=42, max_length=40, min_length=0))
+    ids = written(page)
+    assert page.evaluate("house.masked.map((w) => w.word)") == list(masking.words_to_mask())
+    token = texts(page).first.locator(".token").nth(3)
+    word = token.inner_text().strip()
+    # As if this word were on the list.
+    page.evaluate("word => house.masked.push({ word, innocent: [] })", word)
+    unfold(page)
+    page.locator("#view-pane summary").click()
+    page.get_by_label("伏せ字", exact=True).check()
+    expect(token).to_have_class(re.compile("masked"))
+    assert token.evaluate("t => getComputedStyle(t).webkitTextFillColor") == "rgba(0, 0, 0, 0)"
+    assert token.get_attribute("aria-label") == "伏せ字。押すと見えます"
+    assert word not in (token.get_attribute("title") or "")
+    token.click()
+    expect(token).not_to_have_class(re.compile("masked"))
+    # It was seen, not picked.
+    assert page.evaluate("lab.focus") is None
+    assert written(page) == ids
+
+
+# The way through the model
+
+
+def test_the_way_shows_the_models_own_numbers(opened, model):
+    import torch
+
+    page = opened(fragment(seed=42, max_length=20, min_length=0))
+    written(page)
+    unfold(page)
+    page.locator("#way-pane summary").click()
+    expect(page.locator(".way > button")).to_have_count(5)
+    ids = torch.tensor([model.tokenizer.encode(OPENING, add_special_tokens=False)])
+    model.model.set_attn_implementation("eager")
+    with torch.no_grad():
+        output = model.model(ids, output_attentions=True)
+    for layer, head in ((1, 1), (4, 2), (6, 4)):
+        page.get_by_role("slider", name="層").fill(str(layer - 1))
+        page.get_by_role("button", name=f"ヘッド {head}", exact=True).click()
+        shares = output.attentions[layer - 1][0, head - 1, -1].tolist()
+        labels = page.locator(".looks button").evaluate_all(
+            "buttons => buttons.map(button => button.getAttribute('aria-label'))"
+        )
+        assert len(labels) == len(shares)
+        for label, share in zip(labels, shares, strict=True):
+            shown = label.split()[-1]
+            if not shown.startswith("<"):
+                assert float(shown.rstrip("%")) == pytest.approx(share * 100, rel=0.01, abs=2e-3)
+    page.get_by_role("button", name="スコア").click()
+    rows = page.locator(".scores tbody tr").all_inner_texts()
+    scores = output.logits[0, -1].sort(descending=True)
+    for row, score in zip(rows, scores.values.tolist(), strict=False):
+        assert float(row.split()[-2]) == pytest.approx(score, abs=0.011)
+    page.get_by_role("button", name="くじ").click()
+    one = generate(
+        model,
+        OPENING,
+        SamplingSettings(seed=42, num_return_sequences=1, max_length=20, min_length=0),
+    )
+    (piece,) = model.tokenizer.convert_ids_to_tokens([one.sequences[0].token_ids[15]])
+    expect(page.locator("#way-stage")).to_contain_text(f"seed = 42 で引くと「{piece}」")
+    for name in ("トークン", "ベクトル"):
+        page.locator(".way").get_by_role("button", name=name).click()
+        expect(page.locator("#way-stage")).to_have_attribute("aria-label", name)
+
+
+# For everyone, everywhere
+
+
+def test_keyboard_alone(opened):
+    page = opened(fragment(seed=42, max_length=30, min_length=0))
+    first = written(page)
+
+    def go_to(selector: str) -> None:
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    go_to("#write")
+    page.keyboard.press("Enter")
+    expect(page.locator("#texts .card").first).to_contain_text("seed 43")
+    assert written(page) != first
+    go_to("#top_k")
+    page.keyboard.press("ArrowDown")
+    expect(box(page, "top_k")).to_have_value("499")
+    go_to("#texts .token")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#next h2")).to_contain_text("2 番目")
+    go_to("#bars li button")
+    page.keyboard.press("Enter")
+    until(page, "lab.chosen.length === 2")
+    go_to("#more")
+    page.keyboard.press("Enter")
+    go_to("#share-pane summary")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("この状態のリンク", exact=True)).to_be_visible()
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["ja-JP", "en-US"])
+def test_axe_finds_nothing_serious(opened, scheme, language):
+    page = opened(
+        fragment(prompt="🍣と雪が", max_length=40, min_length=0),
+        language=language,
+        color_scheme=scheme,
+    )
+    written(page)
+    found = serious(page)
+    unfold_all(page)
+    expect(page.locator(".way")).to_be_visible()
+    for stage in ("tokens", "vectors", "scores", "lottery", "attention"):
+        page.locator(f"#way-{stage}").click()
+        found += serious(page)
+    texts(page).first.locator(".token").nth(2).click()
+    page.locator("#draw").click()
+    assert found + serious(page) == []
+
+
+def serious(page: Page) -> list[str]:
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{violation['id']}: {node['html']}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+def test_after_the_first_visit_it_opens_without_a_network(opened, address):
+    page = opened(fragment(seed=42, max_length=30, min_length=0))
+    first = written(page)
+    until(page, "navigator.serviceWorker?.controller && 1")
+    until(page, "caches.keys().then((names) => names.length >= 2)")
+    page.context.set_offline(True)
+    page.goto("about:blank")
+    page.goto(address + fragment(seed=42, max_length=30, min_length=0))
+    assert written(page) == first
+    page.context.set_offline(False)
+
+
+def test_opened_by_a_double_click_it_writes_the_same(opened, folder, model):
+    page = opened(
+        fragment(seed=42, max_length=40, min_length=0), start=(folder / "index.html").as_uri()
+    )
+    expected = generate(model, OPENING, SamplingSettings(seed=42, max_length=40, min_length=0))
+    assert written(page) == [sequence.token_ids for sequence in expected.sequences]
+    unfold(page)
+    page.locator("#share-pane summary").click()
+    expect(page.locator("#share")).to_contain_text("この端末でしか開けません")
+
+
+def test_fifty_runs_leave_nothing_behind(opened):
+    page = opened(fragment(seed=1, max_length=24, min_length=0))
+    written(page)
+    session = page.context.new_cdp_session(page)
+
+    def used() -> tuple[int, int]:
+        session.send("HeapProfiler.collectGarbage")
+        heap = session.send("Runtime.getHeapUsage")["usedSize"]
+        return heap, session.send("Memory.getDOMCounters")["nodes"]
+
+    def runs(first: int, last: int) -> None:
+        for seed in range(first, last):
+            page.evaluate("seed => { lab.set({ seed }); lab.write(); }", seed)
+            written(page)
+
+    runs(100, 110)
+    heap, nodes = used()
+    runs(200, 250)
+    heap_after, nodes_after = used()
+    assert heap_after - heap < 10e6
+    assert nodes_after - nodes < 1000
