@@ -30,7 +30,7 @@ OPENING = "国境の長いトンネルを抜けると雪国であった。"
 # A machine that is busy with other things may take long: that alone is no fault.
 PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
-pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("one_thread")]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.browser]
 JAPANESE = re.compile("[぀-ヿ㐀-鿿]")
 
 
