@@ -5,7 +5,9 @@ Every check is shown a notebook with the fault it looks for: a check that cannot
 
 import base64
 import copy
+import io
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +16,12 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from PIL import Image
 
-from tools import build_lessons, check_notebooks
+from tools import build_lessons, check_notebooks, lesson_time, pictures, say
+from tools.check_notebooks import code_cells
 from tools.execution import WIDGET, execute, tidy
-from tools.lessons import EDITIONS, build, title
+from tools.lessons import EDITIONS, build, start_copy, title
 
 OFFLINE = Path(__file__).parent / "offline"
 
@@ -356,3 +360,216 @@ def test_pictures_are_compared_by_size(executed: NotebookNode):
     # As another release of matplotlib would draw it.
     assert check_notebooks.differences(picture(8, "abc"), picture(10, "abc")) == []
     assert len(check_notebooks.differences(picture(8, "abc"), picture(13, "abc"))) == 1
+
+
+# One language, and what prose takes from the executed lesson
+
+FILLED = """\
+# %% [markdown] lang="ja"
+# # 第一課
+# {{badge}} {{picture snow}} {{way scores}}
+
+# %% [markdown] lang="en"
+# # Lesson one
+# {{badge}} {{picture snow}} {{way scores}}
+
+# %%
+LANG = "ja"
+# {{setup}}
+
+# %%
+import random
+
+from helpers.language import say
+
+random.seed(1)
+flakes = 7
+print(say("雪", "snow"))
+
+# %% tags=["build"]
+flakes = flakes + 1
+random.random()
+fill(flakes=flakes, mark="a*b")
+claim(say("雪は五つより多いです。", "There are more than five."), flakes > 5)
+picture("snow", f"<b>{flakes}</b>", say("雪", "snow"))
+
+# %% [markdown] lang="ja"
+# 雪は五つより多いです。{{flakes}} と {{mark}}。
+#
+# **予想してみましょう。** 次の数は？
+
+# %% [markdown] lang="en"
+# There are more than five. {{flakes}} and {{mark}}.
+#
+# **Predict.** Which number is next?
+
+# %%
+print(flakes, random.random())
+
+# %% tags=["exercise"]
+answer = ...
+
+# %% tags=["check"]
+from helpers.answers import check
+
+
+def is_seven(value):
+    assert value == flakes, say("数えなおしてください。", "Count again.")
+    return say("七つです。", "Seven.")
+
+
+check(answer, is_seven)
+
+# %% tags=["cases"]
+RIGHT = ["answer = 7", "answer = 14 / 2"]
+WRONG = {"answer = 8": say("数えなおして", "Count again"), "answer = '7'": say("数えなおして", "Count again")}
+
+# %% [markdown] lang="ja" tags=["solution"]
+# 数えます。
+
+# %% [markdown] lang="en"
+# Count them.
+
+# %% tags=["solution"]
+answer = 7
+print(answer)
+
+# %% [markdown] lang="ja"
+# 終わりです。{{nav}}
+
+# %% [markdown] lang="en"
+# The end. {{nav}}
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[NotebookNode, list[str]]]:
+    """A lesson with everything in it, executed in both editions."""
+    source = tmp_path_factory.mktemp("lesson") / "01_first.py"
+    source.write_text(FILLED, encoding="utf-8")
+    return {edition: build_lessons.executed(source, edition) for edition in EDITIONS}
+
+
+def test_each_edition_speaks_one_language():
+    code = (
+        "from helpers.language import say\nrows = [  # 行 || rows\n"
+        "    say('雪', f'{1}'),\n]\nprint(say(\n    '国'\n    '境', 'border'), 'say(x)')  # 名 || name"
+    )
+    assert say.resolve(code, "ja") == (
+        "rows = [  # 行\n    '雪',\n]\nprint((\n'国'\n    '境'\n), 'say(x)')  # 名"
+    )
+    assert say.resolve(code, "en") == (
+        "rows = [  # rows\n    f'{1}',\n]\nprint('border', 'say(x)')  # name"
+    )
+
+
+@pytest.mark.parametrize("code", ["say('雪')", "write = say", "say('a', 'b', 'c')"])
+def test_a_say_that_cannot_be_resolved_is_refused(code: str):
+    with pytest.raises(ValueError, match="say"):
+        say.resolve(code, "ja")
+
+
+def test_prose_takes_what_the_executed_lesson_gives(filled):
+    japanese, problems = filled["ja"]
+    assert problems == []
+    text = "\n".join(c.source for c in japanese.cells if c.cell_type == "markdown")
+    assert "雪は五つより多いです。8 と a\\*b。" in text
+    assert "There are more than five. 8 and a\\*b." in "".join(
+        c.source for c in filled["en"][0].cells
+    )
+    assert "{{" not in text and "![雪][snow-" in text and "「点数（logits）」" in text
+
+
+def test_what_the_builder_runs_leaves_no_trace(filled):
+    notebook, _ = filled["ja"]
+    random.seed(1)
+    printed = [c.outputs[0].text for c in code_cells(notebook) if c.outputs]
+    assert printed[2] == f"7 {random.random()}\n"
+    assert [c.execution_count for c in code_cells(notebook)] == [*range(1, 8)]
+    assert not any("build" in c.metadata.get("tags", []) for c in notebook.cells)
+
+
+def test_the_copy_for_doing_has_no_answers_in_sight(filled):
+    start = start_copy(filled["en"][0])
+    assert all(c.outputs == [] and c.execution_count is None for c in code_cells(start))
+    sources = [c.source for c in start.cells]
+    assert "answer = ..." in sources and 'prediction = ""  # @param {type:"string"}' in sources
+    (folded,) = [text for text in sources if "answer = 7" in text]
+    assert folded.startswith("<details><summary>Solution</summary>")
+    assert "Count them." in folded and "```text\n7\n```" in folded and folded.endswith("</details>")
+    assert [c.id for c in start.cells] == [c.id for c in start_copy(filled["ja"][0]).cells]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("flakes > 5", "flakes > 50", "no longer true, write it anew: 雪は五つより多いです。"),
+        ('mark="a*b"', "**{'mark': 1, 'more': 2}", "{{mark}}"),
+        ('"answer = 14 / 2"', '"answer = 6"', "a self-check says of 'answer = 6': '✗"),
+        ("\"answer = '7'\": say", '"answer = 7.0": say', "a self-check says of 'answer = 7.0': '✓"),
+        (', "answer = 14 / 2"', "", "two right and two wrong"),
+    ],
+)
+def test_what_does_not_hold_is_named_and_nothing_is_written(
+    old: str, new: str, sentence: str, tmp_path: Path
+):
+    source = tmp_path / "01_first.py"
+    assert FILLED.count(old) == 1
+    source.write_text(FILLED.replace(old, new), encoding="utf-8")
+    problems = build_lessons.build_and_write(source, "ja", tmp_path)
+    assert any(sentence in problem for problem in problems), problems
+    assert not (tmp_path / "notebooks").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("雪は五つより多いです。{{", "{{", "no prose says what is claimed: 雪は五つより多いです。"),
+        ("{{way scores}}", "{{way scores home}}", "no station home; there are text, ids"),
+        ('tags=["exercise"]', 'tags=["exercice"]', "no tag ['exercice']"),
+        ("{{picture snow}}", "{{picture rain}}", "unknown placeholder {{picture rain}}"),
+    ],
+)
+def test_a_source_that_cannot_hold_is_refused(old: str, new: str, sentence: str, tmp_path: Path):
+    source = tmp_path / "01_first.py"
+    source.write_text(FILLED.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError) as raised:
+        build(source, "ja")
+    assert sentence in str(raised.value)
+
+
+def test_an_unchanged_picture_is_not_drawn_again(filled, monkeypatch: pytest.MonkeyPatch):
+    drawn = []
+    monkeypatch.setattr(
+        pictures, "draw", lambda html: drawn.append(html) or "data:image/png;base64,AAAA"
+    )
+    notebook = copy.deepcopy(filled["ja"][0])
+    build_lessons.draw_pictures(notebook, None)
+    assert len(drawn) == 2 and "<b>8</b>" in drawn
+    again = copy.deepcopy(filled["ja"][0])
+    build_lessons.draw_pictures(again, notebook)
+    assert len(drawn) == 2 and again == notebook
+    assert pictures.without_definitions(again.cells[0].source) == filled["ja"][0].cells[0].source
+
+
+def test_a_picture_is_drawn_as_small_as_it_is():
+    drawn = base64.b64decode(pictures.draw("<div style='height:100px;background:#000'></div>")[22:])
+    with Image.open(io.BytesIO(drawn)) as image:
+        assert abs(image.height - 1.5 * 132) < 4 and image.width == 1.5 * pictures.WIDTH
+        assert image.convert("L").getpixel((image.width // 2, image.height // 2)) == 0
+
+
+def test_the_minutes_of_a_lesson():
+    """Worked out by hand: 40 characters, an output of 16, one cell, one prediction, one exercise."""
+    notebook = prose("## " + "雪" * 40 + "<details>読みません</details>![絵](x.png)")
+    for tag in ("predict", "exercise", "solution", "varies"):
+        cell = nbformat.v4.new_code_cell("x", metadata={"tags": [tag]})
+        cell.outputs = [nbformat.v4.new_output("stream", text="国 " * 16)]
+        notebook.cells.append(cell)
+    core, more = lesson_time.load(notebook)
+    assert core.minutes == pytest.approx(40 / 400 + 16 / 800 + 20 / 60 + 2 + 4)
+    assert more.minutes == 0
+    notebook.cells[0].metadata["tags"] = ["more"]
+    notebook.cells.append(nbformat.v4.new_markdown_cell("## 雪"))
+    core, more = (part.minutes for part in lesson_time.load(notebook))
+    assert core == pytest.approx(1 / 400) and more > 6

@@ -11,6 +11,8 @@ What it names or draws at random leaves no trace in the lesson. A cell tagged `c
 answers that try it: `RIGHT`, a list of code, and `WRONG`, code with words of the reason it must be given.
 """
 
+from __future__ import annotations
+
 import ast
 import contextlib
 import io
@@ -19,9 +21,10 @@ import re
 import sys
 from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbformat import NotebookNode
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 MIME = "application/vnd.yukiguni.facts+json"
 
