@@ -1,4 +1,4 @@
-# run: three continuations of a sentence   lab: the lessons in the browser
+# run: three continuations of a sentence   lab: your copy of the lessons in the browser (LESSON=03_generate)
 # check: lint, types and the quick tests, for each save   test: every test that needs neither vLLM nor the long exactness run
 # lessons: build lessons/*.py into notebooks (LESSONS="03_generate" for one)   lint, format: ruff
 # wheels: all that is installed, as files for machines without a network; there: make run WHEELS=folder
@@ -22,7 +22,7 @@ run: .venv/installed
 	@printf '\n%s\n%s\n' 'レッスンを開くには: make lab' 'To open the lessons: make lab'
 
 lab: .venv/installed
-	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(PY) -m helpers.open $(LESSON)
 
 check: .venv/test-installed
 	$(PY) -m tools.tests check

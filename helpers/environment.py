@@ -15,7 +15,7 @@ from helpers.language import say, set_language
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 # A notebook that runs has a kernel and something that shows it.
-ALREADY_RUNNING = {"ipykernel", "jupyterlab"}
+ALREADY_RUNNING = {"ipykernel", "jupyterlab", "jupyterlab-language-pack-ja-jp"}
 
 
 class NotInstalled(Explained, RuntimeError):

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up. A file may import what stands on a lower floor, or beside it in its own folder.
 FLOORS = [
     {"language", "masking"},
-    {"errors", "memory", "catalogue"},
+    {"console", "errors", "memory", "catalogue"},
     {"device", "environment", "settings", "hub"},
     {"results", "tokenizer"},
     {"failures"},
@@ -18,7 +18,7 @@ FLOORS = [
     {"prompts"},
     {"sampling"},
     {"charts"},
-    {"answers", "lab", "finetune", "doctor", "generate"},
+    {"answers", "lab", "open", "rehearse", "finetune", "doctor", "generate"},
     {"fast", "int8"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

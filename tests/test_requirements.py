@@ -17,7 +17,7 @@ from helpers import environment
 from tools.project import EXTRAS, ROOT
 
 # Absent from Colab, and without a say in any version there.
-ADDED_ON_COLAB = {"matplotlib-fontja", "jupyterlab"}
+ADDED_ON_COLAB = {"matplotlib-fontja", "jupyterlab", "jupyterlab-language-pack-ja-JP"}
 
 
 def lines_of(path: Path) -> list[str]:

@@ -1,0 +1,126 @@
+"""Rehearse a class: `python -m helpers.rehearse [PROMPT ...] --seeds 1 2 3`.
+
+Prints the texts that everybody will see for these prompts and seeds, in the lab and in the lessons, and marks words
+that a school would not project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from typing import TYPE_CHECKING
+
+from helpers.console import run
+from helpers.errors import Explained
+from helpers.language import say
+
+if TYPE_CHECKING:
+    from helpers.models import LanguageModel
+
+OPENING_LINE = "国境の長いトンネルを抜けると雪国であった。"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.rehearse",
+        description=say(
+            "授業のリハーサル。この書き出しとシードで、教室の全員が見る文章を印刷し、映さないほうがよい語に印を付けます。",
+            "Rehearse a class: print the texts that everybody will see for these prompts and seeds, and mark words "
+            "that a school would not project.",
+        ),
+    )
+    opening = say("書き出し（『雪国』の書き出し）", "openings (the line of 『雪国』)")
+    parser.add_argument("prompts", nargs="*", metavar="PROMPT", help=opening)
+    seeds = say("シード（0 1 2 42）", "seeds (0 1 2 42)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", default=[0, 1, 2, 42], help=seeds
+    )
+    parser.add_argument("--model", default="aozora-mini", metavar="M", help="aozora-mini")
+    for option, kind in (
+        ("top-k", int),
+        ("top-p", float),
+        ("temperature", float),
+        ("min-length", int),
+        ("max-length", int),
+        ("num-return-sequences", int),
+    ):
+        same = say("generate と同じ", "as for helpers.generate")
+        parser.add_argument(f"--{option}", type=kind, metavar="N", help=same)
+    return parser
+
+
+def marked(text: str) -> tuple[str, int]:
+    """A text with 【】 around each word that a school would not project, and how many there are."""
+    from helpers.masking import find_words
+
+    found = find_words(text)
+    for start, end, word in reversed(found):
+        text = f"{text[:start]}【{word}】{text[end:]}"
+    return text, len(found)
+
+
+def rehearse(
+    language_model: LanguageModel, prompts: list[str], seeds: list[int], **settings: float
+) -> tuple[list[int], list[int]]:
+    """Print the texts of each prompt and seed; returns the seeds without such a word, and those with one.
+
+    Raises:
+        SettingsError: for a setting or a prompt that does not fit, before anything is printed.
+    """
+    from helpers.prompts import encode_prompt
+    from helpers.sampling import SamplingSettings, generate
+
+    # Asked for a short text alone, nobody means to contradict the default of min_length.
+    if "max_length" in settings:
+        settings.setdefault("min_length", min(SamplingSettings.min_length, settings["max_length"]))
+    tries = [(p, SamplingSettings(seed=seed, **settings)) for p in prompts for seed in seeds]
+    for prompt, chosen in tries:
+        encode_prompt(language_model, prompt, chosen)
+    with_words = set()
+    for prompt, chosen in tries:
+        print(f"── {say('シード', 'seed')} {chosen.seed} ── {prompt}")
+        for number, sequence in enumerate(generate(language_model, prompt, chosen).sequences, 1):
+            text, words = marked(sequence.text)
+            if words:
+                with_words.add(chosen.seed)
+            print(f"{'▲' if words else ' '}[{number}] {text}")
+        print(flush=True)
+    return [seed for seed in seeds if seed not in with_words], sorted(with_words)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0, or 2 for what cannot be done, which is said in one line on stderr."""
+    options = vars(_parser().parse_args(arguments))
+    prompts, seeds, name = options.pop("prompts"), options.pop("seeds"), options.pop("model")
+    # Imported only now: `--help` and a mistyped option should answer at once.
+    from helpers.models import load_model
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            language_model = load_model(name)
+        given = {option: value for option, value in options.items() if value is not None}
+        clean, with_words = rehearse(language_model, prompts or [OPENING_LINE], seeds, **given)
+    except BrokenPipeError:
+        raise
+    except (Explained, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    shown = {True: ", ".join(map(str, clean)) or "—", False: ", ".join(map(str, with_words)) or "—"}
+    print(
+        say(
+            f"モデル: {language_model.name}、{language_model.device}。同じモデルと設定で、CPU なら、ほとんどの場合、同じ文章になります。\n"
+            f"印の語がないシード: {shown[True]}\n印の語があるシード: {shown[False]}\n"
+            "一覧（helpers/words_to_mask.txt）にない語は、見つけられません。目でも確かめてください。",
+            f"Model: {language_model.name}, {language_model.device}. With this model and these settings, CPUs nearly "
+            f"always write the same texts.\nSeeds without a marked word: {shown[True]}\n"
+            f"Seeds with one: {shown[False]}\n"
+            "Words that are not in helpers/words_to_mask.txt are not found: read the texts yourself, too.",
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
