@@ -302,6 +302,18 @@ def test_prose_is_held_to_its_language(edition: str, text: str, sound: bool):
     assert (check_notebooks.prose_problems(prose(text), edition) == []) is sound
 
 
+def test_words_that_a_school_would_not_project_are_found(executed: NotebookNode):
+    assert check_notebooks.word_problems(executed) == []
+    assert check_notebooks.word_problems(prose("本土人の話")) == []
+    assert "土人" in check_notebooks.word_problems(prose("島の土人の話"))[0]
+    notebook = copy.deepcopy(executed)
+    notebook.cells[0].outputs[1].data["text/html"] = "<b>土</b><b>人</b>"
+    assert "土人" in check_notebooks.word_problems(notebook)[0]
+    notebook = copy.deepcopy(executed)
+    notebook.pictures = {"opening-1": "<b>土</b>人"}
+    assert check_notebooks.word_problems(notebook)[0].startswith("picture opening-1")
+
+
 def test_heading_levels_ignore_code():
     assert check_notebooks.heading_levels("# a\n```\n# no\n```\n## b") == [1, 2]
 

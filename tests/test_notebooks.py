@@ -24,6 +24,7 @@ from tools.check_notebooks import (
     metadata_problems,
     output_problems,
     prose_problems,
+    word_problems,
 )
 from tools.execution import execute, make_workspace
 from tools.lessons import (
@@ -172,6 +173,7 @@ def test_notebook_is_clean(lesson: Path, edition: str, start: bool):
     assert metadata_problems(notebook) == []
     assert comment_problems(notebook, edition) == []
     assert prose_problems(notebook, edition) == []
+    assert word_problems(notebook) == []
     if not start:
         assert output_problems(notebook) == []
 

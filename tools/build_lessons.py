@@ -15,7 +15,7 @@ from nbclient.exceptions import CellControlSignal
 from nbformat import NotebookNode
 
 from tools import facts, pictures, way
-from tools.check_notebooks import code_cells, difference, output_problems, varies
+from tools.check_notebooks import code_cells, difference, output_problems, varies, word_problems
 from tools.execution import execute, make_workspace
 from tools.lessons import (
     EDITIONS,
@@ -65,7 +65,7 @@ def build_and_write(source: Path, edition: str, root: Path = ROOT) -> list[str]:
     committed = nbformat.read(target, as_version=4) if target.exists() else None
     try:
         notebook, problems = executed(source, edition)
-        if problems := [*problems, *output_problems(notebook)]:
+        if problems := [*problems, *output_problems(notebook), *word_problems(notebook)]:
             return problems
         draw_pictures(notebook, committed)
     except (ValueError, RuntimeError, CellControlSignal) as error:

@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 from nbformat import NotebookNode
 
+from helpers.masking import find_words
 from tools.lessons import FOLDED, METADATA, TAGS
 from tools.pictures import without_definitions
 
@@ -69,6 +70,25 @@ def output_problems(notebook: NotebookNode) -> list[str]:
                 problems.append(f"{name}: shows a memory address, {found[0]}, new in every run")
             if "Glyph" in text and "missing" in text:
                 problems.append(f"{name}: a picture lacks a character: {text.strip()}")
+    return problems
+
+
+def word_problems(notebook: NotebookNode) -> list[str]:
+    """Words that a school would not project, in outputs and in prose: what a reader sees, pictures in prose too."""
+    problems = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            texts = [text_of(output) for output in cell.outputs]
+        else:
+            texts = [without_definitions(cell.source)]
+        # Each token of a text may have an element of its own.
+        for found in find_words("\n".join(re.sub(r"<[^>]*>", "", text) for text in texts)):
+            problems.append(
+                f"cell {cell.id}: shows 「{found.word}」; take another seed or prompt there (helpers/words_to_mask.txt)"
+            )
+    for label, html in notebook.get("pictures", {}).items():
+        for found in find_words(re.sub(r"<[^>]*>", "", html)):
+            problems.append(f"picture {label}: shows 「{found.word}」; take another seed there")
     return problems
 
 

@@ -13,6 +13,7 @@ from html import unescape
 import nbformat
 from nbformat import NotebookNode
 
+from helpers.console import run
 from tools.check_notebooks import heading_levels, text_of
 from tools.lessons import lesson_sources, notebook_path
 from tools.pictures import without_definitions
@@ -110,7 +111,4 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except BrokenPipeError:
-        sys.stderr.close()
+    sys.exit(run(lambda: main(sys.argv[1:])))
