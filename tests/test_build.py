@@ -481,6 +481,7 @@ def test_a_say_that_cannot_be_resolved_is_refused(code: str):
         say.resolve(code, "ja")
 
 
+@pytest.mark.process
 def test_prose_takes_what_the_executed_lesson_gives(filled):
     japanese, problems = filled["ja"]
     assert problems == []
@@ -492,6 +493,7 @@ def test_prose_takes_what_the_executed_lesson_gives(filled):
     assert "{{" not in text and "![雪][snow-" in text and "「点数（logits）」" in text
 
 
+@pytest.mark.process
 def test_what_the_builder_runs_leaves_no_trace(filled):
     notebook, _ = filled["ja"]
     random.seed(1)
@@ -501,6 +503,7 @@ def test_what_the_builder_runs_leaves_no_trace(filled):
     assert not any("build" in c.metadata.get("tags", []) for c in notebook.cells)
 
 
+@pytest.mark.process
 def test_the_copy_for_doing_has_no_answers_in_sight(filled):
     start = start_copy(filled["en"][0])
     assert all(c.outputs == [] and c.execution_count is None for c in code_cells(start))
@@ -512,6 +515,7 @@ def test_the_copy_for_doing_has_no_answers_in_sight(filled):
     assert [c.id for c in start.cells] == [c.id for c in start_copy(filled["ja"][0]).cells]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
@@ -550,6 +554,7 @@ def test_a_source_that_cannot_hold_is_refused(old: str, new: str, sentence: str,
     assert sentence in str(raised.value)
 
 
+@pytest.mark.process
 def test_an_unchanged_picture_is_not_drawn_again(filled, monkeypatch: pytest.MonkeyPatch):
     drawn = []
     monkeypatch.setattr(
@@ -564,6 +569,7 @@ def test_an_unchanged_picture_is_not_drawn_again(filled, monkeypatch: pytest.Mon
     assert pictures.without_definitions(again.cells[0].source) == filled["ja"][0].cells[0].source
 
 
+@pytest.mark.process
 def test_a_picture_is_drawn_as_small_as_it_is():
     drawn = base64.b64decode(pictures.draw("<div style='height:100px;background:#000'></div>")[22:])
     with Image.open(io.BytesIO(drawn)) as image:
