@@ -26,7 +26,10 @@ from site_browsers import open_browser
 from site_engine import ROOT, ask_engine, assigned_characters, hard_texts, is_rounding_tie
 
 from helpers import BUNDLED_PATH
+from helpers import OPENING_LINE as OPENING
 from helpers.charts import look
+from helpers.lab.drafts import draw
+from helpers.lab.presets import presets
 from helpers.models import load_model
 from helpers.sampling import (
     SamplingSettings,
@@ -35,12 +38,10 @@ from helpers.sampling import (
     generate,
     next_token_distribution,
 )
-from helpers.session import draw, presets
 from helpers.tokenizer import load_tokenizer, normalize, split_pieces
 from tools import site
 
 pytestmark = pytest.mark.process
-OPENING = "国境の長いトンネルを抜けると雪国であった。"
 PROMPTS = [
     OPENING,
     "吾輩は猫である。",
@@ -614,6 +615,7 @@ def test_chromium_writes_the_notebooks_text(lm, built, address, page, way):
     assert_writes_the_notebooks_text(lm, found)
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("name", ["firefox", "webkit"])
 def test_firefox_and_webkit_write_the_notebooks_text(lm, built, address, name):
     with open_browser(name) as browser:

@@ -19,14 +19,15 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from helpers import BUNDLED_MODEL, BUNDLED_PATH
+from helpers import BUNDLED_MODEL, BUNDLED_PATH, OPENING_LINE
 from helpers.charts import look
-from helpers.lab.presets import presets, top_k_scale
+from helpers.lab.presets import presets, scales
 from helpers.language import get_language, set_language
 from helpers.masking import words_to_mask
-from helpers.settings import PENALTIES, TEMPERATURES, SamplingSettings
+from helpers.settings import SamplingSettings
 from tools.project import BRANCH, REPOSITORY, ROOT
 
 SOURCE = ROOT / "site"
@@ -35,14 +36,13 @@ GENERATED = ROOT / "build" / "generated"
 SITE = ROOT / "build" / "site"
 ZIP = "yukiguni-site.zip"
 DATA = ("model.safetensors", "spiece.model")
-OPENING = "国境の長いトンネルを抜けると雪国であった。"
 
 
 def house() -> dict[str, Any]:
     """What a page takes from helpers, so that notebook and page say and show the same; texts as {ja, en}."""
     config = _json(BUNDLED_PATH / "config.json")
     return {
-        "opening": OPENING,
+        "opening": OPENING_LINE,
         "repository": REPOSITORY,
         "branch": BRANCH,
         "model": {
@@ -84,28 +84,14 @@ def house() -> dict[str, Any]:
 
 def _ranges(positions: int, vocabulary: int) -> dict[str, dict[str, Any]]:
     """For each number: from where to where, and the steps of its slider."""
-    twentieths = [i / 20 for i in range(1, 41)]
-    scales: dict[str, tuple[float, float, list[float]]] = {
-        "top_k": (0, vocabulary, top_k_scale(vocabulary)),
-        "top_p": (0.001, 1.0, [i / 100 for i in range(1, 101)]),
-        "temperature": (0.01, 100.0, [*twentieths, 2.5, 3.0, 4.0, 5.0]),
-        "repetition_penalty": (0.01, 10.0, [1 + i / 20 for i in range(21)]),
-        "min_length": (0, positions, list(range(positions + 1))),
-        "max_length": (1, positions, list(range(1, positions + 1))),
-        "num_return_sequences": (1, 8, list(range(1, 9))),
-        "seed": (0, 2**32 - 1, list(range(101))),
-    }
-    for name, allowed in (("temperature", TEMPERATURES), ("repetition_penalty", PENALTIES)):
-        low, high, _ = scales[name]
-        assert allowed[0] <= low <= high <= allowed[1]
     return {
         name: {
-            "low": low,
-            "high": high,
-            "integer": isinstance(low, int),
-            "scale": scale,
+            "low": scale.low,
+            "high": scale.high,
+            "integer": scale.step is None,
+            "scale": list(scale.steps),
         }
-        for name, (low, high, scale) in scales.items()
+        for name, scale in scales(positions, vocabulary).items()
     }
 
 
@@ -137,16 +123,20 @@ def generate() -> None:
     if not (SOURCE / "node_modules").is_dir():
         raise SystemExit("npm ci --prefix site: its packages build the site.")
     GENERATED.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(house(), ensure_ascii=False, indent=1)
-    (GENERATED / "house.json").write_text(text, encoding="utf-8")
-    _node(
-        "asc",
-        "engine/linear.ts",
-        *("-O3", "--runtime", "stub", "--noAssert", "--importMemory", "--initialMemory", "1"),
-        *("--enable", "simd", "-o", str(GENERATED / "linear.wasm")),
-    )
-    _bundle(SOURCE / "engine" / "worker-entry.js", GENERATED / "worker.js")
-    (GENERATED / "worker.js").replace(GENERATED / "worker.txt")
+    # Written elsewhere and then put in its place: two tests may build at the same time.
+    with TemporaryDirectory(dir=GENERATED.parent) as folder:
+        new = Path(folder)
+        text = json.dumps(house(), ensure_ascii=False, indent=1)
+        (new / "house.json").write_text(text, encoding="utf-8")
+        _node(
+            "asc",
+            "engine/linear.ts",
+            *("-O3", "--runtime", "stub", "--noAssert", "--importMemory", "--initialMemory", "1"),
+            *("--enable", "simd", "-o", str(new / "linear.wasm")),
+        )
+        _bundle(SOURCE / "engine" / "worker-entry.js", new / "worker.txt")
+        for path in new.iterdir():
+            path.replace(GENERATED / path.name)
 
 
 def build(page: Path = PAGE, site: Path = SITE) -> Path:

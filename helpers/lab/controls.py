@@ -10,13 +10,9 @@ from typing import Any
 import ipywidgets as widgets
 
 from helpers.lab.parts import FITS, ROW, SLIDER, WIDE, button, note
-from helpers.lab.presets import Preset, nearest, presets, top_k_scale
+from helpers.lab.presets import Preset, nearest, presets, scales
 from helpers.language import say
 from helpers.sampling import SamplingSettings
-
-# JavaScript's numbers are exact to 2**53; a seed of 32 bits is enough to tell runs apart.
-LARGEST_SEED = 2**32 - 1
-MOST_SEQUENCES = 8
 
 
 class Controls:
@@ -38,21 +34,9 @@ class Controls:
     ) -> None:
         self._moved = moved
         self._changing = False
-        hundredths = [i / 100 for i in range(1, 101)]
-        twentieths = [i / 20 for i in range(1, 41)]
-        scales = {
-            "top_k": (top_k_scale(vocab_size), 0, vocab_size, None),
-            "top_p": (hundredths, 0.001, 1.0, 0.01),
-            "temperature": ([*twentieths, 2.5, 3.0, 4.0, 5.0], 0.01, 100.0, 0.05),
-            "repetition_penalty": ([1 + i / 20 for i in range(21)], 0.01, 10.0, 0.05),
-            "min_length": (range(n_positions + 1), 0, n_positions, None),
-            "max_length": (range(1, n_positions + 1), 1, n_positions, None),
-            "num_return_sequences": (range(1, MOST_SEQUENCES + 1), 1, MOST_SEQUENCES, None),
-            "seed": (range(101), 0, LARGEST_SEED, None),
-        }
         self.boxes: dict[str, widgets.BoundedIntText | widgets.BoundedFloatText] = {}
         self.sliders: dict[str, widgets.IntSlider] = {}
-        for name, (scale, low, high, step) in scales.items():
+        for name, (scale, low, high, step) in scales(n_positions, vocab_size).items():
             self._add(name, scale, low, high, step)
         self.do_sample_box = widgets.Checkbox(
             value=True, description="do_sample", indent=False, layout=WIDE

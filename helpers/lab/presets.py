@@ -8,6 +8,10 @@ from typing import NamedTuple
 from helpers.language import say
 from helpers.settings import SamplingSettings
 
+# JavaScript's numbers are exact to 2**53; a seed of 32 bits is enough to tell runs apart.
+LARGEST_SEED = 2**32 - 1
+MOST_SEQUENCES = 8
+
 
 class Preset(NamedTuple):
     """Settings with a name; `why` says in one line what they show."""
@@ -53,6 +57,31 @@ def presets() -> list[Preset]:
             ),
         ),
     ]
+
+
+class Scale(NamedTuple):
+    """What a number's box takes, from `low` to `high`, and the steps of its slider. A `step` of None: integers only."""
+
+    steps: Sequence[float]
+    low: float
+    high: float
+    step: float | None
+
+
+def scales(n_positions: int, vocab_size: int) -> dict[str, Scale]:
+    """Each number among the settings, in the lab's order; the page in the browser takes them from here too."""
+    hundredths = [i / 100 for i in range(1, 101)]
+    twentieths = [i / 20 for i in range(1, 41)]
+    return {
+        "top_k": Scale(top_k_scale(vocab_size), 0, vocab_size, None),
+        "top_p": Scale(hundredths, 0.001, 1.0, 0.01),
+        "temperature": Scale([*twentieths, 2.5, 3.0, 4.0, 5.0], 0.01, 100.0, 0.05),
+        "repetition_penalty": Scale([1 + i / 20 for i in range(21)], 0.01, 10.0, 0.05),
+        "min_length": Scale(range(n_positions + 1), 0, n_positions, None),
+        "max_length": Scale(range(1, n_positions + 1), 1, n_positions, None),
+        "num_return_sequences": Scale(range(1, MOST_SEQUENCES + 1), 1, MOST_SEQUENCES, None),
+        "seed": Scale(range(101), 0, LARGEST_SEED, None),
+    }
 
 
 def top_k_scale(vocab_size: int) -> list[int]:
