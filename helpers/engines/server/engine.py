@@ -1,0 +1,318 @@
+"""The class's server as an `Engine`: ids go out, ids come back, one stream for each text.
+
+The server samples, with the settings of the request, and tells what each token was drawn with. What the model itself
+thought of it is asked once for the whole text, when it is finished. For the picture of the next token the server gives
+the model's distribution once; all settings are then applied here.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from helpers.engines.server.connection import (
+    Address,
+    ServerUnavailable,
+    answer_of,
+    events_of,
+    other_version,
+    send,
+    wrong_model,
+)
+from helpers.language import say
+from helpers.results import Step
+from helpers.settings import SamplingSettings, SettingsError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GPT2LMHeadModel
+
+SEQUENCES = 10  # texts at once; the gate in front of the server lets no more in from one address
+# What vLLM takes; below the lower one it would compute with that one and say nothing to the reader.
+TEMPERATURES = (0.01, 2.0)
+# How often a broken stream is taken up again, and the seconds between: a network that stutters, not a server that is gone.
+AGAIN = (0.2, 1.0)
+
+
+class ServerEngine:
+    """A model on the class's server: `LanguageModel.model` and its `helpers.engines.protocol.Engine` in one."""
+
+    trainable = plain_call = False
+    told = None
+
+    def __init__(
+        self, address: Address, model: str, vocab_size: int, n_positions: int, eos_token_id: int
+    ) -> None:
+        self.address, self.model = address, model
+        self.vocab_size, self.n_positions = vocab_size, n_positions
+        self.eos_token_id = eos_token_id
+
+    def __repr__(self) -> str:
+        return f"ServerEngine({self.address.url!r}, {self.model!r})"
+
+    @cached_property
+    def processor_model(self) -> GPT2LMHeadModel:
+        """See `helpers.engines.processors.stand_in`."""
+        from helpers.engines.processors import stand_in
+
+        return stand_in(self.vocab_size, self.n_positions)
+
+    def ready(self) -> None:
+        """The server is."""
+
+    def check(self, settings: SamplingSettings) -> None:
+        """Raise `SettingsError` for what the server would do in another way, or not at all."""
+        low, high = TEMPERATURES
+        if settings.do_sample and not low <= settings.temperature <= high:
+            raise SettingsError(
+                "temperature",
+                say(
+                    f"temperature = {settings.temperature:g} は、サーバーでは使えません。{low:g} 以上 {high:g} 以下にしてください"
+                    "（いつも 1 位を選ばせるには do_sample=False）。",
+                    f"temperature = {settings.temperature:g} cannot be used with a server: give a number from {low:g} to "
+                    f"{high:g} (always the most probable token: do_sample=False).",
+                ),
+            )
+        if settings.do_sample and settings.num_return_sequences > SEQUENCES:
+            raise SettingsError(
+                "num_return_sequences",
+                say(
+                    f"num_return_sequences = {settings.num_return_sequences} は多すぎます。クラスのサーバーでは"
+                    f"一度に {SEQUENCES} 本までです。",
+                    f"num_return_sequences = {settings.num_return_sequences} is too many: the class's server writes up to "
+                    f"{SEQUENCES} texts at once for one reader.",
+                ),
+            )
+
+    def steps(
+        self, input_ids: torch.Tensor, settings: SamplingSettings, at_once: int | None = None
+    ) -> Generator[list[Step | None], None, None]:
+        """See `Engine.steps`. `raw` of each step is NaN until `finished` has asked for it.
+
+        A stream that breaks is taken up again from where it was, with other random numbers.
+        """
+        self.check(settings)
+        prompt = input_ids[0].tolist()
+        count = settings.num_return_sequences if settings.do_sample else 1
+        texts = [_Text(self, prompt, settings, i) for i in range(count)]
+        with ExitStack() as stack:
+            for text in texts:
+                stack.callback(text.close)
+            for text in texts:
+                text.open()
+            while any(not text.ended for text in texts):
+                yield [None if text.ended else text.next() for text in texts]
+
+    def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
+        """Steps with the model's own probability of each token, which one reading of a finished text gives.
+
+        If the server cannot be asked any more, they stay as they are: what was written is kept in any case.
+        """
+        try:
+            texts = [prompt_ids + [step.token_id for step in row] for row in steps]
+            # All are on their way before the first answer is waited for.
+            waiting = [send(self.address, *self._reading(text)) if text else None for text in texts]
+            told = [answer_of(self.address, connection) for connection in waiting]
+            return [
+                self._with_raw(prompt_ids, row, self._choice(answer))
+                for row, answer in zip(steps, told, strict=True)
+            ]
+        except (ServerUnavailable, SettingsError):
+            return steps
+
+    def _reading(self, text: list[int]) -> tuple[str, dict[str, Any]]:
+        """A request that reads a text. Where the last token takes the last position, all that could stand there."""
+        full = len(text) >= self.n_positions
+        read = text[: self.n_positions - 1] if full else text
+        more = {"logprobs": -1} if full else {}
+        return self._request(read, max_tokens=1, prompt_logprobs=0, temperature=1.0, **more)
+
+    def _with_raw(self, prompt: list[int], row: list[Step], choice: dict[str, Any]) -> list[Step]:
+        told = choice["prompt_logprobs"][len(prompt) :]
+        logprobs = [
+            place[str(step.token_id)]["logprob"] for step, place in zip(row, told, strict=False)
+        ]
+        if len(logprobs) < len(row):
+            logprobs.append(_top(choice)[row[-1].token_id])
+        return [
+            step._replace(raw=math.exp(value)) for step, value in zip(row, logprobs, strict=True)
+        ]
+
+    def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """See `Engine.logits`.
+
+        The server tells log-probabilities: the logits but for one number, the same for all. A penalty for repetition needs
+        that number. It shows in what a penalty on the last token of the prompt does.
+        """
+        import torch
+
+        prompt = input_ids[0].tolist()
+        last = prompt[-1]
+        whole = send(
+            self.address, *self._request(prompt, max_tokens=1, temperature=1.0, logprobs=-1)
+        )
+        other = next(i for i in range(self.vocab_size) if i not in prompt)
+        two = {"logprobs": 1, "logprob_token_ids": [last, other], "max_tokens": 1}
+        penalised = [
+            send(
+                self.address,
+                *self._request(prompt, temperature=1.0, repetition_penalty=penalty, **two),
+            )
+            for penalty in (2.0, 0.5)
+        ]
+        choice = self._choice(answer_of(self.address, whole))
+        values = _top(choice)
+        if len(values) < self.vocab_size:
+            raise other_version(self.address)
+        logprobs = torch.tensor([values[i] for i in range(self.vocab_size)])
+        # A penalty of 2 takes a whole logit from a negative one and half of it from a positive one; of 1/2, the other way
+        # round. `other` is not penalised and shows how the sum of all has changed.
+        changes = []
+        for connection in penalised:
+            pair = _top(self._choice(answer_of(self.address, connection)))
+            changes.append(pair[last] - values[last] - (pair[other] - values[other]))
+        logit = max(changes, key=abs)
+        return (logprobs + (logit - values[last]))[None]
+
+    def _request(self, prompt: list[int], **more: Any) -> tuple[str, dict[str, Any]]:
+        common = {"return_token_ids": True, "return_tokens_as_token_ids": True}
+        return "/v1/completions", {"model": self.model, "prompt": prompt, **common, **more}
+
+    def _choice(self, answer: Any) -> dict[str, Any]:
+        try:
+            return answer["choices"][0]
+        except (KeyError, IndexError, TypeError) as error:
+            raise other_version(self.address) from error
+
+
+def _top(choice: dict[str, Any]) -> dict[int, float]:
+    """Log-probabilities for the first new token, by token id."""
+    told = choice["logprobs"]["top_logprobs"][0]
+    return {int(name.removeprefix("token_id:")): value for name, value in told.items()}
+
+
+class _Text:
+    """One text that the server is writing."""
+
+    def __init__(
+        self, engine: ServerEngine, prompt: list[int], settings: SamplingSettings, place: int
+    ) -> None:
+        self.engine, self.prompt, self.settings, self.place = engine, prompt, settings, place
+        self.written: list[int] = []
+        self.waiting: deque[tuple[int, float]] = deque()
+        self.ended = False
+        self.events: Iterator[dict[str, Any]] = iter(())
+        self.failures = 0
+
+    def open(self) -> None:
+        """Ask the server to write, from where the text is."""
+        engine, settings = self.engine, self.settings
+        ids = self.prompt + self.written
+        fields: dict[str, Any] = {
+            "max_tokens": settings.max_length - len(ids),
+            "min_tokens": max(0, settings.min_length - len(ids)),
+            "repetition_penalty": settings.repetition_penalty,
+            "stop_token_ids": [engine.eos_token_id],
+            "logprobs": 0,
+            "stream": True,
+            "temperature": 0.0,
+        }
+        if settings.do_sample:
+            fields |= {
+                "temperature": settings.temperature,
+                "top_k": min(settings.top_k, engine.vocab_size),
+                "top_p": settings.top_p,
+                # Texts and neighbouring seeds have nothing in common; neither has what follows a broken connection.
+                "seed": (settings.seed * 10_000 + self.place * 100 + self.failures) % 2**62,
+            }
+        connection = send(engine.address, *engine._request(ids, **fields))
+        self.events = events_of(engine.address, connection)
+
+    def next(self) -> Step:
+        """The next token, waited for."""
+        while not self.waiting:
+            try:
+                self._take(next(self.events, None))
+            except ServerUnavailable:
+                # Begun, it is worth another try; a server that refuses has said all.
+                if not self.written or self.failures >= len(AGAIN):
+                    raise
+                self._again()
+        token, final = self.waiting.popleft()
+        self.written.append(token)
+        ids = len(self.prompt) + len(self.written)
+        self.ended = token == self.engine.eos_token_id or ids >= self.settings.max_length
+        if self.ended:
+            self.close()
+        return Step(token, math.nan, final)
+
+    def _again(self) -> None:
+        self.close()
+        while True:
+            time.sleep(AGAIN[self.failures])
+            self.failures += 1
+            try:
+                return self.open()
+            except ServerUnavailable:
+                if self.failures >= len(AGAIN):
+                    raise
+
+    def _take(self, event: dict[str, Any] | None) -> None:
+        if event is None:
+            raise other_version(self.engine.address)
+        try:
+            for choice in event["choices"]:
+                logprobs = choice["logprobs"]["token_logprobs"] if choice["token_ids"] else []
+                for token, logprob in zip(choice["token_ids"], logprobs, strict=True):
+                    final = math.exp(logprob) if self.settings.do_sample else 1.0
+                    self.waiting.append((token, final))
+        except (KeyError, TypeError, ValueError) as error:
+            raise other_version(self.engine.address) from error
+
+    def close(self) -> None:
+        """End it: the server aborts what is not finished."""
+        if isinstance(self.events, Generator):
+            self.events.close()
+
+
+def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> ServerEngine:
+    """The engine of a server, after one request that only a server with the right settings answers in the right way.
+
+    Raises:
+        InputError: a ValueError; another model is served there.
+        ServerUnavailable: nobody answers, the key is wrong, or it is another version.
+    """
+    served, n_positions = served_model(address)
+    if served != name:
+        raise wrong_model(address, served)
+    engine = ServerEngine(address, served, vocab_size, n_positions, eos_token_id)
+    probe = engine._request([eos_token_id], max_tokens=1, temperature=1.0, top_k=1, logprobs=-1)
+    choice = engine._choice(answer_of(address, send(address, *probe)))
+    try:
+        values = _top(choice)
+        # Of one candidate it is certain; a server that tells the model's own probabilities here would say less.
+        as_drawn = abs(values[choice["token_ids"][0]]) < 1e-6
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise other_version(address) from error
+    if not as_drawn or len(values) != vocab_size:
+        raise other_version(address)
+    return engine
+
+
+def served_model(address: Address) -> tuple[str, int]:
+    """The name of the model that a server has, and the longest text in tokens.
+
+    Raises:
+        ServerUnavailable: see `connect`.
+    """
+    answer = answer_of(address, send(address, "/v1/models"))
+    try:
+        model = answer["data"][0]
+        return str(model["id"]), int(model["max_model_len"])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise other_version(address) from error

@@ -1,0 +1,109 @@
+"""How a model on the class's server is chosen and reached (see `helpers.engines.protocol.Loader`)."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.device import DeviceChoice
+from helpers.engines.protocol import Request
+from helpers.engines.server.connection import address_of
+from helpers.engines.server.engine import ServerEngine, connect, served_model
+from helpers.errors import InputError
+from helpers.language import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from helpers.tokenizer import SentencePieceTokenizer
+
+elsewhere = True
+
+
+def claims(request: Request) -> bool:
+    """With a url, and for "auto" where HELPERS_SERVER names one."""
+    return request.url is not None or (
+        request.name == "auto"
+        and request.device is None
+        and request.dtype is None
+        and bool(os.environ.get("HELPERS_SERVER"))
+    )
+
+
+def refuse(request: Request) -> None:
+    """A device or a dtype, which the server has chosen for itself; and an address that is none."""
+    for field in ("device", "dtype"):
+        if (value := getattr(request, field)) is not None:
+            raise InputError(
+                say(
+                    f'{field} = {value} は、engine="server" では使えません（計算はサーバーがします）。{field} を書かないでください。',
+                    f'{field} = {value} cannot be used with engine="server", where the server computes: leave {field} out.',
+                )
+            )
+    address_of(request.url)
+
+
+def auto(request: Request) -> tuple[str, str]:
+    """The model that the server has."""
+    address = address_of(request.url)
+    name, _ = served_model(address)
+    return name, say(f"{address.url} のモデルです。", f"it is the model at {address.url}")
+
+
+def check_config(request: Request, config: dict[str, Any]) -> None:
+    """The server has loaded it already."""
+
+
+def choose(request: Request, parameters: int) -> DeviceChoice:
+    """Nothing is computed here but what the settings make of the server's numbers."""
+    import torch
+
+    url = address_of(request.url).url
+    reason = say(
+        f"{url} のサーバーが計算します。乱数もサーバーのものなので、同じ seed でも、このパソコンで書く文章とは違います。",
+        f"the server at {url} computes. Its random numbers are its own: a seed gives another text than on this machine.",
+    )
+    return DeviceChoice(torch.device("cpu"), torch.float32, reason)
+
+
+def worth_saying(request: Request, choice: DeviceChoice) -> bool:
+    """The text of a seed is not this machine's."""
+    return True
+
+
+def least_memory(parameters: int, itemsize: int) -> int:
+    """The weights are elsewhere."""
+    return 0
+
+
+def ways(parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
+    """Not every reader has a server."""
+    return []
+
+
+def make_room(request: Request, parameters: int, download: int) -> int:
+    """Nothing is written."""
+    return 0
+
+
+def load(
+    request: Request, folder: Path, tokenizer: SentencePieceTokenizer, choice: DeviceChoice
+) -> ServerEngine:
+    """Reach the server, and see that it has this model and answers as it should."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    name = str(request.name)
+    if Path(name).is_dir():
+        name = Path(name).resolve().name
+    return connect(address_of(request.url), name, config["vocab_size"], tokenizer.eos_token_id)
+
+
+def writer(model: Any, tokenizer: SentencePieceTokenizer, device: torch.device) -> ServerEngine:
+    """The model is its own engine."""
+    return model
+
+
+def arguments(model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """The address; the key is not told."""
+    return {"url": model.address.url}
