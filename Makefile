@@ -71,10 +71,10 @@ compat: .venv/test-installed
 SERVE = .venv-server/bin/python -m tools.serve $(MODEL) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
 serve: .venv-server/installed
-	$(SERVE) $(if $(VLLM),-- $(VLLM))
+	$(SERVE) $(if $(VLLM),--vllm="$(VLLM)")
 
 class: .venv-server/installed site
-	$(SERVE) --site build/site $(if $(VLLM),-- $(VLLM))
+	$(SERVE) --site build/site $(if $(VLLM),--vllm="$(VLLM)")
 
 test-server: .venv/test-installed .venv-server/installed
 	$(PY) -m pytest -m server

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -23,12 +24,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers import BUNDLED_MODEL
+from helpers.errors import Explained
 from helpers.hub import local_folder
 from tools.project import ROOT
 from tools.serve_limits import Offer
 from tools.server_environment import has_gpu
 
-LOG = ROOT / "build" / "serve.log"
+LOGS = ROOT / "build"
 # Letters and digits that nobody takes for others: pupils may have to type them.
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 # A class: thirty pupils, three texts of a hundred tokens each.
@@ -111,7 +113,7 @@ def address_for_the_class(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def announcement(offer: Offer, url: str, key: str) -> str:
+def announcement(offer: Offer, url: str, key: str, log_file: Path) -> str:
     """What the teacher is told, once: the address, the cell and the command; with a site also a QR code."""
     full = f"{url}/#key={key}"
     lines = [
@@ -136,7 +138,7 @@ def announcement(offer: Offer, url: str, key: str) -> str:
             "ネットワークのアドレスを付けます。/ Only this machine can use that address: to let the class in,",
             f"name its address in the network: HOST={address_for_the_class('', 0).split('/')[2].rsplit(':', 1)[0]}",
         ]
-    log = os.path.relpath(LOG)
+    log = os.path.relpath(log_file)
     lines += [f"終わるには Ctrl-C。記録は {log} / Ctrl-C ends it; the log is {log}"]
     return "\n".join(lines)
 
@@ -196,21 +198,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--site", type=Path, help="a folder of pages to serve from the same address"
     )
-    parser.add_argument("vllm", nargs="*", help="behind --: what goes to vLLM as it is")
+    parser.add_argument("--vllm", default="", help="options that go to vLLM as they are")
     options = parser.parse_args(arguments)
     if options.site and not (options.site / "index.html").is_file():
         parser.error(f"{options.site}: no index.html there; make site builds it")
-    offer, key, gpu = offer_of(options.model, options.site), options.key or new_key(), has_gpu()
-    LOG.parent.mkdir(exist_ok=True)
+    try:
+        offer = offer_of(options.model, options.site)
+    except Explained as error:
+        sys.exit(str(error))
+    key, gpu = options.key or new_key(), has_gpu()
+    log_file = LOGS / f"serve-{options.port}.log"
+    log_file.parent.mkdir(exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ready_before = False
     while True:
         print(
             f"{offer.model}: 準備しています（1 分ほど）/ starting, a minute or so ...", flush=True
         )
-        with LOG.open("ab") as log:
+        with log_file.open("ab") as log:
             process = subprocess.Popen(
-                command(offer, options.host, options.port, gpu, options.vllm),
+                command(offer, options.host, options.port, gpu, shlex.split(options.vllm)),
                 env=environment(offer, key, gpu),
                 cwd=ROOT,
                 stdout=log,
@@ -221,11 +228,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if wait_until_ready(process, options.host, options.port):
                 if not ready_before:
                     url = address_for_the_class(options.host, options.port)
-                    print(announcement(offer, url, key), flush=True)
+                    print(announcement(offer, url, key, log_file), flush=True)
                 ready_before = True
                 process.wait()
             elif not ready_before:
-                last = LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+                last = log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
                 print("\n".join(last), file=sys.stderr)
                 return 1
         except KeyboardInterrupt:
