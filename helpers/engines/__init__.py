@@ -19,6 +19,7 @@ DEFAULT_ENGINE = "torch"
 ENGINES = {
     "torch": "helpers.engines.torch.loader",
     "ctranslate2": "helpers.engines.ctranslate2.loader",
+    "server": "helpers.engines.server.loader",
 }
 
 

@@ -70,6 +70,12 @@ class Engine(Protocol):
         Where only the most probable tokens are told (`told`), the others share evenly what is left of the probability.
         """
 
+    def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
+        """The steps of a text that has come to its end, or was stopped, with what could not be told before. Raises nothing.
+
+        Most engines tell all with each step, and give back what they are given.
+        """
+
     def ready(self) -> None:
         """Wait until nothing of an earlier text goes on: for measuring."""
 

@@ -120,6 +120,7 @@ class _Written:
         input_ids: torch.Tensor,
     ) -> None:
         self.tokenizer, self.prompt, self.settings = language_model.tokenizer, prompt, settings
+        self.writer = language_model.writer
         # Taken from the device now: when a GPU is lost, nothing can be read from it any more.
         with explained_device_errors(language_model.device):
             self.prompt_ids = input_ids[0].tolist()
@@ -145,7 +146,7 @@ class _Written:
     def generation(self) -> Generation:
         """The sequences as far as they are."""
         sequences = []
-        for steps in self.steps:
+        for steps in self.writer.finished(self.prompt_ids, self.steps):
             token_ids = self.prompt_ids + [step.token_id for step in steps]
             if steps and steps[-1].token_id == self.tokenizer.eos_token_id:
                 stopped = "eos"

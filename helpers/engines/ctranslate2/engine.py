@@ -105,6 +105,10 @@ class CTranslate2Engine:
     def n_positions(self) -> int:
         return self.config.n_positions
 
+    def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
+        """Each step told all."""
+        return steps
+
     def ready(self) -> None:
         """Wait until the weights are read again."""
         _in_engine_thread(lambda: None).result()

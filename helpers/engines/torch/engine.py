@@ -55,6 +55,10 @@ class TorchEngine:
     def check(self, settings: SamplingSettings) -> None:
         """Every setting is one of `model.generate`."""
 
+    def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
+        """Each step told all."""
+        return steps
+
     def ready(self) -> None:
         """Wait for what a GPU still has to do."""
         if self.device.type == "cuda":
