@@ -55,6 +55,11 @@ def write_model(folder: Path, vocab_size: int = 120, n_positions: int = 64) -> P
     return folder
 
 
+def pupil_address(pupil: int) -> str:
+    """Of this machine, too, as every address that begins with 127."""
+    return f"127.0.0.{pupil}"
+
+
 class RealServer:
     """`make serve` in a process of its own."""
 
@@ -90,10 +95,17 @@ class RealServer:
         return sorted({(m.strip(), path) for path, methods in found for m in methods.split(",")})
 
     def ask(
-        self, method: str, path: str, body: Any = None, key: str | None = KEY, **headers: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = KEY,
+        pupil: int = 1,
+        **headers: str,
     ) -> tuple[int, bytes]:
-        """Status and body of an answer."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        """Status and body of an answer; each pupil asks from an address of its own."""
+        here = (pupil_address(pupil), 0)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60, source_address=here)
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
         if body is not None:

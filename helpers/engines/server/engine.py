@@ -29,6 +29,8 @@ from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
 
 if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
     import torch
     from transformers import GPT2LMHeadModel
 
@@ -130,7 +132,7 @@ class ServerEngine:
         full = len(text) >= self.n_positions
         read = text[: self.n_positions - 1] if full else text
         more = {"logprobs": -1} if full else {}
-        return self._request(read, max_tokens=1, prompt_logprobs=0, temperature=1.0, **more)
+        return self.request(read, max_tokens=1, prompt_logprobs=0, temperature=1.0, **more)
 
     def _with_raw(self, prompt: list[int], row: list[Step], choice: dict[str, Any]) -> list[Step]:
         told = choice["prompt_logprobs"][len(prompt) :]
@@ -154,14 +156,14 @@ class ServerEngine:
         prompt = input_ids[0].tolist()
         last = prompt[-1]
         whole = send(
-            self.address, *self._request(prompt, max_tokens=1, temperature=1.0, logprobs=-1)
+            self.address, *self.request(prompt, max_tokens=1, temperature=1.0, logprobs=-1)
         )
         other = next(i for i in range(self.vocab_size) if i not in prompt)
         two = {"logprobs": 1, "logprob_token_ids": [last, other], "max_tokens": 1}
         penalised = [
             send(
                 self.address,
-                *self._request(prompt, temperature=1.0, repetition_penalty=penalty, **two),
+                *self.request(prompt, temperature=1.0, repetition_penalty=penalty, **two),
             )
             for penalty in (2.0, 0.5)
         ]
@@ -179,7 +181,27 @@ class ServerEngine:
         logit = max(changes, key=abs)
         return (logprobs + (logit - values[last]))[None]
 
-    def _request(self, prompt: list[int], **more: Any) -> tuple[str, dict[str, Any]]:
+    def fields(self, tokens: int, settings: SamplingSettings, seed: int) -> dict[str, Any]:
+        """The settings in the server's words, behind so many tokens. Its lengths are those of what is new."""
+        fields = {
+            "max_tokens": settings.max_length - tokens,
+            "min_tokens": max(0, settings.min_length - tokens),
+            "repetition_penalty": settings.repetition_penalty,
+            "stop_token_ids": [self.eos_token_id],
+            "logprobs": 0,
+            "temperature": 0.0,
+        }
+        if settings.do_sample:
+            fields |= {
+                "temperature": settings.temperature,
+                "top_k": min(settings.top_k, self.vocab_size),
+                "top_p": settings.top_p,
+                "seed": seed % 2**62,
+            }
+        return fields
+
+    def request(self, prompt: list[int], **more: Any) -> tuple[str, dict[str, Any]]:
+        """Path and body of a request, for `connection.send`."""
         common = {"return_token_ids": True, "return_tokens_as_token_ids": True}
         return "/v1/completions", {"model": self.model, "prompt": prompt, **common, **more}
 
@@ -206,32 +228,19 @@ class _Text:
         self.written: list[int] = []
         self.waiting: deque[tuple[int, float]] = deque()
         self.ended = False
+        self.connection: HTTPConnection | None = None
         self.events: Iterator[dict[str, Any]] = iter(())
         self.failures = 0
 
     def open(self) -> None:
         """Ask the server to write, from where the text is."""
-        engine, settings = self.engine, self.settings
         ids = self.prompt + self.written
-        fields: dict[str, Any] = {
-            "max_tokens": settings.max_length - len(ids),
-            "min_tokens": max(0, settings.min_length - len(ids)),
-            "repetition_penalty": settings.repetition_penalty,
-            "stop_token_ids": [engine.eos_token_id],
-            "logprobs": 0,
-            "stream": True,
-            "temperature": 0.0,
-        }
-        if settings.do_sample:
-            fields |= {
-                "temperature": settings.temperature,
-                "top_k": min(settings.top_k, engine.vocab_size),
-                "top_p": settings.top_p,
-                # Texts and neighbouring seeds have nothing in common; neither has what follows a broken connection.
-                "seed": (settings.seed * 10_000 + self.place * 100 + self.failures) % 2**62,
-            }
-        connection = send(engine.address, *engine._request(ids, **fields))
-        self.events = events_of(engine.address, connection)
+        # Texts and neighbouring seeds have nothing in common; neither has what follows a broken connection.
+        seed = self.settings.seed * 10_000 + self.place * 100 + self.failures
+        fields = self.engine.fields(len(ids), self.settings, seed)
+        address = self.engine.address
+        self.connection = send(address, *self.engine.request(ids, stream=True, **fields))
+        self.events = events_of(address, self.connection)
 
     def next(self) -> Step:
         """The next token, waited for."""
@@ -276,8 +285,8 @@ class _Text:
 
     def close(self) -> None:
         """End it: the server aborts what is not finished."""
-        if isinstance(self.events, Generator):
-            self.events.close()
+        if self.connection is not None:
+            self.connection.close()
 
 
 def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> ServerEngine:
@@ -291,7 +300,7 @@ def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> 
     if served != name:
         raise wrong_model(address, served)
     engine = ServerEngine(address, served, vocab_size, n_positions, eos_token_id)
-    probe = engine._request([eos_token_id], max_tokens=1, temperature=1.0, top_k=1, logprobs=-1)
+    probe = engine.request([eos_token_id], max_tokens=1, temperature=1.0, top_k=1, logprobs=-1)
     choice = engine._choice(answer_of(address, send(address, *probe)))
     try:
         values = _top(choice)
