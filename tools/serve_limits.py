@@ -79,11 +79,11 @@ def checked(body: bytes, offer: Offer) -> dict[str, Any]:
         "min_tokens": (0, offer.n_positions),
         "top_k": (0, vocabulary),
         "seed": (0, 2**63 - 1 - limits.sequences),
-        "logprobs": (-1, 1),
+        "logprobs": (-1, 2),
         "prompt_logprobs": (0, 0),
     }
     real = {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "repetition_penalty": (0.01, 100.0)}
-    ids = {"prompt": offer.n_positions, "stop_token_ids": 4, "logprob_token_ids": 64}
+    ids = {"prompt": offer.n_positions, "stop_token_ids": 4, "allowed_token_ids": 4}
     for name, value in fields.items():
         if name in whole:
             _check_number(name, value, int, *whole[name])

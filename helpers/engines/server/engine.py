@@ -149,36 +149,30 @@ class ServerEngine:
         """See `Engine.logits`.
 
         The server tells log-probabilities: the logits but for one number, the same for all. A penalty for repetition needs
-        that number. It shows in what a penalty on the last token of the prompt does.
+        that number. It shows in what a penalty on the last token of the prompt does, against one that is not in it.
         """
         import torch
 
         prompt = input_ids[0].tolist()
         last = prompt[-1]
-        whole = send(
-            self.address, *self.request(prompt, max_tokens=1, temperature=1.0, logprobs=-1)
-        )
         other = next(i for i in range(self.vocab_size) if i not in prompt)
-        two = {"logprobs": 1, "logprob_token_ids": [last, other], "max_tokens": 1}
+        first = {"max_tokens": 1, "temperature": 1.0}
+        whole = send(self.address, *self.request(prompt, logprobs=-1, **first))
+        two = first | {"logprobs": 2, "allowed_token_ids": [last, other]}
         penalised = [
-            send(
-                self.address,
-                *self.request(prompt, temperature=1.0, repetition_penalty=penalty, **two),
-            )
+            send(self.address, *self.request(prompt, repetition_penalty=penalty, **two))
             for penalty in (2.0, 0.5)
         ]
-        choice = self._choice(answer_of(self.address, whole))
-        values = _top(choice)
-        if len(values) < self.vocab_size:
-            raise other_version(self.address)
-        logprobs = torch.tensor([values[i] for i in range(self.vocab_size)])
-        # A penalty of 2 takes a whole logit from a negative one and half of it from a positive one; of 1/2, the other way
-        # round. `other` is not penalised and shows how the sum of all has changed.
-        changes = []
-        for connection in penalised:
-            pair = _top(self._choice(answer_of(self.address, connection)))
-            changes.append(pair[last] - values[last] - (pair[other] - values[other]))
-        logit = max(changes, key=abs)
+        values = _top(self._choice(answer_of(self.address, whole)))
+        pairs = [_top(self._choice(answer_of(self.address, each))) for each in penalised]
+        try:
+            logprobs = torch.tensor([values[i] for i in range(self.vocab_size)])
+            # A penalty of 2 takes a whole logit from a negative one and half of it from a positive one; of 1/2, the other
+            # way round: the larger change is the logit.
+            before = values[last] - values[other]
+            logit = max((pair[last] - pair[other] - before for pair in pairs), key=abs)
+        except KeyError as error:
+            raise other_version(self.address) from error
         return (logprobs + (logit - values[last]))[None]
 
     def fields(self, tokens: int, settings: SamplingSettings, seed: int) -> dict[str, Any]:
