@@ -38,7 +38,7 @@ from tools.serve_limits import Limits
 pytestmark = [
     pytest.mark.server,
     pytest.mark.timeout(900),
-    pytest.mark.usefixtures("english", "one_thread"),
+    pytest.mark.usefixtures("english"),
 ]
 OPENING = "国境の長いトンネルを抜けると雪国であった。"
 OPEN = {("POST", "/v1/completions"), ("GET", "/v1/models"), ("GET", "/health")}

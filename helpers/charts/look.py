@@ -59,6 +59,9 @@ class Html(str):
 def percent(probability: float) -> str:
     """A probability (0 to 1) as readers see it: three significant digits at most, never a false zero."""
     value = probability * 100
+    if math.isnan(value):
+        # An engine that was cut off in the middle of a text could not tell any more.
+        return "?"
     if value == 0:
         return "0%"
     if value < 0.001:

@@ -118,7 +118,7 @@ class ServerEngine:
         try:
             texts = [prompt_ids + [step.token_id for step in row] for row in steps]
             # All are on their way before the first answer is waited for.
-            waiting = [send(self.address, *self._reading(text)) if text else None for text in texts]
+            waiting = [send(self.address, *self._reading(text)) for text in texts]
             told = [answer_of(self.address, connection) for connection in waiting]
             return [
                 self._with_raw(prompt_ids, row, self._choice(answer))
@@ -230,7 +230,7 @@ class _Text:
         """Ask the server to write, from where the text is."""
         ids = self.prompt + self.written
         # Texts and neighbouring seeds have nothing in common; neither has what follows a broken connection.
-        seed = self.settings.seed * 10_000 + self.place * 100 + self.failures
+        seed = (self.settings.seed or 0) * 10_000 + self.place * 100 + self.failures
         fields = self.engine.fields(len(ids), self.settings, seed)
         address = self.engine.address
         self.connection = send(address, *self.engine.request(ids, stream=True, **fields))
