@@ -69,6 +69,7 @@ export function startBars(lab) {
       }
       list.append(barRow(row, longest, total));
     }
+    if (counts) list.append(othersRow(rows, total));
     const focused = document.activeElement?.closest?.("#bars li button");
     const place = focused ? [...box.querySelectorAll("li button")].indexOf(focused) : -1;
     fill(box, heading(), list, strip(), summary());
@@ -140,6 +141,22 @@ export function startBars(lab) {
         h("span", { class: "percent" }, numbers),
       ),
     );
+  }
+
+  /**
+   * What was drawn that has no row of its own, in sum.
+   *
+   * @param {any[]} rows
+   * @param {number} total  number of draws
+   */
+  function othersRow(rows, total) {
+    let expected = total;
+    let seen = total;
+    for (const { tokenId, final } of rows) {
+      expected -= final * total;
+      seen -= counts?.get(tokenId) ?? 0;
+    }
+    return h("li", { class: "others" }, h("span", { class: "piece" }, say("rest")), h("span", {}), h("span", { class: "percent" }, `${number(Math.max(0, expected))} → ${seen}`));
   }
 
   /** One strip for the whole vocabulary: how much of the model's probability lies in each zone, and how many tokens. */

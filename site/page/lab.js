@@ -232,8 +232,12 @@ export class Lab extends EventTarget {
     }
   }
 
-  /** Continue the text. What is being written stops; the same once more takes the next seed. */
-  async write() {
+  /**
+   * Continue the text. What is being written stops; the same once more takes the next seed.
+   *
+   * @param {{ again?: boolean }} [how]  `again: false` keeps the seed, whatever was written before
+   */
+  async write({ again = this.newSeed } = {}) {
     if (!this.model) return;
     this.stop();
     const obstacle = this.obstacle();
@@ -241,7 +245,7 @@ export class Lab extends EventTarget {
       this.#say(obstacle);
       return;
     }
-    if (this.newSeed && this.settings.do_sample && this.run && sameStart(this.run, this)) {
+    if (again && this.settings.do_sample && this.run && sameStart(this.run, this)) {
       this.settings = { ...this.settings, seed: (this.settings.seed + 1) % 2 ** 32 };
       this.tell("settings");
     }

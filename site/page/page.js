@@ -165,8 +165,9 @@ window.addEventListener("hashchange", () => {
   lab.tell("settings");
   lab.tell("draft");
   lab.tell("mask");
+  byId("notices").replaceChildren();
   tellBroken();
-  lab.write();
+  lab.write({ again: false });
 });
 
 // The model
@@ -176,6 +177,7 @@ let loadedSize = "";
 async function start() {
   const megabytes = (/** @type {number} */ bytes) => (bytes / MEGABYTE).toFixed(1);
   const progress = byId("progress");
+  document.body.classList.add("loading");
   progress.textContent = say("loading_first");
   try {
     lab.model = await openModel({
@@ -190,6 +192,7 @@ async function start() {
     fill(progress, say(error.code === "network" ? "loading_failed" : "loading_damaged", { file, reason }), " ", h("button", { type: "button", onclick: () => location.reload() }, say("reload")));
     return;
   }
+  document.body.classList.remove("loading");
   byId("about").textContent = say("about", { model: lab.model.info.name, size: loadedSize });
   lab.tell("model");
   lab.write();

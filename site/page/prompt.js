@@ -25,9 +25,6 @@ export function startPrompt(lab) {
   box.addEventListener("change", catchUp);
 
   const draw = () => {
-    if (document.activeElement !== box || box.value.length === 0 || lab.chosen.length) {
-      if (box.value !== lab.prompt) box.value = lab.prompt;
-    }
     if (!lab.model) return;
     /** @type {any} */
     let tokens;
@@ -59,6 +56,9 @@ export function startPrompt(lab) {
       normalized === lab.prompt ? null : h("p", { class: "note" }, `${say("normalized")}: `, h("b", {}, shortened(lab.prompt, normalized))),
     );
   };
+  lab.on("draft", () => {
+    if (box.value !== lab.prompt) box.value = lab.prompt;
+  });
   lab.on("draft model words", draw);
   return { catchUp };
 }

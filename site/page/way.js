@@ -298,22 +298,29 @@ export function startWay(lab) {
     return top.map((/** @type {any} */ { tokenId, piece, raw }) => ({ piece: covered(lab, piece), logit: trace.logits[tokenId], probability: raw, share: raw / top[0].raw }));
   }
 
-  /** The lottery: as wide as it is likely. @param {number} n  how many tokens have a field of their own */
+  /**
+   * The lottery: each ticket as wide as it is likely, the one that was drawn marked.
+   *
+   * @param {number} n  how many tokens have a ticket of their own in sight
+   */
   function lotteryStrip(n) {
     const found = distribution();
-    const top = found
-      .head(200)
-      .filter((/** @type {any} */ { cutBy }) => cutBy === null)
-      .sort((/** @type {any} */ a, /** @type {any} */ b) => b.final - a.final)
-      .slice(0, n);
-    const rest = 1 - top.reduce((/** @type {number} */ sum, /** @type {any} */ { final }) => sum + final, 0);
-    const field = (/** @type {string} */ text, /** @type {number} */ share, /** @type {number} */ i) =>
-      h("span", { class: i % 2 ? "field odd" : "field", style: { "flex-grow": String(share) }, title: `${text} ${percent(share)}` }, share > 0.03 ? text : "");
+    const [drawn] = lab.model.draw(found, 1, lab.settings.seed);
+    const tickets = [];
+    let rest = 1;
+    for (let i = 0; i < found.tokenIds.length; i++) {
+      const tokenId = found.tokenIds[i];
+      if (found.final[i] === 0 || (tickets.length >= n && tokenId !== drawn)) continue;
+      tickets.push({ word: covered(lab, lab.model.piece(tokenId)), share: found.final[i], drawn: tokenId === drawn });
+      rest -= found.final[i];
+    }
+    const field = (/** @type {string} */ text, /** @type {number} */ share, /** @type {string} */ kind) =>
+      h("span", { class: `field ${kind}`, style: { "flex-grow": String(share) }, title: `${text} ${percent(share)}` }, share > 0.05 ? text : "");
     return h(
       "span",
-      { class: "lottery", role: "img", "aria-label": top.map((/** @type {any} */ { piece, final }) => `${covered(lab, piece)} ${percent(final)}`).join("、") },
-      ...top.map((/** @type {any} */ { piece, final }, /** @type {number} */ i) => field(covered(lab, piece), final, i)),
-      rest > 1e-6 ? field("…", rest, top.length) : null,
+      { class: "lottery", role: "img", "aria-label": tickets.map(({ word, share }) => `${word} ${percent(share)}`).join("、") },
+      ...tickets.map(({ word, share, drawn: won }, i) => field(word, share, won ? "won" : i % 2 ? "odd" : "even")),
+      rest > 1e-6 ? field("…", rest, "rest") : null,
     );
   }
 
