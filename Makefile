@@ -57,6 +57,8 @@ compat: .venv/test-installed
 	@# Lesson 04 wants CTranslate2, and there may be no network by then.
 	@$(PY) -m tools.project ctranslate2 > .venv/extra-requirements.txt
 	$(PY) -m pip install --disable-pip-version-check $(SOURCE) -c constraints.txt -r requirements.txt -r .venv/extra-requirements.txt
+	@# A notebook of these lessons finds them from any working directory.
+	@$(PY) -c 'import os, sysconfig; site = sysconfig.get_path("purelib"); open(os.path.join(site, "yukiguni.pth"), "w").write(os.path.relpath(".", site) + "\n")'
 	@touch $@
 
 .venv/test-installed: .venv/installed pyproject.toml

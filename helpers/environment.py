@@ -2,10 +2,12 @@
 
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +18,9 @@ from helpers.language import say, set_language
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 # A notebook that runs has a kernel and something that shows it.
 ALREADY_RUNNING = {"ipykernel", "jupyterlab", "jupyterlab-language-pack-ja-jp"}
+
+
+_OWN_ENVIRONMENT = "make run"
 
 
 class NotInstalled(Explained, RuntimeError):
@@ -102,36 +107,70 @@ def installed_versions() -> dict[str, str]:
 def install(requirements: list[str]) -> None:
     """Add packages to this Python while every package that is installed keeps its version.
 
-    A kernel that has imported a package breaks if pip replaces it, so what is there is pinned.
+    A kernel that has imported a package breaks if pip replaces it, so what is there is pinned. In an environment of
+    uv, which has no pip, uv adds them.
 
     Raises:
-        NotInstalled: if pip cannot add them on these terms.
+        NotInstalled: if they cannot be added on these terms; the sentence names a step that works here.
     """
     names = ", ".join(map(_name, requirements))
+    installer = _installer()
+    if installer is None:
+        raise NotInstalled(_no_installer(names))
     print(say(f"足りないパッケージを入れます: {names}", f"Installing what is missing: {names}"))
     pins = [f"{name}=={version}" for name, version in installed_versions().items()]
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "installed.txt"
         constraints.write_text("\n".join(pins), encoding="utf-8")
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
         # On Windows pip may answer in the console's own encoding: a wrong letter is better than an error.
         done = subprocess.run(
-            [*pip, *requirements], capture_output=True, encoding="utf-8", errors="replace"
+            [*installer, "--quiet", "--constraint", str(constraints), *requirements],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
         )
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["?"])[-1]
-        raise NotInstalled(
-            say(
-                f"{names} を入れられませんでした（{reason}）。ネットワークを確かめて、"
-                "このセルをもう一度実行してください。",
-                f"Could not install {names} ({reason}). Check the network and run this cell again.",
-            )
-        )
+        raise NotInstalled(_refused(names, done.stderr))
     importlib.invalidate_caches()
 
 
+def _installer() -> list[str] | None:
+    """The command that adds packages to this very Python, or None."""
+    if find_spec("pip"):
+        return [sys.executable, "-m", "pip", "install"]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--python", sys.executable]
+    return None
+
+
+def _no_installer(names: str) -> str:
+    adding = f'"{sys.executable}" -m ensurepip' if find_spec("ensurepip") else _OWN_ENVIRONMENT
+    return say(
+        f"{names} がありません。この Python には pip も uv もないので、ここでは入れられません。"
+        f"ターミナルで {adding} を実行してから、このセルをもう一度実行してください。",
+        f"{names} is missing, and this Python has neither pip nor uv to add it. Run {adding} in a terminal, "
+        "then run this cell again.",
+    )
+
+
+def _refused(names: str, said: str) -> str:
+    """Why nothing was installed, from what the installer said, and what to do."""
+    if re.search(r"externally.managed|activated virtualenv", said):
+        return say(
+            f"{names} がありません。この Python は、ライブラリを足すことを許していません。教材のフォルダーのターミナルで "
+            f"{_OWN_ENVIRONMENT} を実行すると、教材だけの環境ができます。その .venv のカーネルで開いてください。",
+            f"{names} is missing, and this Python does not allow adding packages. In the lessons' folder, run "
+            f"{_OWN_ENVIRONMENT} in a terminal: it makes an environment for the lessons alone. Open them with the kernel in its .venv.",
+        )
+    reason = (said.strip().splitlines() or ["?"])[-1].strip()
+    return say(
+        f"{names} を入れられませんでした（{reason}）。ネットワークを確かめて、このセルをもう一度実行してください。",
+        f"Could not install {names} ({reason}). Check the network and run this cell again.",
+    )
+
+
 def _name(requirement: str) -> str:
-    return canonical_name(re.match(r"[\w.-]+", requirement)[0])
+    return canonical_name(re.split(r"[^\w.-]", requirement, maxsplit=1)[0])
 
 
 def canonical_name(name: str) -> str:

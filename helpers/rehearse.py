@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers.console import run
 from helpers.errors import Explained
@@ -62,7 +62,7 @@ def marked(text: str) -> tuple[str, int]:
 
 
 def rehearse(
-    language_model: LanguageModel, prompts: list[str], seeds: list[int], **settings: float
+    language_model: LanguageModel, prompts: list[str], seeds: list[int], **settings: Any
 ) -> tuple[list[int], list[int]]:
     """Print the texts of each prompt and seed; returns the seeds without such a word, and those with one.
 
@@ -78,13 +78,14 @@ def rehearse(
     tries = [(p, SamplingSettings(seed=seed, **settings)) for p in prompts for seed in seeds]
     for prompt, chosen in tries:
         encode_prompt(language_model, prompt, chosen)
-    with_words = set()
+    with_words: set[int] = set()
     for prompt, chosen in tries:
-        print(f"── {say('シード', 'seed')} {chosen.seed} ── {prompt}")
+        seed = int(chosen.seed or 0)
+        print(f"── {say('シード', 'seed')} {seed} ── {prompt}")
         for number, sequence in enumerate(generate(language_model, prompt, chosen).sequences, 1):
             text, words = marked(sequence.text)
             if words:
-                with_words.add(chosen.seed)
+                with_words.add(seed)
             print(f"{'▲' if words else ' '}[{number}] {text}")
         print(flush=True)
     return [seed for seed in seeds if seed not in with_words], sorted(with_words)

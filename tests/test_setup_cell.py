@@ -236,6 +236,61 @@ def test_a_folder_of_that_name_is_not_touched(published: dict[str, str], tmp_pat
     assert mine.exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands for uv")
+def test_an_environment_of_uv_is_filled_by_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It has no pip; what is installed stays as it is there, too."""
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\ncp "$7" {tmp_path}/pins\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(environment, "find_spec", lambda name: None)
+    environment.install(["yukiguni_anything>=1"])
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked[:4] == ["pip", "install", "--python", sys.executable]
+    assert asked[-1] == "yukiguni_anything>=1" and asked[5] == "--constraint"
+    assert f"nbformat=={nbformat.__version__}" in (tmp_path / "pins").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("modules", "step"), [({"ensurepip"}, f'"{sys.executable}" -m ensurepip'), (set(), "make run")]
+)
+def test_without_pip_and_uv_the_sentence_names_a_step_that_works(
+    modules: set[str], step: str, monkeypatch: pytest.MonkeyPatch, english: None
+):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(environment, "find_spec", lambda name: name if name in modules else None)
+    with pytest.raises(environment.NotInstalled, match="neither pip nor uv") as raised:
+        environment.install(["yukiguni_anything"])
+    assert f"Run {step} in a terminal" in str(raised.value)
+
+
+@pytest.mark.parametrize("forbidden", ["externally managed", "outside of an environment"])
+def test_where_pip_is_forbidden_the_sentence_names_an_environment_of_its_own(
+    forbidden: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, english: None
+):
+    """As Debian marks its Python, and as PIP_REQUIRE_VIRTUALENV does: pip itself says so."""
+    run, python = (
+        subprocess.run,
+        Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}",
+    )
+    mark = tmp_path / "lib" / f"python3.{sys.version_info.minor}" / "EXTERNALLY-MANAGED"
+    mark.parent.mkdir(parents=True)
+    mark.write_text("[externally-managed]\nError=Not here.\n")
+    here = f"import sysconfig; sysconfig.get_path = lambda *a, **k: {str(mark.parent)!r}"
+    program = f"{here}; import sys; sys.argv = ['pip', *sys.argv[1:]]; import runpy; runpy.run_module('pip', run_name='__main__')"
+
+    def elsewhere(command: list[str], **how: object) -> subprocess.CompletedProcess[str]:
+        if forbidden == "externally managed":
+            return run([str(python), "-c", program, *command[3:]], **how)
+        outside = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "1"}
+        return run([str(python), *command[1:]], env=outside, **how)
+
+    monkeypatch.setattr(environment.subprocess, "run", elsewhere)
+    with pytest.raises(environment.NotInstalled, match="does not allow adding packages") as raised:
+        environment.install(["yukiguni_anything"])
+    assert "make run" in str(raised.value)
+
+
 # At home: in a checkout, or what a zip download unpacks to; neither has git or a network to fall back on
 
 
@@ -286,6 +341,24 @@ def test_a_copy_saved_with_the_old_cell_still_fetches(published: dict[str, str],
         imported(run(tmp_path, cell("en", OLD_CELL), **published))
         == tmp_path / "yukiguni-notebooks"
     )
+
+
+def test_with_the_lessons_own_environment_any_working_directory_will_do(
+    checkout: Path, tmp_path: Path
+):
+    """VS Code's kernels start in the notebook's folder, or where the setting `jupyter.notebookFileRoot` says."""
+    path_file = re.search(r"'(import os, sysconfig;.*)'", (ROOT / "Makefile").read_text("utf-8"))[1]
+    site = checkout / ".venv" / "lib" / "python3.99" / "site-packages"
+    site.mkdir(parents=True)
+    subprocess.run(
+        [sys.executable, "-c", path_file.replace('sysconfig.get_path("purelib")', repr(str(site)))],
+        cwd=checkout,
+        check=True,
+    )
+    assert (site / "yukiguni.pth").read_text().strip() == os.path.join("..", "..", "..", "..")
+    own = f"import site\nsite.addsitedir({str(site)!r})\n"
+    assert imported(run(tmp_path, own + cell(), PATH="")) == checkout
+    shutil.rmtree(checkout / ".venv")
 
 
 def test_an_unknown_language_is_refused(checkout: Path):

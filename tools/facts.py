@@ -46,7 +46,7 @@ def filled(source: str) -> set[str]:
 def firsts(source: str, function: str) -> list[str]:
     """The first argument of each call: the name of a picture, the sentence of a claim."""
     arguments = [call.args[0] for call in calls(source, function)]
-    return [node.value for node in arguments if isinstance(node, ast.Constant)]
+    return [str(node.value) for node in arguments if isinstance(node, ast.Constant)]
 
 
 # In the kernel

@@ -181,7 +181,7 @@ def _cells_of(source: Path, edition: str) -> Iterator[tuple[str, NotebookNode]]:
             continue
         english = next(remaining, None)
         languages = [c.metadata.get("lang") if c else None for c in (cell, english)]
-        if languages != ["ja", "en"]:
+        if english is None or languages != ["ja", "en"]:
             opening = cell.source.strip().splitlines()[:1]
             raise ValueError(
                 f"{source.name}: the prose cell {opening} and the next cell have lang={languages};"

@@ -53,7 +53,7 @@ def _replacements(source: str, place: int) -> list[tuple[int, int, str]]:
 
 
 def _argument(node: ast.expr, source: str) -> str:
-    text = ast.get_source_segment(source, node)
+    text = ast.get_source_segment(source, node) or ""
     # Several lines stand on their own only within brackets, and so does a calculation before another operator.
     if "\n" in text:
         return f"(\n{text}\n)"
@@ -67,7 +67,8 @@ def _span(node: ast.expr, source: str, offsets: list[int]) -> tuple[int, int]:
         # ast counts a line's bytes, not its characters.
         return offsets[line - 1] + len(lines[line - 1].encode()[:column].decode())
 
-    return position(node.lineno, node.col_offset), position(node.end_lineno, node.end_col_offset)
+    end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or 0
+    return position(node.lineno, node.col_offset), position(end_line, end_column)
 
 
 def _line_offsets(source: str) -> list[int]:
