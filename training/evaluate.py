@@ -97,9 +97,10 @@ def model_bits(model: GPT2LMHeadModel, ids: list[int]) -> float:
     total, done = 0.0, 1
     for start in range(0, max(1, len(ids) - WINDOW // 2), WINDOW // 2):
         window = torch.tensor([ids[start : start + WINDOW]])
-        logits = model(window).logits[0, :-1].float()
-        losses = torch.nn.functional.cross_entropy(logits, window[0, 1:], reduction="none")
-        total += losses[done - start - 1 :].sum().item()
+        hidden = model.transformer(window)[0][0, done - start - 1 : -1]
+        logits = model.lm_head(hidden).float()
+        targets = window[0, done - start :]
+        total += torch.nn.functional.cross_entropy(logits, targets, reduction="sum").item()
         done = start + window.shape[1]
     return total / math.log(2)
 
