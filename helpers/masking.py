@@ -39,11 +39,13 @@ def find_words(text: str) -> list[Found]:
 
 
 def mask_words(text: str, sign: str = SIGN) -> str:
-    """`text` with `sign` for each character of such a word; its length stays."""
-    characters = list(text)
-    for start, end, _ in find_words(text):
-        characters[start:end] = sign * (end - start)
-    return "".join(characters)
+    """`text` with `sign`, one character, for each character of such a word; its length stays."""
+    while found := find_words(text):  # a mask can take away what made a neighbour innocent
+        characters = list(text)
+        for start, end, _ in found:
+            characters[start:end] = sign * (end - start)
+        text = "".join(characters)
+    return text
 
 
 def _spans(part: str, text: str) -> list[tuple[int, int]]:
