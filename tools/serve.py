@@ -82,8 +82,8 @@ def environment(offer: Offer, key: str, gpu: bool) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",
-        # Its own processes talk to each other; nobody else is to.
-        "VLLM_HOST_IP": "127.0.0.1",
+        # Its own processes talk to each other; with several machines, the address that they share.
+        "VLLM_HOST_IP": os.environ.get("VLLM_HOST_IP", "127.0.0.1"),
         "PYTHONPATH": str(ROOT),
     }
     if not gpu:
