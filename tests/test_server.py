@@ -23,6 +23,7 @@ from helpers.sampling import (
     stream_ids,
 )
 from tests.class_server import DATA, KEY, local_server, read_answers, replay, write_model
+from tools import serve
 from tools.serve_limits import Limits, Offer, Refused, checked
 
 PROMPT = [9, 30, 17, 42, 30]
@@ -505,3 +506,40 @@ def test_one_pupil_may_ask_what_a_notebook_does():
 
 def test_the_record_and_the_tokenizer_are_small():
     assert sum(file.stat().st_size for file in DATA.iterdir()) < 1_000_000
+
+
+# --- make serve
+
+
+def test_the_key_goes_by_the_environment_and_a_gpu_gets_half_precision():
+    offer = serve.offer_of("aozora-mini")
+    for gpu, dtype in ((True, "half"), (False, "float32")):
+        words = serve.command(offer, "192.168.1.5", 8000, gpu)
+        assert words[words.index("--dtype") + 1] == dtype
+        assert words[words.index("--host") + 1] == "192.168.1.5"
+        assert words[words.index("--middleware") + 1] == "tools.serve_gate.Gate"
+        variables = serve.environment(offer, KEY, gpu)
+        assert variables["VLLM_API_KEY"] == KEY
+        assert Offer.from_environment(variables) == offer
+        assert KEY not in " ".join(words)
+
+
+def test_every_start_has_a_key_of_its_own():
+    keys = {serve.new_key() for _ in range(100)}
+    assert len(keys) == 100
+    assert all(len(key) == 10 and key.isalnum() for key in keys)
+
+
+def test_the_teacher_is_told_address_cell_and_command_and_when_nobody_else_can_connect(tmp_path):
+    offer = serve.offer_of("aozora-mini")
+    for url, alone in (("http://192.168.1.5:8000", False), ("http://127.0.0.1:8000", True)):
+        said = serve.announcement(offer, url, KEY, tmp_path / "serve.log")
+        assert f'load_model("aozora-mini", engine="server", url="{url}/#key={KEY}")' in said
+        assert f"HELPERS_SERVER='{url}/#key={KEY}' make lab" in said
+        assert ("HOST=" in said) == alone
+
+
+def test_the_address_for_the_class_is_one_that_others_can_use():
+    assert serve.address_for_the_class("10.1.2.3", 8000) == "http://10.1.2.3:8000"
+    assert serve.address_for_the_class("fe80::1", 80) == "http://[fe80::1]:80"
+    assert "0.0.0.0" not in serve.address_for_the_class("0.0.0.0", 8000)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,9 +41,9 @@ class Offer:
         return {"CLASS_SERVER": json.dumps(asdict(self))}
 
     @classmethod
-    def from_environment(cls) -> Offer:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Offer:
         """The offer that `to_environment` wrote."""
-        fields = json.loads(os.environ["CLASS_SERVER"])
+        fields = json.loads(environment["CLASS_SERVER"])
         return cls(**fields | {"limits": Limits(**fields["limits"])})
 
     def for_the_page(self) -> dict[str, Any]:
