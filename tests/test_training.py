@@ -1,4 +1,4 @@
-"""The room of training: notation, split, layout, trainer, baselines, shipped figures.
+"""The room of training: split, layout, trainer, baselines, shipped figures.
 
 Run: python -m pytest tests/test_training.py (under a minute, no corpus needed)
 """
@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from helpers.finetune import notation
 from training import corpus, evaluate, export, pairs, tokenizer, train
 from training.muon import orthogonal
 from training.ngram import KneserNey
@@ -31,102 +30,6 @@ from training.vocabulary import EMBEDDINGS, in_vocabulary, shared_pieces
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "helpers" / "aozora_mini"
 AUTHORS = corpus.read_authors()
-
-
-# --- notation ---------------------------------------------------------------------------------
-
-FILE = """手袋の話
-ためしの副題
-夏目漱石
-
--------------------------------------------------------
-【テキスト中に現れる記号について】
-
-《》：ルビ
-（例）私《わたくし》は
--------------------------------------------------------
-
-［＃５字下げ］一［＃「一」は中見出し］
-
-　私《わたくし》は先生一人｜麦藁帽《むぎわらぼう》を見た。［＃改ページ］
-「よし」
-
-
-底本：「ためし文庫」
-　　　1991（平成3）年2月25日第1刷
-"""
-
-
-@pytest.mark.parametrize(
-    ("marked", "plain"),
-    [
-        ("私《わたくし》は", "私は"),
-        ("先生一人｜麦藁帽《むぎわらぼう》を", "先生一人麦藁帽を"),
-        (
-            "一寸法師《いっすんぼうし》［＃ルビの「いっすんぼうし」は底本では「x」］の話",
-            "一寸法師の話",
-        ),
-        ("※［＃「てへん＋劣」、第3水準1-84-77］", "挘"),
-        ("※［＃「てへん＋劣」、第3水準1-84-77］《むし》る", "挘る"),
-        ("※［＃「言＋墟のつくり」、第4水準2-88-74］《うそ》", "譃"),
-        ("※［＃「口＋愛」、U+566F、123-4］", "噯"),
-        ("※［＃「土へん＋口」、U+20BB7、1-2］野家", "𠮷野家"),
-        ("※［＃小書き片仮名ト、1-6-81］", "ㇳ"),
-        ("※［＃「麻かんむり／非」、123-4］", "〓"),
-        ("※［＃「にんべん＋蝶」］", "〓"),
-        ("※［＃始め二重山括弧、1-1-52］夢※［＃終わり二重山括弧、1-1-53］", "《夢》"),
-        ("※［＃縦線、1-1-35］", "｜"),
-        ("［＃「※［＃「てへん＋劣」、第3水準1-84-77］」に傍点］挘", "挘"),
-        ("どう［＃「どう」に傍点］して", "どうして"),
-        ("［＃ここから２字下げ］\n　本文\n［＃ここで字下げ終わり］", "本文"),
-        ("［＃３字下げ］二［＃「二」は中見出し］\n　本文", "二\n本文"),
-        ("〔e'tude〕と〔A` la carte〕", "étudeとÀ la carte"),
-        ("〔Fu:r Elise〕〔Franc,ais〕〔oe&uvre〕〔sto/rre〕", "Für ElisefrançaisS"),
-        ("〔注：これは括弧〕", "〔注：これは括弧〕"),
-        ("　字下げ　中の空白\n\n\n　次の段落　", "字下げ　中の空白\n次の段落"),
-    ],
-)
-def test_plain(marked, plain):
-    if "Fu:r" in marked:
-        plain = "Für EliseFrançaisœuvrestørre"
-    assert notation.plain(marked) == plain
-
-
-def test_a_file_falls_into_header_body_and_footer():
-    header, body, footer = notation.split_file(FILE.replace("\n", "\r\n"))
-    assert header == ["手袋の話", "ためしの副題", "夏目漱石"]
-    assert notation.plain(body, headings=False) == "私は先生一人麦藁帽を見た。\n「よし」"
-    assert footer.startswith("底本：「ためし文庫」") and footer.endswith("第1刷\n")
-
-
-def test_a_file_without_footer_says_so():
-    assert notation.split_file("題\n人\n\n本文\n")[2] == ""
-
-
-@given(st.text(alphabet="雪国の《》｜［］＃※〔〕、。1-84-77U+a'\n　", max_size=60))
-def test_notation_never_fails_and_leaves_no_note(text):
-    result = notation.plain(text)
-    assert "\n\n" not in result
-    assert notation.plain("雪《ゆき》［＃改行］" + "国") == "雪国"
-
-
-def test_gaiji_equal_the_codec_of_the_standard():
-    """Every cell of plane 1, against Python's Shift_JIS-2004 codec (the code reads EUC).
-
-    Two cells, backslash and tilde, are full-width in one codec and not in the other.
-    """
-    wrong = []
-    for row in range(1, 95):
-        for cell in range(1, 95):
-            lead = (row + 1) // 2 + (0x80 if row < 63 else 0xC0)
-            trail = cell + (0x9E if row % 2 == 0 else 0x3F + (cell > 63))
-            try:
-                expected = bytes([lead, trail]).decode("shift_jis_2004")
-            except UnicodeDecodeError:
-                expected = notation.GETA
-            if notation.gaiji(f"第3水準1-{row}-{cell}") != expected:
-                wrong.append((row, cell, expected))
-    assert wrong == [(1, 32, "\\"), (2, 18, "~")]
 
 
 # --- corpus -----------------------------------------------------------------------------------

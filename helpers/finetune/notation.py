@@ -19,6 +19,7 @@ _NAMED = re.compile(
     r"([^［］「」\n]{1,9})［＃「\1」は([^［］「」]*)］"
 )  # III［＃「III」はローマ数字3、1-13-23］
 _RUBY = re.compile(r"《[^《》\n]*》")
+_RUBY_START = re.compile(r"｜(?=[^｜《\n]*《)")  # without ruby after it, it is a bar of the text
 _ACCENT_SPAN = re.compile(r"〔([\x00-\x7f]*)〕|〔([^〔〕\n]*)(?:〕|$)", re.M)
 _SPLIT_NOTE = re.compile(r"［＃(?:ここ(?:から|で))?割り注(終わり)?］")
 
@@ -36,8 +37,8 @@ _CREDITS = re.compile(r"^(?:テキスト)?(?:入力|校正)者?[：:]|^青空文
 _SIZE = r"(?:同行|窓)?[大中小]見出し?"
 _HEADING_BLOCK = re.compile(rf"［＃ここから({_SIZE})］.*?［＃ここで\1終わり］", re.S)
 _HEADING_SPAN = re.compile(rf"［＃({_SIZE})］[^\n]*?［＃{_SIZE}終わり］")
-_HEADING_NOTE = re.compile(rf"［＃「([^\n]+?)」は{_SIZE}[^［］]*］")
-_OTHER_NOTE = re.compile(rf"［＃(?!「[^\n]+?」は{_SIZE}[^［］]*］)[^［］]*］")
+_HEADING_NOTE = re.compile(rf"［＃「([^［］\n]+?)」は{_SIZE}[^［］]*］")
+_OTHER_NOTE = re.compile(rf"［＃(?!「[^［］\n]+?」は{_SIZE}[^［］]*］)[^［］]*］")
 
 # A gaiji note may stand for a character that is itself markup: keep such characters
 # out of the way, in the private use area, until the markup is gone.
@@ -48,11 +49,11 @@ _UNSHIELD = {shielded: c for c, shielded in _SHIELD.items()}
 _COMBINING = dict(zip("`'^~:&,_", "\u0300\u0301\u0302\u0303\u0308\u030a\u0327\u0304", strict=True))
 _LIGATURES = {"ae&": "æ", "AE&": "Æ", "oe&": "œ", "OE&": "Œ", "s&": "ß", "o/": "ø", "O/": "Ø"}
 _LIGATURES |= {"!@": "¡", "?@": "¿"}
-# The letters of the library's own table. Colons and commas are accents inside a word only, and the
-# apostrophe of an elision (qu'on) is none.
+# The letters of the library's own table. A colon before a space and a comma that ends a word
+# are no accents, nor is the apostrophe of an elision (qu'on).
 _ACCENT = re.compile(
     "|".join(map(re.escape, _LIGATURES))
-    + r"|[AEIOUaeiou][`^_]|[ANOano]~|[Aa]&|[AEIOUaeiouy]:(?=[A-Za-z])|[Cc],(?=[A-Za-z])"
+    + r"|[AEIOUaeiou][`^_]|[ANOano]~|[Aa]&|[AEIOUaeiouy]:(?! )|[Cc],(?=[A-Za-z])"
     + r"|[AEIOYaeioy]'|(?<![Qq])[Uu]'"
 )
 
@@ -177,7 +178,7 @@ def plain(body: str, headings: bool = True) -> str:
     """
     body = _OLD_NOTE.sub(r"［＃\1］", body)
     body = _GAIJI.sub(lambda found: gaiji(found[1]).translate(_SHIELD), body)
-    body = _RUBY.sub("", body).replace("｜", "")
+    body = _RUBY.sub("", _RUBY_START.sub("", body))
     if not headings:
         body = _without_headings(body)
     body = _NAMED.sub(_named, _SPLIT_NOTE.sub(_parenthesis, body))
