@@ -61,6 +61,7 @@ CONSTRUCTS = {
         "※［＃始め二重山括弧、1-1-52］夢※［＃終わり二重山括弧、1-1-53］",
         "《夢》",
     ),
+    "bars of a table": ("│目白の家｜物干し│\n｜○｜●｜", "│目白の家｜物干し│\n｜○｜●｜"),
     "a bar that is no markup": ("※［＃縦線、1-1-35］", "｜"),
     "a sign spelt with others": ("ルイIII［＃「III」はローマ数字3、1-13-23］世", "ルイⅢ世"),
     "dots beside a word": ("どう［＃「どう」に傍点］して", "どうして"),
@@ -106,6 +107,11 @@ CONSTRUCTS = {
     "punctuation is no accent": (
         "〔E'tude: a, b. Ce'zanne, c. 1880〕",
         "Étude: a, b. Cézanne, c. 1880",
+    ),
+    "an accent at the end": ("〔Nicolai:〕と", "Nicolaïと"),
+    "accents in two lines": (
+        "〔Pardonnez a` moi\nJ'en suis a` vous.〕",
+        "Pardonnez à moi\nJ'en suis à vous.",
     ),
     "accents whose bracket is open": ("〔Go:ttliche Ordnung\n次の行", "Göttliche Ordnung\n次の行"),
     "brackets without accents": ("〔注：これは括弧〕", "〔注：これは括弧〕"),
@@ -189,11 +195,22 @@ RULE = "-" * 55 + "\n"
         "---------\n【テキスト中に現れる記号について】\n\n《》：ルビ\n---------\n",
         RULE + "《テキスト中に現れる記号について》\n《》：ルビ\n" + RULE,
         RULE + "【テキス禊中に現れる記号について】\n《》：ルビ\n" + RULE,
+        RULE + "\n［＃］：入力者注　主に外字の説明や、傍点の位置の指定\n" + RULE,
         RULE + "［表記について］\n●ルビは「《ルビ》」の形式で処理した。\n" + RULE,
         "［表記について］\n●ルビは「《ルビ》」の形式で処理した。\n" + RULE,
         "［収録作品］\n海／坂\n\n［表記について］\n●ルビは「《ルビ》」の形式。\n" + "=" * 60 + "\n",
     ],
-    ids=["none", "usual", "short rules", "other brackets", "a slip", "old", "older", "oldest"],
+    ids=[
+        "none",
+        "usual",
+        "short rules",
+        "other brackets",
+        "a slip",
+        "no title",
+        "old",
+        "older",
+        "oldest",
+    ],
 )
 def test_a_legend_goes_and_story_between_rules_stays(legend):
     story = f"　雪が降る。\n{RULE}　手紙の文。\n{RULE}　春が来る。\n"
@@ -228,6 +245,12 @@ def test_a_footer_opens_with(opening):
     _, body, footer = notation.split_file(text)
     assert notation.plain(body) == "底本の話をした。\n底本を見る。"
     assert footer.startswith(opening)
+
+
+def test_a_part_of_a_work_has_no_header():
+    part = "　雪が降った。\n　春が来た。\n\n　夏も来た。\n\n底本：「本」\n"
+    header, body, _ = notation.split_file(part)
+    assert header == [] and notation.plain(body) == "雪が降った。\n春が来た。\n夏も来た。"
 
 
 def test_a_file_without_footer_says_so():

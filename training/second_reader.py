@@ -23,17 +23,15 @@ def _start(lines: list[str]) -> int:
     """The line after the header and, where the file has one, the legend."""
     header = lines.index("") + 1 if "" in lines else 0
     for i, line in enumerate(lines[:60]):
-        if len(line) < 30 and line.strip("【】《》［］〔〕 　") in (
-            "テキスト中に現れる記号について",
-            "表記について",
-        ):
-            for j in range(i + 1, min(i + 60, len(lines))):
-                if _is_rule(lines[j]):
-                    return j + 1
+        title = line.strip("【】《》［］〔〕 　")
+        after_rule = any(map(_is_rule, lines[max(0, i - 2) : i]))
         if (
-            "現れる記号について" in line and i and _is_rule(lines[i - 1])
-        ):  # with a slip in the title
-            return next(j for j in range(i, len(lines)) if _is_rule(lines[j])) + 1
+            title in ("テキスト中に現れる記号について", "表記について")
+            or (after_rule and title.endswith("現れる記号について"))  # with a slip in it
+            or (after_rule and line.startswith(("《》：", "｜：", "［＃］：")))  # without a title
+        ):
+            rules = [j for j in range(i + 1, min(i + 60, len(lines))) if _is_rule(lines[j])]
+            return rules[0] + 1 if rules else header
     return header
 
 

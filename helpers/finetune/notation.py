@@ -26,11 +26,13 @@ _SPLIT_NOTE = re.compile(r"［＃(?:ここ(?:から|で))?割り注(終わり)?�
 # The legend stands between two rules, right after the title; its own title says what it is.
 _RULE = r"[-－―─=＝]{5,}[ 　]*\n"
 _LEGEND = re.compile(
-    rf"^{_RULE}\s*[【《［〔(（]?(?:テキス.?中に現れる記号|表記)について.*?^{_RULE}", re.M | re.S
+    rf"^{_RULE}\s*(?:[【《［〔(（]?(?:テキス.?中に現れる記号|表記)について|(?:《》|｜|［＃］)：).*?^{_RULE}",
+    re.M | re.S,
 )
 _OLD_LEGEND = re.compile(
     rf"(?:［収録作品］\n(?:.+\n)*\n*)?［表記について］\n(?:.+\n)*?{_RULE}"  # one rule, below it
 )
+_PROSE = re.compile(r"^[　「]|.{80}", re.M)
 _FOOTER = re.compile(r"^[ 　]*(?:翻訳の?)?底本(?:[：:「]|の親本|・初出)|［＃本文終わり］", re.M)
 _CREDITS = re.compile(r"^(?:テキスト)?(?:入力|校正)者?[：:]|^青空文庫作成ファイル", re.M)
 
@@ -160,6 +162,8 @@ def split_file(text: str) -> tuple[list[str], str, str]:
         head, rest = text[: legend.start()], text[legend.end() :]
     elif legend := _OLD_LEGEND.match(rest.lstrip("\n")):
         rest = rest.lstrip("\n")[legend.end() :]
+    elif _PROSE.search(head):  # a part of a work, with the footer
+        head, rest = "", text
     header = [line.strip() for line in head.split("\n") if line.strip()]
     if footer := _FOOTER.search(rest):
         return header, rest[: footer.start()], rest[footer.start() :]
