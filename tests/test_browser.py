@@ -47,7 +47,7 @@ LESSON = "03_generate.ipynb"
 # A machine that is busy with other things may take long: that alone is no fault.
 PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.colab]
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,8 @@ from helpers.sampling import (
     stream_ids,
 )
 
+pytestmark = pytest.mark.processor
+
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "雪国であった。"
 SHORT = SamplingSettings(min_length=0, max_length=40, top_k=30, seed=3)

@@ -56,7 +56,7 @@ TRAIN, HELD_OUT = split_text(TEXT)
 SHORT = TrainingSettings(steps=12, batch_size=4, length=32, warmup_steps=2, evaluate_every=4)
 
 
-pytestmark = pytest.mark.usefixtures("english")
+pytestmark = [pytest.mark.usefixtures("english"), pytest.mark.colab]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from helpers.finetune import FinetuneError, TrainingSettings, fine_tune
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, generate, next_token_distribution, stream
 
+pytestmark = pytest.mark.processor
+
 ROOT = Path(__file__).parents[1]
 needs_vnni = pytest.mark.skipif(not int8.can_compute(), reason="this processor has no VNNI")
 

@@ -25,6 +25,8 @@ from helpers.language import set_language
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, SettingsError, generate
 
+pytestmark = pytest.mark.colab
+
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "雪の降る夜には"
 SHORT = SamplingSettings(min_length=0, max_length=30, top_k=40, top_p=0.9, seed=3)

@@ -39,6 +39,8 @@ from tools.lessons import (
 from tools.pictures import without_definitions
 from tools.project import ROOT
 
+pytestmark = pytest.mark.colab
+
 LESSONS = lesson_sources()
 # PYTHONPATH of a lesson's kernel: what lies here cuts it off from the network.
 OFFLINE = Path(__file__).parent / "offline"

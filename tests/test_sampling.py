@@ -28,6 +28,8 @@ from helpers.sampling import (
     stream,
 )
 
+pytestmark = pytest.mark.colab
+
 PROMPT = "雪国であった。"
 OPENING_LINE = "国境の長いトンネルを抜けると雪国であった。"
 ARTICLE = SamplingSettings(seed=42)

@@ -12,6 +12,8 @@ from rinna_layout import LAYOUTS, make_tokenizer, raw
 from helpers import BUNDLED_PATH
 from helpers.tokenizer import load_tokenizer, normalize, split_pieces
 
+pytestmark = pytest.mark.colab
+
 OPENING_LINE = "国境の長いトンネルを抜けると雪国であった。"
 HARD = [
     "",

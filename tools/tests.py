@@ -5,11 +5,13 @@ real vLLM (`make test-server`) and the long exactness run of the site (`make tes
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
 from typing import NamedTuple
 
+from tools import processors
 from tools.colab_environment import ENVIRONMENT
 from tools.project import ROOT
 
@@ -25,6 +27,7 @@ class Stage(NamedTuple):
     name: str
     command: list[str]
     on_colabs_versions: bool = False
+    environment: dict[str, str] = {}
 
 
 LINT = [
@@ -46,6 +49,10 @@ TIERS = {
         # Neither memory nor time is measured, and no event loop shared, beside another test.
         Stage("alone", [*PYTEST, "-p", "no:xdist", "-m", f"alone and not browser and {ELSEWHERE}"]),
         Stage("in a browser", [*PYTEST, "-p", "no:xdist", "-m", f"browser and {ELSEWHERE}"]),
+        *(
+            Stage(f"as on {kind.name}", [*PYTEST, *SIDE_BY_SIDE, "-m", "processor and not process and not alone"], environment=kind.environment)
+            for kind in processors.playable()
+        ),
         Stage("Colab's versions", [*PYTEST, "-p", "no:xdist", "-m", f"colab and {ELSEWHERE}"], True),
     ],
 }  # fmt: skip
@@ -61,12 +68,15 @@ def main(arguments: list[str]) -> int:
         print(f"\n== {stage.name}", flush=True)
         start = time.monotonic()
         python = ENVIRONMENT / "bin" / "python" if stage.on_colabs_versions else sys.executable
-        code = subprocess.run([str(python), *stage.command], cwd=ROOT).returncode
+        environment = {**os.environ, **stage.environment}
+        code = subprocess.run([str(python), *stage.command], cwd=ROOT, env=environment).returncode
         done.append((stage, time.monotonic() - start, code))
     print(f"\n== where the time of make {chosen.tier} went")
     for stage, seconds, code in done:
-        print(f"{stage.name:18}{seconds:8.1f} s  {'ok' if code == 0 else f'FAILED ({code})'}")
-    print(f"{'in all':18}{sum(seconds for _, seconds, _ in done):8.1f} s")
+        print(f"{stage.name:24}{seconds:8.1f} s  {'ok' if code == 0 else f'FAILED ({code})'}")
+    if chosen.tier == "test" and (missing := processors.not_playable()):
+        print(f"not proved here, for want of such a processor: {', '.join(missing)}")
+    print(f"{'in all':24}{sum(seconds for _, seconds, _ in done):8.1f} s")
     return int(any(code for _, _, code in done))
 
 
