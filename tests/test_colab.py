@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
+import pytest
 from packaging.utils import canonicalize_name
 
 from tools.check_notebooks import code_cells
@@ -23,7 +24,6 @@ from tools.lessons import build, lesson_sources
 from tools.project import ROOT
 
 pytestmark = pytest.mark.colab
-
 # What lessons load and Colab lacks: lesson 01's Japanese font, which the setup cell adds there, and the fast engine.
 ADDED = {"matplotlib-fontja", "ctranslate2"}
 LIST_MODULES = """

@@ -15,9 +15,12 @@ from helpers.engines.torch import packing
 from helpers.finetune import TrainingSettings, accept_old_torchao, fine_tune, load_for_training
 from helpers.models import load_model
 
-pytestmark = [pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64"), reason="only there models are packed", pytest.mark.processor]
-)
+pytestmark = [
+    pytest.mark.processor,
+    pytest.mark.skipif(
+        platform.machine().lower() not in ("x86_64", "amd64"), reason="only there models are packed"
+    ),
+]
 
 
 def packed_layers(model):

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tools import processors
@@ -27,7 +29,7 @@ class Stage(NamedTuple):
     name: str
     command: list[str]
     on_colabs_versions: bool = False
-    environment: dict[str, str] = {}
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 LINT = [
