@@ -15,6 +15,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
+from tools import lesson_time
 from tools.build_lessons import WAY_IN, executed
 from tools.check_notebooks import (
     code_cells,
@@ -36,7 +37,7 @@ from tools.lessons import (
     notebook_path,
     start_copy,
 )
-from tools.pictures import without_definitions
+from tools.pictures import definitions, without_definitions
 from tools.project import ROOT
 
 pytestmark = pytest.mark.colab
@@ -225,6 +226,40 @@ def test_each_prediction_has_room_below_it(lesson: Path, edition: str):
     ]
     below = [cells[place + 1].metadata.get("tags", []) for place in asking]
     assert below == [["predict"]] * len(asking)
+
+
+each_taught = pytest.mark.parametrize(
+    "lesson", [path for path in LESSONS if path.stem != "00_lab"], ids=lambda path: path.stem
+)
+
+
+@each_edition
+@each_lesson
+def test_the_first_cell_has_a_picture_in_the_copy_without_outputs(lesson: Path, edition: str):
+    first = read(lesson, edition, start=True).cells[0].source
+    shown = re.findall(r"!\[[^\]]+\]\[([\w-]+)\]", first)
+    assert shown and set(shown) == set(definitions(first))
+
+
+@each_taught
+def test_each_exercise_has_a_solution_and_each_lesson_a_self_check(lesson: Path):
+    tags = [tag for cell in code_cells(read(lesson, "ja")) for tag in cell.metadata.get("tags", [])]
+    order = [tag for tag in tags if tag in ("exercise", "solution")]
+    assert "check" in tags and order
+    exercises = [place for place, tag in enumerate(order) if tag == "exercise"]
+    assert all(order[place + 1 : place + 2] == ["solution"] for place in exercises), order
+
+
+def test_the_lessons_of_a_class_fit_a_class(capsys: pytest.CaptureFixture[str]):
+    """01, 02 and 03, by the formula: 80 minutes, which leaves ten of ninety to talk."""
+    assert lesson_time.main([]) == 0, capsys.readouterr().out
+
+
+def test_the_first_link_is_a_lab_of_three_cells():
+    assert len(code_cells(read(LESSONS[0], "ja", start=True))) == 3
+    for readme in ("README.md", "README.ja.md"):
+        links = re.findall(r"\]\((notebooks/[^)]+)\)", (ROOT / readme).read_text(encoding="utf-8"))
+        assert links[0].endswith("00_lab.ipynb"), readme
 
 
 @each_lesson

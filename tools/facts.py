@@ -74,6 +74,8 @@ def collect(source: str, lesson: dict[str, Any]) -> None:
             found["problems"].append(f"no longer true, write it anew: {sentence}")
 
     def picture(name: str, html: str, alt: str | None = None) -> None:
+        if not str(html).strip():
+            found["problems"].append(f"the picture {name} is empty")
         found["pictures"][name] = [str(html), alt or getattr(html, "alt", "")]
 
     with _random_states_kept():

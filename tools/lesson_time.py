@@ -93,7 +93,11 @@ def main(names: list[str]) -> int:
     )
     whole = Load()
     for source in sources:
-        notebook = nbformat.read(ROOT / notebook_path(source, "ja"), as_version=4)
+        path = ROOT / notebook_path(source, "ja")
+        if not path.exists():
+            print(f"{source.stem:20}    not built yet: make lessons LESSONS={source.stem}")
+            continue
+        notebook = nbformat.read(path, as_version=4)
         core, more = load(notebook)
         numbers = [getattr(core, field.name) for field in fields(core)]
         print(
