@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from benchmarks.measure import ROOT, SHAPE_NAMES
+from helpers.console import run
 
 
 def main() -> None:
@@ -42,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -11,6 +11,7 @@ compares another number of threads.
 import argparse
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from benchmarks.measure import (
     spread,
     weight_bytes,
 )
+from helpers.console import run
 
 WAYS = ("article", "plain", "plain_float32", "plain_int8", "ctranslate2_int8")
 BANDWIDTH = "bandwidth"
@@ -253,4 +255,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -7,9 +7,11 @@ measures nothing.
 
 import argparse
 import json
+import sys
 
 from benchmarks.cpu_generate import measure
 from benchmarks.measure import SHAPE_NAMES, fresh, in_turn, in_words, machine, model_folder
+from helpers.console import run
 
 WAYS = ("article", "plain")
 
@@ -72,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

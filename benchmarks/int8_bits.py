@@ -6,10 +6,12 @@ is better.
 """
 
 import json
+import sys
 from types import SimpleNamespace
 
 from benchmarks.measure import machine
 from helpers import BUNDLED_MODEL
+from helpers.console import run
 
 
 def measure() -> dict[str, float]:
@@ -44,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import fresh, in_turn, in_words, machine, spread
+from helpers.console import run
 
 
 def measure(stem: str) -> dict[str, float]:
@@ -55,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -7,6 +7,7 @@ first use, which converts. "torch" is the dtype that `load_model` chooses. Linux
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from typing import Any
@@ -22,6 +23,7 @@ from benchmarks.measure import (
     peak_of_anonymous_memory,
     weight_bytes,
 )
+from helpers.console import run
 
 WAYS = ("torch", "float32", "int8", "ctranslate2")
 
@@ -98,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

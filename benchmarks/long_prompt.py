@@ -6,6 +6,7 @@ three. A short text warms the engine up.
 
 import argparse
 import json
+import sys
 import time
 
 from benchmarks.measure import (
@@ -17,6 +18,7 @@ from benchmarks.measure import (
     model_folder,
     prompt_of,
 )
+from helpers.console import run
 
 TOKENS = 900
 ENGINES = ("torch", "ctranslate2")
@@ -71,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

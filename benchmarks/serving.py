@@ -19,6 +19,7 @@ import psutil
 import torch
 
 from benchmarks.measure import ROOT, fresh, in_words, machine
+from helpers.console import run
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings
 
@@ -184,4 +185,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

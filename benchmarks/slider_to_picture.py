@@ -17,6 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from benchmarks.measure import machine
 from helpers import BUNDLED_MODEL
+from helpers.console import run
 from helpers.lab import SamplingLab
 from helpers.models import LanguageModel
 from helpers.tokenizer import load_tokenizer
@@ -119,4 +120,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

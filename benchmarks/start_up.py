@@ -10,6 +10,7 @@ import sys
 import time
 
 from benchmarks.measure import ROOT, in_turn, in_words, machine
+from helpers.console import run
 
 # What the command needs of the two libraries, without any of our code.
 LIBRARIES = (
@@ -64,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

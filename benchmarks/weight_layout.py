@@ -9,10 +9,12 @@ are compared with Conv1D's, and the logits of the prompt. `ONEDNN_MAX_CPU_ISA=AV
 
 import argparse
 import json
+import sys
 import time
 from typing import Any
 
 from benchmarks.measure import SHAPE_NAMES, fresh, in_turn, in_words, machine, model_folder
+from helpers.console import run
 
 LAYOUTS = ("conv1d", "linear", "packed")
 DTYPES = ("float32", "bfloat16")
@@ -114,4 +116,4 @@ def compared(usual: list[dict[str, Any]], other: list[dict[str, Any]], key: str)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -10,11 +10,11 @@ INTERRUPTED = 130  # as shells report it
 NOBODY_READS = 141
 
 
-def run(main: Callable[[], int]) -> int:
-    """Run a command; returns the status to exit with."""
+def run(main: Callable[[], int | None]) -> int:
+    """Run a command; returns the status to exit with, 0 for a command that returns none."""
     write_utf8()
     try:
-        status = main()
+        status = main() or 0
         sys.stdout.flush()
     except BrokenPipeError:
         # Python writes what is left once more when it ends: into nothing.

@@ -13,6 +13,7 @@ from collections.abc import Sequence as Arguments
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from helpers.console import run
 from helpers.errors import Explained
 from helpers.language import say
 
@@ -179,6 +180,8 @@ def main(arguments: Arguments[str] | None = None) -> int:
                 flush=True,
             )
         generation = generate(language_model, prompt, settings)
+    except BrokenPipeError:
+        raise
     except (Explained, ValueError, OSError) as error:
         partial = getattr(error, "generation", None)
         if partial is not None and not as_json:
@@ -213,4 +216,4 @@ def main(arguments: Arguments[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -1,14 +1,10 @@
 """The rehearsal of a class: `pytest tests/test_rehearse.py`."""
 
-import subprocess
-import sys
-
 import pytest
 
 from helpers import rehearse
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, generate
-from tools.project import ROOT
 
 pytestmark = pytest.mark.usefixtures("english")
 SHORT = ["--max-length", "30", "--num-return-sequences", "2"]
@@ -38,17 +34,3 @@ def test_what_cannot_be_rehearsed_is_one_sentence(capsys: pytest.CaptureFixture[
     assert rehearse.main(["雪", "--top-p", "2"]) == 2
     said = capsys.readouterr()
     assert said.out == "" and len(said.err.splitlines()) == 1 and "top_p" in said.err
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("module", ["helpers.rehearse", "tools.lesson_time"])
-def test_a_command_that_nobody_reads_on_ends_quietly(module: str):
-    arguments = ["--seeds", "1", "2", "3", *SHORT] if module == "helpers.rehearse" else []
-    with subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        process.stdout.close()
-        assert process.stderr.read().decode() == ""

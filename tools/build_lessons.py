@@ -14,6 +14,7 @@ import nbformat
 from nbclient.exceptions import CellControlSignal
 from nbformat import NotebookNode
 
+from helpers.console import run
 from tools import facts, pictures, way
 from tools.check_notebooks import code_cells, difference, output_problems, varies, word_problems
 from tools.execution import execute, make_workspace
@@ -172,4 +173,4 @@ def keep_varying_outputs(fresh: NotebookNode, committed: NotebookNode) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(lambda: main(sys.argv[1:])))

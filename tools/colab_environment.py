@@ -17,6 +17,7 @@ from sysconfig import get_path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from helpers.console import run
 from tools.project import EXTRAS, ROOT
 
 ENVIRONMENT = ROOT / ".venv-colab"
@@ -148,4 +149,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from helpers.console import run
 from helpers.doctor import WIDGET_MAJORS
 from tools.project import EXTRAS, ROOT
 
@@ -221,4 +222,4 @@ def _uv(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers import BUNDLED_MODEL
+from helpers.console import run
 from helpers.errors import Explained
 from helpers.hub import local_folder
 from tools.project import ROOT
@@ -243,4 +244,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import venv
 
+from helpers.console import run
 from tools.project import ROOT
 
 ENVIRONMENT = ROOT / ".venv-server"
@@ -49,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

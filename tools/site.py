@@ -24,6 +24,7 @@ from typing import Any
 
 from helpers import BUNDLED_MODEL, BUNDLED_PATH, OPENING_LINE
 from helpers.charts import look
+from helpers.console import run
 from helpers.lab.presets import presets, scales
 from helpers.language import get_language, set_language
 from helpers.masking import words_to_mask
@@ -302,4 +303,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

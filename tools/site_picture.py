@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from playwright.sync_api import expect, sync_playwright
 
+from helpers.console import run
 from tools.browser import FLAGS, find_browser
 from tools.project import ROOT
 from tools.site import build, server
@@ -34,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from helpers.console import run
 from tools.project import EXTRAS, ROOT
 
 # A system's name: how uv and how pip call it.
@@ -88,4 +89,4 @@ def _run(module: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from helpers.console import run
 from helpers.finetune.notation import plain, split_file
 
 HERE = Path(__file__).parent
@@ -231,4 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -6,6 +6,7 @@ import json
 import lzma
 import math
 import os
+import sys
 import zlib
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from tqdm import tqdm
 from transformers import GPT2LMHeadModel
 
+from helpers.console import run
 from helpers.masking import find_words
 from training.corpus import HERE, read_corpus
 from training.export import MODEL_DIR
@@ -381,4 +383,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

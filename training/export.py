@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from string import Template
 import torch
 from transformers import GPT2LMHeadModel
 
+from helpers.console import run
 from training.corpus import HERE, read_authors
 from training.tokenizer import BOS, CLS, EOS, MASK, PAD, SEP, SPECIAL, UNK, load
 from training.train import Recipe, make_model
@@ -198,4 +200,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

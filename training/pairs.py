@@ -5,11 +5,13 @@ import csv
 import json
 import random
 import secrets
+import sys
 from pathlib import Path
 
 import torch
 from transformers import GPT2LMHeadModel
 
+from helpers.console import run
 from training.corpus import HERE
 from training.evaluate import PROMPTS, continuations
 from training.tokenizer import EOS, load
@@ -102,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

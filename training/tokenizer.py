@@ -3,6 +3,7 @@
 import argparse
 import json
 import random
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import sentencepiece as spm
 from tqdm import tqdm
 
+from helpers.console import run
 from training.corpus import HERE, Work, read_corpus
 
 VOCAB_SIZE = 8000
@@ -114,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from torch.nn.functional import cross_entropy, linear
 from tqdm import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from helpers.console import run
 from training.corpus import HERE
 from training.muon import Muon
 from training.tokenizer import BOS, EOS, load
@@ -458,4 +460,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -2,6 +2,7 @@
 
 import sys
 
+from helpers.console import run
 from helpers.doctor.page import main
 
-sys.exit(main())
+sys.exit(run(main))
