@@ -15,7 +15,7 @@ from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_
 from rinna_layout import make_model
 
 from helpers import OPENING_LINE, charts
-from helpers.lab import SamplingLab, writer
+from helpers.lab import SamplingLab, still, writer
 from helpers.lab import sampling_lab as lab
 from helpers.lab.drafts import Draft
 from helpers.lab.japanese_pane import script_shares
@@ -598,22 +598,58 @@ def test_the_committed_lesson_shows_the_lab_without_a_kernel(notebook, heading, 
     (cell,) = [cell for cell in cells if cell.cell_type == "code" and "SamplingLab(" in cell.source]
     (output,) = cell.outputs
     html = output.data["text/html"]
-    settings, values, head, *rows = table_rows(html)
-    shown = dict(zip(settings, values, strict=True))
-    # The article's values, and a seed.
-    article = {
-        "top_k": "500",
-        "top_p": "0.95",
-        "min_length": "50",
-        "max_length": "100",
-        "seed": "0",
-    }
-    assert article.items() <= shown.items()
+    assert_the_whole_lab(html)
+    rows = table_rows(html)
     assert heading in text_of(html) and set(OPENING_LINE) <= set(text_of(html))
-    tokens = [row for row in rows if row[5]]
-    assert len(head) == 6 and len(tokens) == 20 and len(rows) > 20
+    (head,) = [i for i, row in enumerate(rows) if row[-1] == "id"]
+    tokens = [row for row in rows[head + 1 :] if row[-1].isdigit()]
+    assert len(rows[head]) == 6 and len(tokens) == lab.CHART_ROWS < len(rows) - head
     assert tokens[0][4] == kept and tokens[0][2].endswith("%") and "width:100.0%" in html
+
+
+def assert_the_whole_lab(html, **values):
+    """A still picture has every setting with its value and its slider, the buttons, and texts."""
+    shown = {row[0]: row[1:] for row in table_rows(html) if len(row) == 3}
+    # The article's values, and a seed.
+    article = {"top_k": "500", "top_p": "0.95", "temperature": "1.0", "repetition_penalty": "1.0"}
+    article |= {"min_length": "50", "max_length": "100", "num_return_sequences": "3", "seed": "0"}
+    for name, value in (article | values).items():
+        assert shown[name][0] == value
+        assert re.fullmatch("━*●─*", shown[name][1])
+    text = text_of(html)
+    names = ("生成", "停止", "記事の設定", "2 つの設定を比べる", "で終わり")
+    english = ("Generate", "Stop", "the article", "Compare two settings", "ended by")
+    assert all(name in text for name in names) or all(name in text for name in english)
     assert not {"style", "script", "input", "button"} & tags_of(html)
+
+
+def test_the_still_picture_shows_the_whole_lab(lm):
+    """The bundled model's writes its texts before it is shown; another one is not waited for."""
+    bundled = load_model("aozora-mini", device="cpu")
+    first = SamplingLab(bundled)
+    still = first._repr_mimebundle_()["text/html"]
+    assert_the_whole_lab(still)
+    run = generate(bundled, OPENING_LINE, SamplingSettings(seed=0))
+    assert first.history == [run]
+    for sequence in run.sequences:
+        pieces = bundled.tokenizer.convert_ids_to_tokens(sequence.token_ids)
+        assert "".join(pieces).replace("▁", " ").strip() in text_of(still)
+    # The same cell run again shows them again, and writes nothing.
+    again = SamplingLab(bundled)
+    assert again._repr_mimebundle_()["text/html"] == still
+    assert again.history == [run]
+    other = SamplingLab(lm, PROMPT, SHORT)
+    other._repr_mimebundle_()
+    assert other.history == [] and other.error is None
+
+
+@pytest.mark.parametrize(("place", "track"), [(0, "●" + "─" * still.STEPS), (4, "━" * still.STEPS + "●")])
+def test_a_slider_in_the_still_picture_stands_where_the_slider_stands(lm, place, track):
+    sampling_lab = SamplingLab(lm, PROMPT, SHORT)
+    slider = sampling_lab.sliders["top_k"]
+    slider.value = slider.max * place // 4
+    (row,) = [r for r in table_rows(sampling_lab.still()) if r[0] == "top_k" and len(r) == 3]
+    assert row == ["top_k", str(sampling_lab.settings.top_k), track]
 
 
 def test_every_control_is_in_the_view(sampling_lab):

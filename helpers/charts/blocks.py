@@ -64,11 +64,15 @@ def table(
     )
 
 
-def cards(contents: Iterable[Html], titles: Iterable[str]) -> Html:
-    """Several pictures side by side, each under its title; on a narrow page one below the other."""
+def cards(contents: Iterable[Html], titles: Iterable[str], width: int = 220) -> Html:
+    """Several pictures side by side, each under its title; on a narrow page one below the other.
+
+    Args:
+        width: how many pixels one of them needs to stand beside another.
+    """
     pairs = list(zip(contents, titles, strict=True))
     boxes = " ".join(
-        f'<div style="flex:1 1 220px;min-width:0;{BORDER};border-radius:6px;padding:4px 10px">'
+        f'<div style="flex:1 1 {width}px;min-width:0;{BORDER};border-radius:6px;padding:4px 10px">'
         f"<div><small><b>{escape(title)}</b></small></div>{markup(content)}</div>"
         for content, title in pairs
     )

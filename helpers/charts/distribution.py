@@ -17,6 +17,7 @@ from helpers.charts.look import (
     Html,
     label_style,
     number,
+    numbers,
     percent,
     percents,
     scrolling,
@@ -69,7 +70,8 @@ def distribution_chart(
             (say("設定後", "after settings"), "right", percents(row.final for row in rows))
         )
         if draws:
-            seen = [f"{number(row.final * draws)} → {row.observed}" for row in rows]
+            expected = numbers(row.final * draws for row in rows)
+            seen = [f"{value} → {row.observed}" for value, row in zip(expected, rows, strict=True)]
             columns.append((say("期待 → 実際", "expected → seen"), "right", seen))
         columns.append((say("結果", "result"), "left", [zone_label(row.zone) for row in rows]))
     columns.append(("id", "right", [row.token_id for row in rows]))
@@ -80,7 +82,11 @@ def distribution_chart(
         lines += f"<li>{say(f'{draws} 回引いた結果（破線の枠）', f'drawn {draws} times (dashed frames)')}</li>"
     return Html(
         f'<div style="{ROOT}"><div><b>{escape(heading)}</b></div>'
-        + (f'<ul style="margin:0 0 2px;padding-left:1.3em">{lines}</ul>' if lines else "")
+        + (
+            f'<ul style="margin:0 0 2px;padding-left:1.3em;font-size:.9em">{lines}</ul>'
+            if lines
+            else ""
+        )
         + ("" if plain else _whole(distribution))
         + f"<div {scrolling(heading)}>{_table(columns)}</div>"
         f"<div><small>{_legend(plain, bool(draws), len(single) < len(rows))}</small></div></div>",

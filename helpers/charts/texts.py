@@ -92,7 +92,7 @@ def _cover(cover: str, inside: str) -> str:
     # The one element that opens without a script, by mouse, finger and keyboard.
     label = say("伏せ字（押すと見えます）", "masked word (press to see it)")
     return (
-        f'<details style="display:inline"><summary title="{label}" style="display:inline-block;'
+        f'<details style="display:inline-block;vertical-align:top"><summary title="{label}" style="display:block;'
         f'list-style:none;cursor:pointer">{cover}</summary>{inside}</details>'
     )
 
@@ -105,11 +105,14 @@ def token_numbers(piece: str, step: Step) -> str:
     )
 
 
-def generation_cards(generation: Generation, tokenizer: Any, masked: bool = False) -> Html:
+def generation_cards(
+    generation: Generation, tokenizer: Any, masked: bool = False, width: int = 220
+) -> Html:
     """All sequences of a generation, coloured by probability, with how each of them ended.
 
     Args:
         masked: see `probability_text`.
+        width: see `cards`.
     """
     endings = {
         "eos": say("</s> で終わり", "ended by </s>"),
@@ -126,7 +129,7 @@ def generation_cards(generation: Generation, tokenizer: Any, masked: bool = Fals
     texts = [
         probability_text(s, tokenizer, legend=False, masked=masked) for s in generation.sequences
     ]
-    side_by_side = cards(texts, titles)
+    side_by_side = cards(texts, titles, width)
     return Html(f"{side_by_side}{surprise_legend()}", repr(side_by_side))
 
 

@@ -58,8 +58,8 @@ def _chips(pairs: list[tuple[str, int]], unknown_id: int, count: str) -> Html:
             f'<sub style="display:block;font-size:.75em;line-height:1.3">{note}{token_id}</sub></span>'
         )
     return Html(
-        f'<div style="{ROOT}"><div style="display:flex;flex-wrap:wrap;gap:4px">{" ".join(chips)}</div> '
-        f"<div><small>{count}</small></div></div>",
+        f'<div style="{ROOT}"><div style="display:flex;flex-wrap:wrap;gap:4px">{" ".join(chips)} '
+        f'<small style="align-self:center">{count}</small></div></div>',
         f"{count}: " + " ".join(f"{surface}({token_id})" for surface, token_id in pairs),
     )
 

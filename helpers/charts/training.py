@@ -45,7 +45,7 @@ def loss_curve(
 
     blue, orange = ZONE_COLOURS[None], ZONE_COLOURS["top_p"]
     looks = (
-        f'stroke="{blue}" stroke-width="1.2" opacity=".6"',
+        f'stroke="{blue}" stroke-width="1.5" opacity=".75"',
         f'stroke="{blue}" stroke-width="2.5" stroke-dasharray="7 4"',
         f'stroke="{orange}" stroke-width="2.5"',
     )

@@ -68,8 +68,8 @@ class Controls:
         """
         look = {
             "description": name,
-            "style": {"description_width": "145px"},
-            "layout": {"width": "240px", "max_width": FITS, "flex": "0 0 auto"},
+            "style": {"description_width": "155px"},
+            "layout": {"width": "245px", "max_width": FITS, "flex": "0 0 auto"},
         }
         box = (
             widgets.BoundedIntText(low, min=low, max=high, **look)

@@ -114,6 +114,18 @@ def stream_draft(
     return stream_ids(language_model, draft.prompt, settings, input_ids, should_stop)
 
 
+def write_at_once(
+    language_model: LanguageModel, draft: Draft, settings: SamplingSettings
+) -> Generation:
+    """What `stream_draft` writes, when it is done."""
+    events = stream_draft(language_model, draft, settings, lambda: False)
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
+
+
 def draw(distribution: Distribution, times: int, seed: int) -> list[int]:
     """Token ids drawn from a distribution; a single one is what `model.generate` draws first with that seed."""
     in_order_of_ids = torch.empty_like(distribution.final)

@@ -15,10 +15,10 @@ from weakref import WeakSet
 
 import ipywidgets as widgets
 
-from helpers import OPENING_LINE, charts
+from helpers import BUNDLED_MODEL, OPENING_LINE, charts
 from helpers.lab.compare_pane import ComparePane
 from helpers.lab.controls import Controls, own_settings
-from helpers.lab.drafts import Draft, NextToken, draw, encode_draft
+from helpers.lab.drafts import Draft, NextToken, draw, encode_draft, write_at_once
 from helpers.lab.history_pane import HistoryPane
 from helpers.lab.japanese_pane import JapanesePane
 from helpers.lab.parts import COLUMNS, REDRAW_AFTER, ROW, WIDE, Soon, box, button, note, sentence
@@ -40,8 +40,12 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # The picture waits for typing longer than for a drag, in seconds.
 TYPING_PAUSE = 0.3
 CHART_ROWS = 8
+# Pixels: on a laptop a text is as wide as the page, and so the first one is in sight whole.
+TEXT_WIDTH = 640
 CHIPS_SHOWN = 200
 DRAWS = 100
+# How many tokens the lab may write before it is shown.
+FIRST_TOKENS = 400
 
 _labs: WeakSet[SamplingLab] = WeakSet()
 
@@ -146,7 +150,7 @@ class SamplingLab:
         )
         self.mask_button.observe(self._mask_changed, names="value")
         self.progress = self.writer.progress
-        self.progress.layout = box(210)
+        self.progress.layout = box(240)
         self.chips = widgets.HTML(layout=WIDE)
         self.problem = widgets.HTML(layout=WIDE)
 
@@ -217,6 +221,7 @@ class SamplingLab:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         # A page with a kernel shows the widgets, one without it the picture: both read the same output.
+        self._write_first()
         still = self.still()
         view = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
         return {"text/plain": repr(still), "text/html": str(still), WIDGET_VIEW: view}
@@ -224,7 +229,36 @@ class SamplingLab:
     def still(self) -> charts.Html:
         """What the lab shows now, as a picture that needs no kernel. Controls that contradict are shown as they are."""
         self.catch_up()
-        return still_picture(self)
+        writing = (self.generate_button, self.stop_button, self.mask_button)
+        return still_picture(
+            self.language_model.name,
+            self.prompt_box.value,
+            self.controls,
+            (self.problem.value, self.chips.value),
+            self.chart.value,
+            self.result.value,
+            ([button.description for button in writing], [pane.title for pane in self.panes]),
+        )
+
+    def _write_first(self) -> None:
+        """Let a lab that comes into sight have texts, where they are there already or take a second.
+
+        A page without a kernel could not show any otherwise. A model that is not bundled may take a minute for them.
+        """
+        if self.generation is not None or self.running or self.error is not None:
+            return
+        with self.shown_errors("writing"):
+            draft, settings = self.draft, self.settings
+            start = (draft.prompt, settings) if not draft.chosen else None
+            for run in reversed(self.history):
+                if (run.prompt, run.settings) == start:
+                    self.show(run)
+                    return
+            tokens = settings.max_length * settings.num_return_sequences
+            if self.language_model.name == BUNDLED_MODEL and tokens <= FIRST_TOKENS:
+                run = write_at_once(self.language_model, draft, settings)
+                self.keep([run])
+                self.show(run)
 
     # Settings
 
@@ -396,7 +430,8 @@ class SamplingLab:
             views = [
                 charts.plain_text(draft.prompt, start + text, masked=self.masked) for text in texts
             ]
-            self.result.value = charts.cards(views, [str(i + 1) for i in range(len(texts))])
+            titles = [str(i + 1) for i in range(len(texts))]
+            self.result.value = charts.cards(views, titles, TEXT_WIDTH)
 
         self.show(await self.write(draft, settings, show))
 
@@ -411,7 +446,7 @@ class SamplingLab:
         if self.generation is not None:
             tokenizer = self.language_model.tokenizer
             self.result.value = charts.generation_cards(
-                self.generation, tokenizer, masked=self.masked
+                self.generation, tokenizer, self.masked, TEXT_WIDTH
             )
 
     def _mask_changed(self, change: dict[str, Any]) -> None:
