@@ -35,9 +35,10 @@ from lab_browser import (
     write_notebook,
 )
 from lab_oracle import Percent, distribution_by_hand
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from helpers.lab.presets import nearest, top_k_scale
+from helpers.lab.sampling_lab import CHART_ROWS
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, generate, generate_arguments
 from tools.lessons import build
@@ -136,18 +137,19 @@ def serious_findings(page: Page) -> list[str]:
     ]
 
 
-def expected_rows(lm, top: int = 20, **settings) -> list[list]:
-    """The picture's rows after the opening line: token, bar, model, drawn with, zone, id."""
+def expected_rows(lm, top: int = CHART_ROWS, **settings) -> list[list]:
+    """The picture's rows after the opening line: token, bar, model, after settings, result, id."""
     ids = lm.tokenizer.encode(OPENING, add_special_tokens=False, return_tensors="pt")
     logits = lm.model(ids).logits[0, -1].detach().numpy()
     by_hand = distribution_by_hand(
         logits,
         **{"top_k": 500, "top_p": 0.95, "prompt_ids": ids[0].tolist(), **settings},
     )
+    space = lm.tokenizer.convert_tokens_to_ids("▁")
     zones = {None: "残る", "top_k": "✂ top_k", "top_p": "✂ top_p", "min_length": "✂ min_length"}
     return [
         [
-            lm.tokenizer.convert_ids_to_tokens(token_id),
+            "␣ 空白" if token_id == space else lm.tokenizer.convert_ids_to_tokens(token_id),
             "",
             Percent(by_hand.raw[token_id]),
             Percent(by_hand.final[token_id]),
@@ -355,7 +357,7 @@ def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
     page.get_by_label("形").select_option(index=1)
     expect(page.get_by_label("コピー用")).to_have_value(re.compile(r"lm\.model\.generate\("))
     press("保存")
-    expect(output).to_contain_text("4 件を sampling-lab.json に保存しました。")
+    expect(output).to_contain_text("5 件を sampling-lab.json に保存しました。")
     press("読み込む")
     expect(output).to_contain_text("新しいもの 0 件")
     assert serious_findings(page) == []
@@ -377,7 +379,7 @@ def test_on_a_phone_and_at_200_percent_everything_fits(page, address, lab_alone,
     type_number(page, "max_length", 24)
     type_number(page, "min_length", 0)
     generate_button(page).click()
-    expect(output).to_contain_text("で終わり")
+    expect(output).to_contain_text("24 トークン、max_length で終わり")
     # 640 is what a page of 1280 has at 200%.
     for width in (360, 640):
         page.set_viewport_size({"width": width, "height": 1400})
@@ -392,6 +394,47 @@ def test_on_a_phone_and_at_200_percent_everything_fits(page, address, lab_alone,
         assert serious_findings(page) == []
 
 
+def in_sight(page: Page, place: Locator) -> bool:
+    """Whether something lies whole in the part of the notebook that is in sight."""
+    return place.evaluate(
+        """element => {
+            const box = element.getBoundingClientRect();
+            const pane = document.querySelector(".jp-NotebookPanel-notebook").getBoundingClientRect();
+            return box.height > 0 && box.top >= pane.top - 1 && box.bottom <= pane.bottom + 1
+                && box.left >= pane.left && box.right <= pane.right + 1;
+        }"""
+    )
+
+
+def test_on_a_school_laptop_controls_chart_and_first_text_are_in_sight_at_once(
+    page, address, lab_alone, artefacts
+):
+    """1366 x 768 with all of JupyterLab's bars and its list of files; the lab's first line is at the top."""
+    page.set_viewport_size({"width": 1366, "height": 768})
+    open_notebook(page, address, lab_alone)
+    run_all(page)
+    output = lab_output(page)
+    prompt = page.get_by_label("prompt", exact=True)
+    prompt.evaluate("element => element.scrollIntoView({block: 'start'})")
+    type_number(page, "seed", 1)
+    prompt.evaluate("element => element.scrollIntoView({block: 'start'})")
+    where = "() => document.querySelector('.jp-WindowedPanel-outer').scrollTop"
+    before = page.evaluate(where)
+    generate_button(page).click()
+    expect(output).to_contain_text("毎秒")
+    expect(generate_button(page)).to_be_enabled()
+    expect(output).to_contain_text("で終わり")
+    assert page.evaluate(where) == before
+    page.screenshot(path=artefacts / "lab-laptop.png")
+    text = output.locator("small", has_text=re.compile("^1: .*トークン")).locator("xpath=../..")
+    chart = output.locator("table", has=page.locator("th", has_text=re.compile("^id$"))).first
+    assert chart.locator("tbody tr").count() >= CHART_ROWS + 2
+    places = {"the first text": text, "the chart": chart, "Generate": generate_button(page)}
+    places |= {name: number_box(page, name) for name in ("top_k", "temperature", "seed")}
+    places |= {f"slider of {name}": slider(page, name) for name in ("top_k", "seed")}
+    assert {name for name, place in places.items() if not in_sight(page, place)} == set()
+
+
 def test_in_the_dark_and_without_a_mouse(page, address, lab_alone, lm, artefacts):
     open_notebook(page, address, lab_alone)
     run_all(page)
@@ -401,10 +444,10 @@ def test_in_the_dark_and_without_a_mouse(page, address, lab_alone, lm, artefacts
         page.get_by_label("prompt", exact=True).focus()
         keys = page.keyboard
 
-        def tab_to(name: str, at_most: int) -> None:
+        def tab_to(name: str, at_most: int, key: str = "Tab") -> None:
             """Press Tab until the control with this label or text has the focus."""
             for _ in range(at_most):
-                keys.press("Tab")
+                keys.press(key)
                 has_it = page.evaluate(
                     """name => {
                         const here = document.activeElement;
@@ -422,7 +465,8 @@ def test_in_the_dark_and_without_a_mouse(page, address, lab_alone, lm, artefacts
             tab_to(name, at_most=12)
             keys.press("Control+A")
             keys.type(value)
-        tab_to("生成", at_most=6)
+        # Back past five settings, the check box, four presets and the switch.
+        tab_to("生成", at_most=20, key="Shift+Tab")
         keys.press("Enter")
         settings = SamplingSettings(min_length=0, max_length=24, top_k=9, seed=0)
         texts = generate(lm, OPENING, settings).sequences
@@ -456,8 +500,9 @@ def test_the_cell_is_deleted_while_it_writes_and_run_again(page, address, lab_al
     run_all(page)
     page.get_by_role("button", name="記録", exact=True).press("Enter")
     runs = page.get_by_label("記録", exact=True).locator("option")
-    # One run, though the button was pressed twice; it was stopped, and is there to be copied.
-    expect(runs).to_have_count(1)
+    # The one that the lab opened with, and one more, though the button was pressed twice; it was stopped, and is there
+    # to be copied.
+    expect(runs).to_have_count(2)
     copied = page.get_by_label("コピー用")
     expect(copied).to_have_value(
         re.compile(f"^{OPENING}\n.*max_length=512(.|\n)*\n1\\. {OPENING}.")
@@ -465,7 +510,7 @@ def test_the_cell_is_deleted_while_it_writes_and_run_again(page, address, lab_al
     type_number(page, "max_length", 24)
     type_number(page, "min_length", 0)
     generate_button(page).dblclick()
-    expect(runs).to_have_count(2)
+    expect(runs).to_have_count(3)
     expect(generate_button(page)).to_be_enabled()
-    expect(runs).to_have_count(2)
+    expect(runs).to_have_count(3)
     assert serious_findings(page) == []

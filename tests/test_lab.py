@@ -643,7 +643,9 @@ def test_the_still_picture_shows_the_whole_lab(lm):
     assert other.history == [] and other.error is None
 
 
-@pytest.mark.parametrize(("place", "track"), [(0, "●" + "─" * still.STEPS), (4, "━" * still.STEPS + "●")])
+@pytest.mark.parametrize(
+    ("place", "track"), [(0, "●" + "─" * still.STEPS), (4, "━" * still.STEPS + "●")]
+)
 def test_a_slider_in_the_still_picture_stands_where_the_slider_stands(lm, place, track):
     sampling_lab = SamplingLab(lm, PROMPT, SHORT)
     slider = sampling_lab.sliders["top_k"]

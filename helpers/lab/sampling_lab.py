@@ -21,7 +21,18 @@ from helpers.lab.controls import Controls, own_settings
 from helpers.lab.drafts import Draft, NextToken, draw, encode_draft, write_at_once
 from helpers.lab.history_pane import HistoryPane
 from helpers.lab.japanese_pane import JapanesePane
-from helpers.lab.parts import COLUMNS, REDRAW_AFTER, ROW, WIDE, Soon, box, button, note, sentence
+from helpers.lab.parts import (
+    COLUMNS,
+    FITS,
+    REDRAW_AFTER,
+    ROW,
+    WIDE,
+    Soon,
+    box,
+    button,
+    note,
+    sentence,
+)
 from helpers.lab.presets import Preset, presets
 from helpers.lab.still import still_picture
 from helpers.lab.token_pane import TokenPane
@@ -135,7 +146,7 @@ class SamplingLab:
             value=prompt,
             description="prompt",
             rows=2,
-            layout={"flex": "1 1 300px", "width": "auto"},
+            layout={"flex": "1 1 220px", "width": "auto", "min_width": "0", "max_width": FITS},
             style={"description_width": "initial"},
         )
         self.prompt_box.observe(self._prompt_changed, names="value")
