@@ -160,7 +160,7 @@ def bar_chart(
         note = say("灰色の細い棒: 前の値", "thin grey bar: the value before")
         legend = f"<div><small>{note}</small></div>"
     return Html(
-        f'<div style="{ROOT}">{heading}<table style="{TABLE}width:100%"><tbody>{"".join(rows)}</tbody></table>'
-        f"{legend}</div>",
+        f'<div style="{ROOT}">{heading}<div {scrolling(title or say("棒グラフ", "bar chart"))}>'
+        f'<table style="{TABLE}width:100%"><tbody>{"".join(rows)}</tbody></table></div>{legend}</div>',
         (f"{title}: " if title else "") + ", ".join(texts),
     )
