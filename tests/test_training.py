@@ -509,10 +509,17 @@ def test_window_bits_equal_one_pass_and_count_each_token_once():
     ids = np.random.default_rng(0).integers(7, VOCAB, 1000).tolist()
     logits = model(torch.tensor([ids[:256]])).logits[0, :-1]
     exact = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:256]), reduction="sum")
-    assert evaluate.model_bits(model, ids[:256]) == pytest.approx(exact.item() / math.log(2))
+    bits = evaluate.model_bits(model, ids[:256])
+    assert bits.shape == (255,) and bits.sum() == pytest.approx(exact.item() / math.log(2))
+    # What a text opens with costs the same, however long it is.
+    whole = evaluate.model_bits(model, ids)
+    for opening in (256, 512, 384):
+        np.testing.assert_allclose(
+            evaluate.model_bits(model, ids[:opening]), whole[: opening - 1], rtol=1e-4
+        )
     with torch.no_grad():
         model.transformer.wte.weight.zero_()  # uniform: log2(VOCAB) bits for each token
-    assert evaluate.model_bits(model, ids) == pytest.approx(999 * math.log2(VOCAB), rel=1e-5)
+    assert evaluate.model_bits(model, ids) == pytest.approx(np.full(999, math.log2(VOCAB)))
 
 
 def test_copied_shares_count_characters_inside_long_copies():

@@ -90,21 +90,22 @@ def passages(
 
 
 @torch.no_grad()
-def model_bits(model: GPT2LMHeadModel, ids: list[int]) -> float:
-    """Bits that the model spends on ids[1:].
+def model_bits(model: GPT2LMHeadModel, ids: list[int]) -> np.ndarray:
+    """Bits that the model spends on each of ids[1:]: float64, one dimension.
 
     Beyond 256 tokens the window moves by 128: each token is predicted once, with 128 to 255
     tokens before it.
     """
-    total, done = 0.0, 1
+    bits, done = [], 1
     for start in range(0, max(1, len(ids) - WINDOW // 2), WINDOW // 2):
         window = torch.tensor([ids[start : start + WINDOW]])
         hidden = model.transformer(window)[0][0, done - start - 1 : -1]
         logits = model.lm_head(hidden).float()
         targets = window[0, done - start :]
-        total += torch.nn.functional.cross_entropy(logits, targets, reduction="sum").item()
+        losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+        bits.append(losses.double().numpy() / math.log(2))
         done = start + window.shape[1]
-    return total / math.log(2)
+    return np.concatenate(bits)
 
 
 @cache
@@ -150,9 +151,8 @@ def ngram_bits(ids: np.ndarray, splits: dict[str, Passages], kept: Path) -> dict
     return known[key]
 
 
-def model_figures(model: GPT2LMHeadModel, held: Passages) -> dict:
+def model_figures(bits: float, held: Passages) -> dict:
     """What was measured on, and the model's bits a character, also with the unknown spelled."""
-    bits = sum(model_bits(model, ids) for ids in tqdm(held.ids, unit="work"))
     return {
         "works": len(held.ids),
         "tokens": sum(map(len, held.ids)) - len(held.ids),
@@ -188,7 +188,7 @@ def excerpt_bits(
     return {
         "tokens": len(held.ids[0]) - 1,
         "characters": held.characters,
-        "bits_per_character": round(model_bits(model, held.ids[0]) / held.characters, 4),
+        "bits_per_character": round(model_bits(model, held.ids[0]).sum() / held.characters, 4),
     }
 
 
@@ -333,9 +333,12 @@ def main() -> None:
         texts = [work.text for work in read_corpus(args.work_dir, split)]
         splits[split] = passages(texts, processor)
         openings[split] = passages(texts, processor, OPENING)
-    results = {split: model_figures(model, held) for split, held in splits.items()}
-    for split, held in openings.items():
-        results[split]["openings"] = model_figures(model, held)
+    results = {}
+    for split, held in splits.items():
+        bits = [model_bits(model, ids) for ids in tqdm(held.ids, unit="work", desc=split)]
+        results[split] = model_figures(sum(b.sum() for b in bits), held)
+        opening = sum(b[: OPENING - 1].sum() for b in bits)
+        results[split]["openings"] = model_figures(opening, openings[split])
     if args.bits_only:
         print(json.dumps(results, indent=1))
         return
