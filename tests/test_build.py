@@ -310,7 +310,7 @@ def test_words_that_a_school_would_not_project_are_found(executed: NotebookNode)
     notebook.cells[0].outputs[1].data["text/html"] = "<b>土</b><b>人</b>"
     assert "土人" in check_notebooks.word_problems(notebook)[0]
     notebook = copy.deepcopy(executed)
-    notebook.pictures = {"opening-1": "<b>土</b>人"}
+    notebook.pictures = {"opening-1": ("<b>土</b>人", 560)}
     assert check_notebooks.word_problems(notebook)[0].startswith("picture opening-1")
 
 
@@ -559,7 +559,7 @@ def test_a_source_that_cannot_hold_is_refused(old: str, new: str, sentence: str,
 def test_an_unchanged_picture_is_not_drawn_again(filled, monkeypatch: pytest.MonkeyPatch):
     drawn = []
     monkeypatch.setattr(
-        pictures, "draw", lambda html: drawn.append(html) or "data:image/png;base64,AAAA"
+        pictures, "draw", lambda html, width: drawn.append(html) or "data:image/png;base64,AAAA"
     )
     notebook = copy.deepcopy(filled["ja"][0])
     build_lessons.draw_pictures(notebook, None)
@@ -572,9 +572,11 @@ def test_an_unchanged_picture_is_not_drawn_again(filled, monkeypatch: pytest.Mon
 
 @pytest.mark.process
 def test_a_picture_is_drawn_as_small_as_it_is():
-    drawn = base64.b64decode(pictures.draw("<div style='height:100px;background:#000'></div>")[22:])
+    drawn = base64.b64decode(
+        pictures.draw("<div style='height:100px;background:#000'></div>", width=400)[22:]
+    )
     with Image.open(io.BytesIO(drawn)) as image:
-        assert abs(image.height - 1.5 * 132) < 4 and image.width == 1.5 * pictures.WIDTH
+        assert abs(image.height - 1.5 * 132) < 4 and image.width == 1.5 * 400
         assert image.convert("L").getpixel((image.width // 2, image.height // 2)) == 0
 
 

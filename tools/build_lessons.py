@@ -121,13 +121,14 @@ def fill_in(notebook: NotebookNode, found: Mapping[str, Any], edition: str) -> l
         used.add(rest[0] if name == "picture" else name)
         if name == "way":
             html, alt = way.drawing(edition, *rest), way.description(edition, *rest)
+            width = way.WIDTH
         elif name == "picture" and rest[0] in found["pictures"]:
             name = rest[0]
-            html, alt = found["pictures"][name]
+            html, alt, width = found["pictures"][name]
         else:
             return found["fill"].get(name, match[0])
-        place, label = pictures.shown(name, html, alt)
-        notebook.pictures[label] = html
+        place, label = pictures.shown(name, html, alt, width)
+        notebook.pictures[label] = html, width
         return place
 
     for cell in notebook.cells:
@@ -156,7 +157,7 @@ def draw_pictures(notebook: NotebookNode, committed: NotebookNode | None) -> Non
         if cell.cell_type == "markdown":
             labels = [label for label in html if f"][{label}]" in cell.source]
             lines = [
-                f"[{label}]: {known.get(label) or pictures.draw(html[label])}" for label in labels
+                f"[{label}]: {known.get(label) or pictures.draw(*html[label])}" for label in labels
             ]
             cell.source = "\n\n".join([cell.source, *lines])
 

@@ -86,7 +86,7 @@ def word_problems(notebook: NotebookNode) -> list[str]:
             problems.append(
                 f"cell {cell.id}: shows 「{found.word}」; take another seed or prompt there (helpers/words_to_mask.txt)"
             )
-    for label, html in notebook.get("pictures", {}).items():
+    for label, (html, _) in notebook.get("pictures", {}).items():
         for found in find_words(re.sub(r"<[^>]*>", "", html)):
             problems.append(f"picture {label}: shows 「{found.word}」; take another seed there")
     return problems

@@ -4,7 +4,7 @@ A code cell tagged `build` runs in the lesson's kernel when a notebook is built 
 
 - `fill(share=percent(0.25))`: prose says `{{share}}`;
 - `claim("ほとんどは「。」の前です。", share > 0.5)`: the build fails with that sentence if it is false;
-- `picture("opening", html, alt)`: prose shows it by `{{picture opening}}`;
+- `picture("opening", html, alt)`: prose shows it by `{{picture opening}}`; `width=760` is for a wide one, in CSS pixels;
 - `opening(tokenizer, sequence, prompt)`: the HTML of a first screen's picture.
 
 What it names or draws at random leaves no trace in the lesson. A cell tagged `cases`, below a self-check, holds the
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+WIDTH = 560  # of a picture: drawn at one and a half times that, large on a screen and legible on a phone
 MIME = "application/vnd.yukiguni.facts+json"
 
 
@@ -73,10 +74,10 @@ def collect(source: str, lesson: dict[str, Any]) -> None:
         if not holds:
             found["problems"].append(f"no longer true, write it anew: {sentence}")
 
-    def picture(name: str, html: str, alt: str | None = None) -> None:
+    def picture(name: str, html: str, alt: str | None = None, width: int = WIDTH) -> None:
         if not str(html).strip():
             found["problems"].append(f"the picture {name} is empty")
-        found["pictures"][name] = [str(html), alt or getattr(html, "alt", "")]
+        found["pictures"][name] = [str(html), alt or getattr(html, "alt", ""), width]
 
     with _random_states_kept():
         names = {"fill": fill, "claim": claim, "picture": picture, "opening": opening}

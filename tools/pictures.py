@@ -16,17 +16,17 @@ from pathlib import Path
 from PIL import Image
 
 from tools.browser import FLAGS, find_browser
+from tools.facts import WIDTH
 
-WIDTH = 760  # CSS pixels; drawn at one and a half times that
 _PAGE = """<!DOCTYPE html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 16px; box-sizing: border-box; width: {width}px; background: #fff; color: #1a1a1a;
   font: 15px/1.5 "Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", sans-serif }}
 </style><body>{html}</body>"""
 
 
-def shown(name: str, html: str, alt: str) -> tuple[str, str]:
+def shown(name: str, html: str, alt: str, width: int = WIDTH) -> tuple[str, str]:
     """A picture's place in prose, and the name that it is known by in the definition at the cell's end."""
-    label = f"{name}-{hashlib.sha256(html.encode()).hexdigest()[:8]}"
+    label = f"{name}-{hashlib.sha256(f'{width} {html}'.encode()).hexdigest()[:8]}"
     return f"![{re.sub(r'[][]', '', alt)}][{label}]", label
 
 
@@ -40,8 +40,8 @@ def without_definitions(markdown: str) -> str:
     return re.sub(r"\n+^\[[\w-]+\]: data:image/png;base64,\S+$", "", markdown, flags=re.MULTILINE)
 
 
-def draw(html: str) -> str:
-    """HTML or SVG as a PNG, in an address of data.
+def draw(html: str, width: int = WIDTH) -> str:
+    """HTML or SVG as a PNG, in an address of data; `width` in CSS pixels.
 
     Raises:
         RuntimeError: if there is no browser to draw with.
@@ -53,10 +53,10 @@ def draw(html: str) -> str:
         )
     with tempfile.TemporaryDirectory() as folder:
         page, picture = Path(folder, "page.html"), Path(folder, "picture.png")
-        page.write_text(_PAGE.format(width=WIDTH, html=html), encoding="utf-8")
+        page.write_text(_PAGE.format(width=width, html=html), encoding="utf-8")
         command = [str(browser), "--headless", *FLAGS, f"--user-data-dir={folder}/profile"]
         command += ["--hide-scrollbars", "--force-device-scale-factor=1.5"]
-        command += [f"--window-size={WIDTH},2000", f"--screenshot={picture}", page.as_uri()]
+        command += [f"--window-size={width},2000", f"--screenshot={picture}", page.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         with Image.open(picture) as image:
             drawn = image.convert("RGB")
