@@ -43,7 +43,6 @@ from helpers.finetune import (
     read_document,
     split_text,
     training_memory,
-    uploaded,
 )
 from helpers.language import set_language
 from helpers.sampling import SamplingSettings, generate
@@ -91,47 +90,6 @@ def test_a_file_of_aozora_bunko_is_recognised_and_cleaned(encoding, tmp_path):
     assert document.text.startswith("えたいの知れない不吉な塊が私の心を始終圧えつけていた。")
     assert document.text.endswith("京極を下って行った。")
     assert not re.search(r"[《》｜［］]|底本|青空文庫|【テキスト", document.text)
-
-
-def test_a_passage_out_of_the_middle_keeps_its_first_paragraph():
-    passage = "檸檬《れもん》を買った。\n\nどう［＃「どう」に傍点］して。"
-    assert read_document(passage.encode()).text == "檸檬を買った。\nどうして。"
-
-
-def test_other_texts_stay_as_they_are():
-    text = "雪の夜。\n｢半角ｶﾅ｣も《夢》も、| と # も残る。"
-    for encoding in ("utf-8", "cp932"):
-        document = read_document(text.encode(encoding))
-        assert document.text == text and not document.cleaned
-
-
-@pytest.mark.parametrize(
-    ("data", "why"),
-    [
-        (b"", "is empty"),
-        (" \n　\n".encode(), "is empty"),
-        ("国境の長いトンネル".encode("utf-16"), "neither UTF-8 nor Shift_JIS"),
-        ("国境の長いトンネルを抜けると雪国であった。夜の底が".encode("euc_jp"), "neither"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", "neither UTF-8 nor Shift_JIS"),
-    ],
-    ids=["empty", "blank", "utf-16", "euc", "png"],
-)
-def test_what_is_no_text_is_refused(data, why):
-    with pytest.raises(FinetuneError, match=why):
-        read_document(data)
-
-
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    for path in (tmp_path / "no.txt", tmp_path):
-        with pytest.raises(FinetuneError, match="cannot be read"):
-            read_document(path)
-
-
-def test_uploads_of_both_versions_of_ipywidgets():
-    old = {"a.txt": {"metadata": {}, "content": b"a"}, "b.txt": {"metadata": {}, "content": b"b"}}
-    new = ({"name": "b.txt", "type": "text/plain", "size": 1, "content": memoryview(b"b")},)
-    assert uploaded(old) == uploaded(new) == b"b"
-    assert uploaded({}) is uploaded(()) is None
 
 
 @pytest.mark.parametrize("text", [TEXT, TEXT.replace("\n", ""), "雪" * 2000])
@@ -441,6 +399,25 @@ def test_the_live_curve_replaces_one_output(tiny, monkeypatch):
     assert len(shown) >= SHORT.steps
     assert "12/12" in repr(shown[-1]) and f"{run.held_out[-1][1]:.3f}" in repr(shown[-1])
     assert "left" in repr(shown[0])
+
+
+def test_a_long_text_shows_that_something_goes_on(tiny, monkeypatch):
+    """With a clock that jumps: before the first step there is a sign, and a share that grows."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr("helpers.finetune.loop.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("helpers.finetune.loop.LONG", 100)
+    seen = []
+    long = HELD_OUT * 8
+    fine_tune(
+        tiny,
+        TRAIN,
+        long,
+        replace(SHORT, steps=1),
+        show=lambda run: seen.append((len(run.losses), run.measuring)),
+    )
+    before = [share for step, share in seen if step == 0]
+    assert before[0] == 0.0 and before == sorted(before) and before[-1] > 0.5
+    assert seen[-1] == (1, None)
 
 
 # --- saved models, LoRA

@@ -49,6 +49,11 @@ def live_curve(every: float = 0.5) -> Callable[[TrainingRun], None]:
             ),
             "finished": say("終わりました。", "done."),
         }[run.stopped]
+        if run.measuring is not None and not run.stopped:
+            note = say(
+                f"{done}/{total} ステップ、取り分けた文章で測っています（{run.measuring:.0%}）",
+                f"step {done}/{total}, measuring the held-out text ({run.measuring:.0%})",
+            )
         if run.stopped:
             note = say(
                 f"{note}{done}/{total} ステップ、{run.seconds:.0f} 秒。残した重み: ステップ {kept}",

@@ -7,85 +7,126 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from helpers.finetune.encodings import decode
 from helpers.finetune.errors import FinetuneError, unusable
+from helpers.finetune.files import read_bytes, unpacked
 from helpers.finetune.notation import plain, split_file
+from helpers.finetune.xhtml import is_page, read_page
 from helpers.language import say
 
 # Characters. With less there is neither something to learn nor something to measure.
 SHORTEST = 1000
+# Bytes. A text of this length or more may take some seconds: it is said that it is read.
+LONG = 500_000
 
-_AOZORA = re.compile(r"［＃[^［］]*］|^【テキスト中に現れる記号について】|^底本[：:]", re.MULTILINE)
-_FRAME = re.compile(r"^【テキスト中に現れる記号について】|^底本[：:]", re.MULTILINE)
-# What is no text, or text in another encoding, has these in it when it is read as UTF-8 or Shift_JIS.
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
-_MOJIBAKE = re.compile(r"[\x00-\x08\x0e-\x1f\uff61-\uff9f\ue000-\uf8ff]")
+_FRAME = re.compile(
+    r"^.{0,2}テキス.?中に現れる記号について|^[ 　]*(?:翻訳の?)?底本(?:[：:]|の親本：)", re.MULTILINE
+)
+_NOTE = re.compile(r"［＃[^［］\n]*］")
+_RUBY = re.compile(r"(?:[一-龥々〆ヶ]|｜[^《》\n]+)《[ぁ-んァ-ヶー・ゝゞヽヾ／″＼]+》")
 
 
 class Document(NamedTuple):
-    """A text ready to learn from: one paragraph a line. `cleaned` says whether 青空文庫's notation was removed."""
+    """A text ready to learn from: one paragraph a line.
+
+    `cleaned` says whether 青空文庫's notation was removed. `damaged` has the line and the byte in the file, both from 1,
+    of each place that was read as 〓.
+    """
 
     text: str
     encoding: str
     cleaned: bool
+    damaged: tuple[tuple[int, int], ...] = ()
 
 
 def read_document(source: str | Path | bytes) -> Document:
-    """Read a text file in UTF-8 or Shift_JIS; ruby, notes, header and footer of 青空文庫 are taken out.
+    """Read a text in any encoding that Japanese files come in; what 青空文庫 adds to its texts is taken out.
+
+    That is ruby, notes, header and footer of its text files, and of its XHTML edition. A zip with one text in it is
+    read too. A damaged byte becomes 〓, and a sentence is printed that says where.
 
     Args:
         source: the path of a file, or a file's bytes.
 
     Raises:
-        FinetuneError: there is no such file, or it is empty, or neither UTF-8 nor Shift_JIS.
+        FinetuneError: there is no such file, or it is empty, no text, or larger than 64 MiB; a zip has no text or
+            several; the page is of another library.
     """
-    if isinstance(source, bytes):
-        data, name = source, say("このファイル", "the file")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data, name = bytes(source), say("このファイル", "the file")
     else:
-        name = str(source)
-        try:
-            data = Path(source).read_bytes()
-        except OSError as error:
-            raise FinetuneError(
-                say(
-                    f"{name}を読めません（{type(error).__name__}）。"
-                    "ファイルの名前と場所を確かめるか、Colab なら左のフォルダーの印からアップロードしてください。",
-                    f"{name} cannot be read ({type(error).__name__}): check its name and place; on Colab, upload it "
-                    "with the folder symbol on the left.",
-                )
-            ) from error
-    text, encoding = _decode(data, name)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    cleaned = bool(_AOZORA.search(text))
+        data, name = read_bytes(Path(source)), str(source)
+    data = unpacked(data, name)
+    if len(data) > LONG:
+        size = f"{len(data) / 1e6:.1f} MB"
+        print(say(f"{name}（{size}）を読んでいます……", f"reading {name} ({size}) ..."), flush=True)
+    if not data.strip(b"\0 \t\r\n\xef\xbb\xbf\xfe\xff"):
+        raise _empty(name)
+    if is_page(data):
+        return _from_page(data, name)
+    found = decode(data)
+    if found is None:
+        raise FinetuneError(
+            say(
+                f"{name}は、UTF-8、UTF-16、Shift_JIS、EUC-JP、ISO-2022-JP のどれとしても読めません。"
+                "テキストエディターで開き、文字コードを UTF-8 にして保存しなおしてください。",
+                f"{name} cannot be read as UTF-8, UTF-16, Shift_JIS, EUC-JP or ISO-2022-JP: open it in a text editor and "
+                "save it as UTF-8.",
+            )
+        )
+    damaged = tuple((data.count(b"\n", 0, offset) + 1, offset + 1) for offset in found.damaged)
+    if damaged:
+        print(_damage(name, damaged))
+    text = found.text.replace("\r\n", "\n").replace("\r", "\n")
+    cleaned = _is_annotated(text)
     if cleaned:
         # Only whole files have a header; a body that somebody pasted has not.
         text = plain(split_file(text)[1] if _FRAME.search(text) else text)
     text = "\n".join(filter(None, (line.strip() for line in text.split("\n"))))
     if not text:
-        raise FinetuneError(
-            say(
-                f"{name}は空です。文章の入ったテキストファイルを指定してください。",
-                f"{name} is empty: give a text file with something in it.",
-            )
-        )
-    return Document(text, encoding, cleaned)
+        raise _empty(name)
+    return Document(text, found.encoding, cleaned, damaged)
 
 
-def _decode(data: bytes, name: str) -> tuple[str, str]:
-    for encoding, shown, strange in (
-        ("utf-8-sig", "UTF-8", _CONTROL),
-        ("cp932", "Shift_JIS", _MOJIBAKE),
-    ):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if len(strange.findall(text)) <= len(text) / 4:
-            return text, shown
+def _is_annotated(text: str) -> bool:
+    """Whether a text is in 青空文庫's notation: by its frame, its notes, or (old files) nothing but ruby."""
+    if _FRAME.search(text) or _NOTE.search(text):
+        return True
+    ruby = len(_RUBY.findall(text))
+    return ruby >= 2 and ruby >= 0.9 * text.count("《")
+
+
+def _from_page(data: bytes, name: str) -> Document:
+    text = read_page(data)
+    if text:
+        return Document(text, "XHTML", True)
     raise FinetuneError(
         say(
-            f"{name}は UTF-8 でも Shift_JIS でもないようです。"
-            "テキストエディターで開き、文字コードを UTF-8 にして保存しなおしてください。",
-            f"{name} seems to be neither UTF-8 nor Shift_JIS: open it in a text editor and save it as UTF-8.",
+            f"{name}はウェブページ（HTML）で、青空文庫の本文が見つかりません。青空文庫の作品なら、図書カードから"
+            "「テキストファイル」をダウンロードして指定してください。ほかのページなら、文章をテキストファイルに写してください。",
+            f"{name} is a web page (HTML) without a text of 青空文庫: of a work of that library, download the "
+            "テキストファイル (text file) from its card and give that; of another page, copy the text into a text file.",
+        )
+    )
+
+
+def _damage(name: str, damaged: tuple[tuple[int, int], ...]) -> str:
+    places = damaged[:3]
+    ja = "、".join(f"{line} 行目（{byte:,} バイト目）" for line, byte in places)
+    en = ", ".join(f"line {line} (byte {byte:,})" for line, byte in places)
+    more = len(damaged) - len(places)
+    ja_more, en_more = (f"など {len(damaged)} か所", f" and {more} more") if more else ("", "")
+    return say(
+        f"{name}の {ja}{ja_more}は壊れていて読めないので、〓 にして先を読みました。",
+        f"{name} is damaged at {en}{en_more}: read as 〓, the rest as it is.",
+    )
+
+
+def _empty(name: str) -> FinetuneError:
+    return FinetuneError(
+        say(
+            f"{name}は空です。文章の入ったテキストファイルを指定してください。",
+            f"{name} is empty: give a text file with something in it.",
         )
     )
 

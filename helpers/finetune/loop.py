@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from helpers.models import LanguageModel
 
 CHECKPOINT = "checkpoint.pt"
+LONG = 100_000  # characters
 
 
 def batches(count: int, batch_size: int, seed: int, start: int = 0) -> Iterator[torch.Tensor]:
@@ -62,7 +63,7 @@ def fine_tune(
 
     Args:
         language_model: from `load_for_training`; `model` may also be one that peft has made of it.
-        show: called with the run after each step.
+        show: called with the run after each step, and while a long text is prepared and measured.
         folder: keep a checkpoint here at each evaluation, and go on from one that is there: to the same numbers as
             without the interruption (on a CPU).
         dtype: of the arithmetic; without it that of half-precision weights, else what suits the device (float32 on a
@@ -93,6 +94,8 @@ def fine_tune(
         raise unusable(
             "length", settings.length, f"{limit} 以下の整数", f"an integer of at most {limit}"
         )
+    if len(train_text) > LONG:  # a novel takes a second or more: show that something goes on
+        show(TrainingRun(settings, measuring=0.0))
     data = make_windows(tokenizer, train_text, settings.length)
     if not held_out_text.strip():
         raise FinetuneError(
@@ -124,12 +127,27 @@ def fine_tune(
         if path.exists():
             run = loop.restore(_read_checkpoint(path, key, model.device), settings)
 
+    def measure() -> float:
+        shown = time.monotonic()
+
+        def progress(share: float) -> None:
+            nonlocal shown
+            run.measuring = share
+            if time.monotonic() - shown > 0.5:  # a short text is measured before anyone wonders
+                shown = time.monotonic()
+                show(run)
+
+        try:
+            return bits_per_character(model, tokenizer, held_out_text, progress=progress)
+        finally:
+            run.measuring = None
+
     began = time.monotonic() - run.seconds
     model.train()
     try:
         with loop.own_random_state():
             if not run.held_out:
-                run.held_out.append((0, bits_per_character(model, tokenizer, held_out_text)))
+                run.held_out.append((0, measure()))
             for rows in batches(len(data), settings.batch_size, settings.seed, len(run.losses)):
                 step = len(run.losses) + 1
                 if step > settings.steps:
@@ -138,7 +156,7 @@ def fine_tune(
                 values = [loop.step(step, data.input_ids[rows], data.labels[rows])]
                 run.losses.append(values[0] * scale)
                 if measured := step % settings.evaluate_every == 0 or step == settings.steps:
-                    values.append(bits_per_character(model, tokenizer, held_out_text))
+                    values.append(measure())
                 if not all(map(math.isfinite, values)):
                     run.stopped = "nan"
                     break

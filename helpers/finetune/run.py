@@ -55,6 +55,7 @@ class TrainingRun:
         losses: the training loss of each step, in bits per character.
         held_out: steps at which held-out text was measured, and its bits per character; the first is step 0.
         seconds: time that was spent, evaluations included.
+        measuring: while held-out text is measured, the share (0 to 1) that is done; else None.
         stopped: "finished", "user" (interrupted), "nan", or "" while it runs.
     """
 
@@ -62,6 +63,7 @@ class TrainingRun:
     losses: list[float] = field(default_factory=list)
     held_out: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
+    measuring: float | None = None
     stopped: str = ""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,11 +70,13 @@ def bits_per_character(
     tokenizer: SentencePieceTokenizer,
     text: str,
     window: int = EVALUATION_WINDOW,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> float:
     """How many bits the model spends on a character of the text: nats / ln 2 / characters. Less is better.
 
     As in training/evaluate.py: a leading `<s>`, a window of 256 tokens that moves by half of itself, each token predicted
     once; characters are those of the normalised text, and an unknown one costs what `<unk>` costs.
+    `progress` is called with the share (0 to 1) that is done, before each window.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -88,6 +91,7 @@ def bits_per_character(
     try:
         with torch.no_grad():
             for start in range(0, max(1, len(ids) - window // 2), window // 2):
+                progress(start / len(ids))
                 row = torch.tensor([ids[start : start + window]], device=model.device)
                 logits = model(input_ids=row, use_cache=False).logits[0, :-1].float()
                 losses = cross_entropy(logits, row[0, 1:], reduction="none")
