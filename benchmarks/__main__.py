@@ -30,6 +30,7 @@ def main() -> None:
         ["int8_bits"],
         ["start_up", *runs],
         ["slider_to_picture"],
+        ["site", *runs],
         ["lessons", *runs],
     ]
     failed = []

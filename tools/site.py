@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from helpers import BUNDLED_MODEL, BUNDLED_PATH, OPENING_LINE
 from helpers.charts import look
@@ -37,6 +37,7 @@ GENERATED = ROOT / "build" / "generated"
 SITE = ROOT / "build" / "site"
 ZIP = "yukiguni-site.zip"
 DATA = ("model.safetensors", "spiece.model")
+T = TypeVar("T")
 
 
 def house() -> dict[str, Any]:
@@ -60,7 +61,7 @@ def house() -> dict[str, Any]:
                 {
                     "cutBy": zone,
                     "colour": colour,
-                    "hatch": look.HATCH_ANGLES.get(zone),
+                    "hatch": look.HATCH_ANGLES.get(zone or ""),
                     "label": _both(partial(look.zone_label, zone)),
                 }
                 for zone, colour in look.ZONE_COLOURS.items()
@@ -97,18 +98,20 @@ def _ranges(positions: int, vocabulary: int) -> dict[str, dict[str, Any]]:
 
 
 def _presets() -> list[dict[str, Any]]:
-    count = len(presets())
+    in_languages = [_both(lambda: [preset.name for preset in presets()])]
+    in_languages.append(_both(lambda: [preset.why for preset in presets()]))
     return [
         {
-            "name": _both(lambda i=i: presets()[i].name),
-            "settings": vars(presets()[i].settings),
-            "why": _both(lambda i=i: presets()[i].why),
+            "name": {language: texts[i] for language, texts in in_languages[0].items()},
+            "settings": vars(preset.settings),
+            "why": {language: texts[i] for language, texts in in_languages[1].items()},
         }
-        for i in range(count)
+        for i, preset in enumerate(presets())
     ]
 
 
-def _both(text: Callable[[], str]) -> dict[str, str]:
+def _both(text: Callable[[], T]) -> dict[str, T]:
+    """What a function says in each language."""
     before, texts = get_language(), {}
     try:
         for language in ("ja", "en"):
@@ -154,8 +157,10 @@ def build(page: Path = PAGE, site: Path = SITE) -> Path:
             hashed[name] = new.name
     for html in site.rglob("*.html"):
         text = html.read_text(encoding="utf-8")
-        for old, new in hashed.items():
-            text = re.sub(rf'((?:src|href)="(?:\.\./)*){re.escape(old)}"', rf'\g<1>{new}"', text)
+        for old, address in hashed.items():
+            text = re.sub(
+                rf'((?:src|href)="(?:\.\./)*){re.escape(old)}"', rf'\g<1>{address}"', text
+            )
         html.write_text(text, encoding="utf-8")
     data = site / house()["data"]["folder"]
     data.mkdir()
