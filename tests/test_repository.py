@@ -212,11 +212,13 @@ def test_gitignore_covers_what_make_leaves():
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "target", ["run", "test", "lab", "lessons", "lint", "format", "wheels", "compat", "bench"]
+    "target",
+    ["run", "test", "lab", "lessons", "lint", "format", "wheels", "compat", "bench", "site"],
 )
 def test_make_knows_its_targets(target: str, tmp_path: Path):
     colab = ("tests/data/colab-versions.txt", "tools/colab_environment.py")
-    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml", *colab):
+    pins = ("requirements.txt", "constraints.txt", "site/package-lock.json")
+    for name in ("Makefile", "pyproject.toml", *pins, *colab):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text_of(name), encoding="utf-8")
     done = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True)
