@@ -22,7 +22,7 @@ import { checkPrompt, checkSettings, SettingsError } from "./settings.js";
 import { LoneSurrogate, readTokenizer } from "./spm.js";
 import { serve } from "./worker.js";
 
-export { LoadError, SettingsError };
+export { checkPrompt, checkSettings, LoadError, SettingsError };
 
 /** A worker from text: a page opened from file:// may load no script into one. Without workers, a channel of the page. */
 function startWorker() {
@@ -107,6 +107,40 @@ export async function openTokenizer(address, config = {}) {
 }
 
 /**
+ * What a page may ask at once, wherever the model computes: text and ids, the settings on scores that are at hand.
+ * @param {Tokenizer} tokenizer @param {number} positions how many tokens the model takes
+ */
+export function withoutModel(tokenizer, positions) {
+  /** @param {Float32Array} logits @param {number[]} ids @param {Partial<Settings>} settings @returns {Distribution} */
+  function applySettings(logits, ids, settings) {
+    const found = distribution(logits, ids, checkSettings(settings), tokenizer.special.eos);
+    const head = (/** @type {number} */ n) =>
+      Array.from(found.tokenIds.subarray(0, n), (tokenId, i) => ({
+        tokenId, piece: tokenizer.piece(tokenId), raw: found.raw[i], final: found.final[i], cutBy: found.cutBy[i],
+      }));
+    return { ...found, head };
+  }
+  return {
+    tokenize: tokenizing(tokenizer),
+    decode: tokenizer.decode,
+    piece: tokenizer.piece,
+    applySettings,
+    /** @param {Partial<Settings>} settings @param {number[]} [ids] */
+    check(settings, ids) {
+      const checked = checkSettings(settings);
+      if (ids) checkPrompt(ids, positions, checked);
+      return checked;
+    },
+    /** @param {Distribution} distribution @param {number} times @param {number} seed */
+    draw({ tokenIds, final }, times, seed) {
+      const inOrderOfIds = new Float32Array(final.length);
+      tokenIds.forEach((id, i) => { inOrderOfIds[id] = final[i]; });
+      return drawMany(inOrderOfIds, times, new Twister(seed));
+    },
+  };
+}
+
+/**
  * Loads the model. See README.md for what it can be asked.
  * @param {{ base?: string, onProgress?: (progress: { loaded: number, total: number }) => void }} [how]
  * @throws {LoadError}
@@ -118,20 +152,10 @@ export async function openModel({ base = house.data.folder, onProgress = () => {
     loadFile(base, "spiece.model"),
   ]);
   const tokenizer = tokenizerOf(pieces, house.model.tokenizer), { special } = tokenizer;
-  const tokenize = tokenizing(tokenizer);
+  const here = withoutModel(tokenizer, config.n_positions);
   const worker = startWorker(), { ask, endAll } = caller(worker);
   const { kind } = await ask({ op: "open", weights, config, wasm }, { transfer: [weights] });
   onProgress({ loaded: total, total });
-
-  /** @param {Float32Array} logits @param {number[]} ids @param {Partial<Settings>} settings @returns {Distribution} */
-  function applySettings(logits, ids, settings) {
-    const found = distribution(logits, ids, checkSettings(settings), special.eos);
-    const head = (/** @type {number} */ n) =>
-      Array.from(found.tokenIds.subarray(0, n), (tokenId, i) => ({
-        tokenId, piece: tokenizer.piece(tokenId), raw: found.raw[i], final: found.final[i], cutBy: found.cutBy[i],
-      }));
-    return { ...found, head };
-  }
 
   /** @param {number[]} ids @returns {Promise<Float32Array>} */
   async function logits(ids) {
@@ -178,25 +202,10 @@ export async function openModel({ base = house.data.folder, onProgress = () => {
       name: house.model.name, kind: /** @type {"wasm" | "javascript"} */ (kind), vocab: config.vocab_size, positions: config.n_positions,
       layers: config.n_layer, heads: config.n_head, width: config.n_embd, eos: special.eos, pad: special.pad, unknown: special.unknown,
     },
-    tokenize,
-    decode: tokenizer.decode,
-    piece: tokenizer.piece,
-    /** @param {Partial<Settings>} settings @param {number[]} [ids] */
-    check(settings, ids) {
-      const checked = checkSettings(settings);
-      if (ids) checkPrompt(ids, config.n_positions, checked);
-      return checked;
-    },
-    applySettings,
-    /** @param {Distribution} distribution @param {number} times @param {number} seed */
-    draw({ tokenIds, final }, times, seed) {
-      const inOrderOfIds = new Float32Array(final.length);
-      tokenIds.forEach((id, i) => { inOrderOfIds[id] = final[i]; });
-      return drawMany(inOrderOfIds, times, new Twister(seed));
-    },
+    ...here,
     logits,
     /** @param {number[]} ids @param {Partial<Settings>} settings */
-    distribution: async (ids, settings) => applySettings(await logits(ids), ids, settings),
+    distribution: async (ids, settings) => here.applySettings(await logits(ids), ids, settings),
     generate,
     /** @param {number[]} ids @returns {Promise<Trace>} */
     async trace(ids) {
