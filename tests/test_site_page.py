@@ -7,24 +7,29 @@ The site is built first (Node and `npm ci --prefix site`: `make site` sees to bo
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+import torch
 import zxingcpp
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from site_browsers import open_browser
 
-from helpers import masking
+from helpers import BUNDLED_PATH, masking
 from helpers.models import LanguageModel, load_model
 from helpers.sampling import SamplingSettings, generate, next_token_distribution
 from tools import site
+from tools.serve_limits import Offer, checked
 
 OPENING = "国境の長いトンネルを抜けると雪国であった。"
 # A machine that is busy with other things may take long: that alone is no fault.
@@ -77,7 +82,8 @@ def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
 
         def note(url: str) -> None:
-            if not url.startswith((address, "data:", "blob:", "file:")):
+            own = re.match(r"https?://[^/]+/", start or address)
+            if not url.startswith((own.group() if own else "file:", "data:", "blob:")):
                 faults.append(f"asked for {url}")
 
         page.on("request", lambda request: note(request.url))
@@ -669,8 +675,6 @@ def test_masking_covers_listed_words_and_draws_nothing_again(opened):
 
 
 def test_the_way_shows_the_models_own_numbers(opened, model):
-    import torch
-
     page = opened(fragment(seed=42, max_length=20, min_length=0))
     written(page)
     unfold(page)
@@ -821,3 +825,167 @@ def test_fifty_runs_leave_nothing_behind(opened):
     heap_after, nodes_after = used()
     assert heap_after - heap < 10e6
     assert nodes_after - nodes < 1000
+
+
+# The teacher's model
+
+
+class Classroom(site.Handler):
+    """The site beside a server that answers as docs/class-server.md says, with this machine's own model."""
+
+    model: LanguageModel
+    broken_after: int | None = None
+    asked: list[dict[str, Any]]
+
+    def do_GET(self) -> None:
+        if self.path == "/class.json":
+            offer = Offer("aozora-mini", "", vocab_size=8000, n_positions=512, eos_token_id=2)
+            self._json(200, offer.for_the_page())
+        elif self.path.startswith("/model/"):
+            file = BUNDLED_PATH / self.path.rpartition("/")[2]
+            self._send(200, "application/octet-stream", file.read_bytes())
+        else:
+            super().do_GET()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Authorization"] != "Bearer thekey":
+            return self._json(401, {"error": "Unauthorized"})
+        # The gate's own check: a page may ask nothing that a class's server refuses.
+        offer = Offer("aozora-mini", "", vocab_size=8000, n_positions=512, eos_token_id=2)
+        fields = checked(body, offer)
+        self.asked.append(fields)
+        if fields.get("stream"):
+            return self._stream(fields)
+        if "prompt_logprobs" in fields:
+            return self._json(200, {"choices": [{"prompt_logprobs": self._of_prompt(fields)}]})
+        logprobs = self._scores(fields["prompt"], fields).log_softmax(-1)
+        ids = fields.get("allowed_token_ids") or range(8000)
+        told = {f"token_id:{i}": logprobs[i].item() for i in ids}
+        self._json(200, {"choices": [{"token_ids": [0], "logprobs": {"top_logprobs": [told]}}]})
+
+    def _scores(self, ids: list[int], fields: dict[str, Any]) -> torch.Tensor:
+        with torch.no_grad():
+            scores = self.model.model(torch.tensor([ids])).logits[0, -1]
+        penalty = fields.get("repetition_penalty", 1.0)
+        known = torch.tensor(sorted(set(ids)))
+        old = scores[known]
+        scores[known] = torch.where(old < 0, old * penalty, old / penalty)
+        return scores
+
+    def _of_prompt(self, fields: dict[str, Any]) -> list[Any]:
+        ids = fields["prompt"]
+        with torch.no_grad():
+            logprobs = self.model.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        told = [{str(i): {"logprob": logprobs[at, i].item()}} for at, i in enumerate(ids[1:])]
+        return [None, *told]
+
+    def _stream(self, fields: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.close_connection = True
+        self.end_headers()
+        ids = list(fields["prompt"])
+        for count in range(fields["max_tokens"]):
+            if count == self.broken_after:
+                return
+            logprobs = self._scores(ids, fields).log_softmax(-1)
+            token = int(logprobs.argmax())
+            ids.append(token)
+            numbers = {"token_logprobs": [logprobs[token].item()]}
+            choice = {"index": 0, "token_ids": [token], "logprobs": numbers}
+            self.wfile.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _json(self, status: int, value: Any) -> None:
+        self._send(status, "application/json", json.dumps(value).encode())
+
+    def _send(self, status: int, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def classroom(folder: Path, model: LanguageModel) -> Iterator[tuple[str, type[Classroom]]]:
+    handler = type("Here", (Classroom,), {"model": model, "asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/", handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def class_address(address: str, **values: Any) -> str:
+    return address + fragment(
+        **{"max_length": 30, "min_length": 0, "seed": 1, "key": "thekey"} | values
+    )
+
+
+def test_the_teachers_model_is_offered_and_writes(opened, classroom, model):
+    address, handler = classroom
+    page = opened(start=class_address(address, repetition_penalty=1.5), size=(360, 640))
+    choice = page.get_by_role("combobox", name="モデル", exact=True)
+    expect(choice).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    written(page)
+    choice.select_option("class")
+    expect(page.locator("#notices")).to_contain_text("乱数もサーバーのもの")
+    until(page, "lab.model.info.kind === 'server' && lab.run?.settings")
+    ids = written(page)
+    settings = SamplingSettings(
+        do_sample=False, max_length=30, min_length=0, repetition_penalty=1.5, num_return_sequences=1
+    )
+    # This server always takes the most probable token.
+    greedy = generate(model, OPENING, settings).sequences[0]
+    assert ids == [greedy.token_ids] * 3
+    raws = page.evaluate("lab.run.sequences[0].steps.map((s) => s.raw)")
+    assert raws == pytest.approx([step.raw for step in greedy.steps], abs=1e-4)
+    # The picture's scores are the model's, their signs included: a penalty depends on them.
+    logits = page.evaluate("lab.logits(lab.ids()).then((l) => [...l])")
+    with torch.no_grad():
+        own = model.model(torch.tensor([ids[0][:15]])).logits[0, -1]
+    assert logits == pytest.approx(own.tolist(), abs=2e-3)
+    before = len(handler.asked)
+    slider(page, "top_k").press("ArrowLeft")
+    until(page, "document.querySelector('.zones').textContent.includes('top_k = 400')")
+    # A slider asks the server nothing.
+    assert len(handler.asked) == before
+    unfold(page)
+    page.locator("#way-pane summary").click()
+    expect(page.locator("#way")).to_contain_text("ここからは見えません")
+    choice.select_option("here")
+    until(page, "lab.model.info.kind !== 'server'")
+    expect(page.locator(".way > button")).to_have_count(5)
+
+
+def test_the_teachers_server_breaks_off_and_what_was_written_stays(opened, classroom):
+    address, handler = classroom
+    handler.broken_after = 4
+    page = opened(start=class_address(address, model="teacher"))
+    expect(page.get_by_role("alert")).to_contain_text("つながりません")
+    assert [len(ids) for ids in written(page)] == [19, 19, 19]
+    expect(texts(page).first.locator(".token")).to_have_count(4)
+    handler.broken_after = None
+    page.get_by_role("button", name="続きを書く").click()
+    expect(page.get_by_role("alert")).to_be_empty()
+    assert [len(ids) for ids in written(page)] == [30, 30, 30]
+
+
+def test_a_wrong_key_is_told_and_the_page_writes_by_itself(opened, classroom):
+    address, _ = classroom
+    page = opened(start=class_address(address, key="wrong", model="teacher"))
+    expect(page.get_by_role("alert")).to_contain_text("鍵が違います")
+    page.get_by_role("combobox", name="モデル", exact=True).select_option("here")
+    assert written(page)
+
+
+def test_a_key_without_a_class_server_is_told(opened, address):
+    page = opened(start=class_address(address))
+    expect(page.locator("#notices")).to_contain_text("先生のサーバー")
+    assert written(page)

@@ -3,7 +3,7 @@
 import { beforeNextFrame, byId, fill, h } from "./dom.js";
 import { ZONES, zoneBackground, zoneLabel } from "./look.js";
 import { covered } from "./mask.js";
-import { shown } from "./settings.js";
+import { sentenceOf, shown } from "./settings.js";
 import { number, percent, say, whole } from "./words.js";
 
 /** @param {import("./lab.js").Lab} lab */
@@ -41,8 +41,18 @@ export function startBars(lab) {
       return;
     }
     const ids = lab.focusedIds();
+    const { model } = lab;
     box.setAttribute("aria-busy", "true");
-    const found = await lab.logits(ids);
+    /** @type {Float32Array} */
+    let found;
+    try {
+      found = await lab.logits(ids);
+    } catch (error) {
+      logits = distribution = null;
+      if (model === lab.model) fill(box, h("p", { class: "problem" }, `⚠ ${sentenceOf(error)}`));
+      return;
+    }
+    if (model !== lab.model) return;
     // Meanwhile the reader may have gone elsewhere.
     if (lab.pictureObstacle() || ids.join() !== lab.focusedIds().join()) return;
     box.removeAttribute("aria-busy");

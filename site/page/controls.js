@@ -1,7 +1,7 @@
 // A slider and a number box for each setting. Both bear the setting's own name; the box holds the value.
 
 import { byId, fill, h } from "./dom.js";
-import { NUMBERS, nearest, presets, RANGES, readNumber, shown, whyNot } from "./settings.js";
+import { NUMBERS, nearest, presets, RANGES, rangesFor, readNumber, shown, whyNot } from "./settings.js";
 
 /** The two that are in sight from the start. */
 const FIRST = ["top_k", "top_p"];
@@ -12,13 +12,19 @@ export function startControls(lab) {
   /** @type {Map<string, string>} a sentence for each box that holds no value */
   const wrong = new Map();
 
+  let ranges = RANGES;
+
   for (const name of NUMBERS) {
-    const { low, high, integer, scale } = RANGES[name];
-    const slider = h("input", { type: "range", "aria-label": name, min: 0, max: scale.length - 1, step: 1 });
-    const box = h("input", { type: "text", id: name, inputmode: integer ? "numeric" : "decimal", autocomplete: "off", role: "spinbutton", "aria-label": name, "aria-valuemin": low, "aria-valuemax": high, "aria-describedby": "problems" });
+    const { integer } = RANGES[name];
+    const slider = h("input", { type: "range", "aria-label": name, min: 0, step: 1 });
+    const box = h("input", { type: "text", id: name, inputmode: integer ? "numeric" : "decimal", autocomplete: "off", role: "spinbutton", "aria-label": name, "aria-describedby": "problems" });
 
     const show = (/** @type {boolean} */ boxToo) => {
       const value = lab.settings[name];
+      const { low, high, scale } = ranges[name];
+      slider.max = scale.length - 1;
+      box.setAttribute("aria-valuemin", low);
+      box.setAttribute("aria-valuemax", high);
       slider.value = nearest(scale, value);
       slider.setAttribute("aria-valuetext", shown(value));
       box.setAttribute("aria-valuenow", value);
@@ -34,13 +40,13 @@ export function startControls(lab) {
       tellProblems();
     };
     const typed = () => {
-      const value = readNumber(name, box.value);
+      const value = readNumber(name, box.value, ranges);
       // What was typed stays, and so does the last value that could be used.
-      settle(value === null ? whyNot(name, box.value) : "");
+      settle(value === null ? whyNot(name, box.value, ranges) : "");
       if (value !== null && value !== lab.settings[name]) lab.set({ [name]: value });
     };
     slider.addEventListener("input", () => {
-      const value = scale[slider.valueAsNumber];
+      const value = ranges[name].scale[slider.valueAsNumber];
       lab.set({ [name]: value });
       show(true);
     });
@@ -50,15 +56,24 @@ export function startControls(lab) {
       if (direction) {
         event.preventDefault();
         const step = integer ? 1 : 0.01;
+        const { low, high } = ranges[name];
         const value = Math.min(high, Math.max(low, Math.round((lab.settings[name] + direction * step) / step) * step));
         lab.set({ [name]: Number(value.toFixed(6)) });
         show(true);
       } else if (event.key === "Enter") typed();
     });
-    lab.on("settings", () => show(document.activeElement !== box || readNumber(name, box.value) !== lab.settings[name]));
+    lab.on("settings", () => show(document.activeElement !== box || readNumber(name, box.value, ranges) !== lab.settings[name]));
     list.append(h("div", { class: FIRST.includes(name) ? "setting" : "setting extra", "data-setting": name }, h("label", { for: name }, name), slider, box));
     show(true);
   }
+
+  lab.on("model", () => {
+    ranges = rangesFor(lab.model.info);
+    /** @type {any} */
+    const inside = {};
+    for (const name of NUMBERS) inside[name] = Math.min(ranges[name].high, lab.settings[name]);
+    lab.set(inside);
+  });
 
   const doSample = byId("do_sample");
   doSample.addEventListener("change", () => lab.set({ do_sample: doSample.checked }));

@@ -44,6 +44,8 @@ export class Lab extends EventTarget {
   /** Whether writing again with nothing changed takes the next seed. */
   newSeed = true;
   masking = false;
+  /** The key of the class's server, from the link. */
+  key = "";
   /** @type {string[]} what could not be read in the link */
   broken = [];
 
@@ -67,6 +69,24 @@ export class Lab extends EventTarget {
    */
   on(events, listener) {
     for (const name of events.split(" ")) this.addEventListener(name, listener);
+  }
+
+  /**
+   * Take a model. Another one's tokens are other ones: what was chosen or written with it goes.
+   *
+   * @param {any} model
+   */
+  useModel(model) {
+    this.stop();
+    this.model = model;
+    if (this.#tokenized.result) this.chosen = [];
+    this.before = [];
+    this.focus = null;
+    this.run = null;
+    this.#tokenized = { text: "", result: null };
+    this.#logits.clear();
+    this.act();
+    this.tell("model");
   }
 
   get writing() {

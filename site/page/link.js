@@ -16,6 +16,8 @@ export const LONGEST_LINK = 4000;
  * @property {boolean} masking
  * @property {boolean} vertical
  * @property {"ja" | "en" | null} language
+ * @property {string} key  of the class's server; "" without one
+ * @property {boolean} teacher  whether the teacher's model writes
  */
 
 /**
@@ -23,7 +25,7 @@ export const LONGEST_LINK = 4000;
  *
  * @param {State} state
  */
-export function toFragment({ prompt, chosen, settings, masking, vertical, language }) {
+export function toFragment({ prompt, chosen, settings, masking, vertical, language, key, teacher }) {
   const fields = new URLSearchParams();
   fields.set("prompt", prompt);
   if (chosen.length) fields.set("chosen", chosen.join("."));
@@ -31,6 +33,8 @@ export function toFragment({ prompt, chosen, settings, masking, vertical, langua
   if (masking) fields.set("mask", "1");
   if (vertical) fields.set("vertical", "1");
   if (language) fields.set("lang", language);
+  if (key) fields.set("key", key);
+  if (teacher) fields.set("model", "teacher");
   return `#${fields}`;
 }
 
@@ -87,6 +91,8 @@ export function fromFragment(fragment) {
     masking: fields.get("mask") === "1",
     vertical: fields.get("vertical") === "1",
     language: language === "ja" || language === "en" ? language : null,
+    key: /^[\w.~-]{1,200}$/.exec(fields.get("key") ?? "")?.[0] ?? "",
+    teacher: fields.get("model") === "teacher",
     broken,
   };
 }

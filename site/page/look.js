@@ -25,7 +25,7 @@ export const zoneLabel = (cutBy) => choose(ZONES[String(cutBy)].label);
 export const SURPRISE = house.look.surprise;
 
 /**
- * Which of SURPRISE a probability is.
+ * Which of SURPRISE a probability is; -1 where it is not known yet.
  *
  * @param {number} probability
  * @returns {number}
@@ -39,6 +39,7 @@ export const surprise = (probability) =>
  * @param {number} level  of SURPRISE
  */
 export function markStyle(level) {
+  if (level < 0) return { "background-color": "transparent", color: "inherit" };
   const { background, underline } = SURPRISE[level];
   const line = underline === "none" ? {} : { "text-decoration": `underline ${underline} #555`, "text-underline-offset": "3px" };
   return { "background-color": background, color: house.look.text, ...line };

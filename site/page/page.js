@@ -4,12 +4,14 @@ import house from "house";
 
 import { LoadError, openModel } from "../engine/model.js";
 import { startBars } from "./bars.js";
+import { openClassroom } from "./classroom.js";
 import { startCompare } from "./compare.js";
 import { startControls } from "./controls.js";
 import { byId, fill, h } from "./dom.js";
 import { Lab } from "./lab.js";
 import { fromFragment } from "./link.js";
 import { startPrompt } from "./prompt.js";
+import { sentenceOf } from "./settings.js";
 import { startShare } from "./share.js";
 import { startTexts } from "./texts.js";
 import { startWay } from "./way.js";
@@ -58,7 +60,8 @@ function showWords() {
   other.textContent = say("other_language");
   other.lang = getLanguage() === "ja" ? "en" : "ja";
   byId("more").textContent = say(isOpen() ? "less" : "more");
-  if (lab.model) byId("about").textContent = say("about", { model: lab.model.info.name, size: loadedSize });
+  if (lab.model) byId("about").textContent = aboutModel();
+  nameModels();
   lab.tell("words");
 }
 
@@ -153,6 +156,7 @@ function readAddress() {
   byId("vertical").checked = state.vertical;
   document.body.classList.toggle("vertical", state.vertical);
   lab.broken = state.broken;
+  return state;
 }
 
 function tellBroken() {
@@ -174,13 +178,16 @@ window.addEventListener("hashchange", () => {
 
 let loadedSize = "";
 
-async function start() {
+/** @param {boolean} teacher  whether the link asks for the teacher's model */
+async function start(teacher) {
   const megabytes = (/** @type {number} */ bytes) => (bytes / MEGABYTE).toFixed(1);
   const progress = byId("progress");
   document.body.classList.add("loading");
   progress.textContent = say("loading_first");
+  /** @type {any} */
+  let model;
   try {
-    lab.model = await openModel({
+    model = await openModel({
       onProgress: ({ loaded, total }) => {
         loadedSize = megabytes(total);
         progress.textContent = say("loading", { done: megabytes(loaded), total: loadedSize });
@@ -193,14 +200,57 @@ async function start() {
     return;
   }
   document.body.classList.remove("loading");
-  byId("about").textContent = say("about", { model: lab.model.info.name, size: loadedSize });
-  lab.tell("model");
-  lab.write();
+  models.here = model;
+  take("here");
+  if (lab.key) offerTeachers(teacher);
+}
+
+// The teacher's model, where the address has the key of a class's server
+
+/** @type {Record<string, any>} */
+const models = {};
+const choice = byId("model");
+
+/** @param {string} which  "here" or "class" */
+function take(which) {
+  choice.value = which;
+  lab.useModel(models[which]);
+  byId("about").textContent = aboutModel();
+  lab.write({ again: false });
+}
+
+/** @param {boolean} atOnce */
+async function offerTeachers(atOnce) {
+  try {
+    models.class = await openClassroom(lab.key);
+  } catch (error) {
+    lab.tell("notice", { sentence: sentenceOf(error), stays: true });
+    return;
+  }
+  nameModels();
+  byId("model-row").hidden = false;
+  if (atOnce) take("class");
+}
+
+function nameModels() {
+  if (!models.class) return;
+  for (const option of choice.options) option.textContent = say(`model_${option.value}`, { name: models[option.value].info.name });
+}
+
+choice.addEventListener("change", () => {
+  take(choice.value);
+  if (choice.value === "class") lab.tell("notice", { sentence: say("model_class_note", { name: lab.model.info.name }), stays: true });
+});
+
+function aboutModel() {
+  const { name, kind } = lab.model.info;
+  return kind === "server" ? say("model_class", { name }) : say("about", { model: name, size: loadedSize });
 }
 
 const remembered = memory.read("language") ?? (/^ja\b/i.test(navigator.language) ? "ja" : "en");
 setLanguage(remembered === "en" ? "en" : "ja");
-readAddress();
+const { key, teacher } = readAddress();
+lab.key = key;
 showTheme(memory.read("theme") ?? "auto");
 startControls(lab);
 startBars(lab);
@@ -211,7 +261,7 @@ startWay(lab);
 byId("prompt").value = lab.prompt;
 showWords();
 tellBroken();
-start();
+start(teacher);
 
 // After the first visit the page opens without a network. Pages opened as files need no such thing.
 if ("serviceWorker" in navigator && location.protocol.startsWith("http")) {

@@ -35,8 +35,32 @@ export const NUMBERS = [
   "seed",
 ];
 
-/** What each number box takes, and the steps that its slider stands on. @type {Record<NumberName, Range>} */
+/** What each number box takes, and the steps that its slider stands on: the bundled model's. @type {Record<NumberName, Range>} */
 export const RANGES = house.settings.ranges;
+
+/**
+ * The ranges for another model.
+ *
+ * @param {{ vocab: number, positions: number }} info
+ * @returns {Record<NumberName, Range>}
+ */
+export function rangesFor({ vocab, positions }) {
+  const upTo = (/** @type {number} */ low, /** @type {number} */ high) => Array.from({ length: high - low + 1 }, (_, i) => low + i);
+  return {
+    ...RANGES,
+    top_k: { ...RANGES.top_k, high: vocab, scale: [...RANGES.top_k.scale.filter((k) => k < vocab && k < RANGES.top_k.high), ...largerSteps(vocab)] },
+    min_length: { ...RANGES.min_length, high: positions, scale: upTo(0, positions) },
+    max_length: { ...RANGES.max_length, high: positions, scale: upTo(1, positions) },
+  };
+}
+
+// Beyond the bundled model's vocabulary top_k goes on in steps of its own size.
+/** @param {number} vocab */
+function largerSteps(vocab) {
+  const steps = [];
+  for (let k = RANGES.top_k.high; k < vocab; k += RANGES.top_k.high / 4) steps.push(k);
+  return [...steps, vocab];
+}
 
 /** Settings with a name, and in one line what they show. */
 export const presets = () =>
@@ -66,13 +90,14 @@ export function nearest(scale, value) {
  *
  * @param {NumberName} name
  * @param {string} written
+ * @param {Record<NumberName, Range>} [ranges]
  */
-export function readNumber(name, written) {
+export function readNumber(name, written, ranges = RANGES) {
   // Full-width digits are what a Japanese keyboard gives.
   const text = written.normalize("NFKC").trim();
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return null;
   const value = Number(text);
-  const { low, high, integer } = RANGES[name];
+  const { low, high, integer } = ranges[name];
   return value >= low && value <= high && (!integer || Number.isInteger(value)) ? value : null;
 }
 
@@ -81,9 +106,10 @@ export function readNumber(name, written) {
  *
  * @param {NumberName} name
  * @param {string} written
+ * @param {Record<NumberName, Range>} [ranges]
  */
-export function whyNot(name, written) {
-  const { low, high, integer } = RANGES[name];
+export function whyNot(name, written, ranges = RANGES) {
+  const { low, high, integer } = ranges[name];
   const value = written.trim() ? written.trim().slice(0, 40) : say("no_number");
   return say(integer ? "not_an_integer" : "not_a_number", { field: name, value, low, high });
 }
@@ -96,6 +122,12 @@ export function whyNot(name, written) {
 export function sentenceOf(error) {
   const { code, values = {}, field } = error;
   switch (code) {
+    case "class_key":
+    case "class_busy":
+    case "class_gone":
+    case "class_other":
+    case "class_limit":
+      return say(code, values);
     case "damaged":
       return say("engine_failed", { why: values.reason ?? values.file });
     case "empty":

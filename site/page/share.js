@@ -78,11 +78,41 @@ export function describeRun(lab, run, sequence) {
 }
 
 /**
- * The plain `model.generate(...)` call that writes the same.
+ * The call of `load_model`. The key of a class's server is handed on by the teacher only.
+ *
+ * @param {import("./lab.js").Lab} lab
+ */
+function loading({ model: { info } }) {
+  return info.kind === "server" ? `load_model("${info.name}", engine="server", url="${location.origin}")` : `load_model("${info.name}")`;
+}
+
+/**
+ * The plain `model.generate(...)` call that writes the same; for a class's server, which has none, ours.
  *
  * @param {import("./lab.js").Lab} lab
  */
 export function asCode(lab) {
+  return lab.model.info.kind === "server" ? asOurCall(lab) : asPlainCall(lab);
+}
+
+/** @param {import("./lab.js").Lab} lab */
+function asOurCall(lab) {
+  return [
+    "from helpers.models import load_model",
+    "from helpers.sampling import SamplingSettings, generate",
+    "",
+    `lm = ${loading(lab)}`,
+    "settings = SamplingSettings(",
+    ...asPython(lab.settings).map(([name, value]) => `    ${name}=${value},`),
+    ")",
+    `for sequence in generate(lm, ${python(lab.chosen.length ? lab.model.decode(lab.ids()) : lab.prompt)}, settings).sequences:`,
+    "    print(sequence.text)",
+    "",
+  ].join("\n");
+}
+
+/** @param {import("./lab.js").Lab} lab */
+function asPlainCall(lab) {
   const { settings, chosen, prompt } = lab;
   const { info } = lab.model;
   const input = chosen.length
@@ -99,7 +129,7 @@ export function asCode(lab) {
     "",
     "from helpers.models import load_model",
     "",
-    `lm = load_model("${info.name}")`,
+    `lm = ${loading(lab)}`,
     `input_ids = ${input}`,
     `torch.manual_seed(${settings.seed})`,
     "output = lm.model.generate(",
@@ -128,7 +158,7 @@ export function asCell(lab) {
     "settings = SamplingSettings(",
     ...asPython(lab.settings).map(([name, value]) => `    ${name}=${value},`),
     ")",
-    `SamplingLab(load_model("${lab.model.info.name}"), prompt=${python(prompt)}, settings=settings)`,
+    `SamplingLab(${loading(lab)}, prompt=${python(prompt)}, settings=settings)`,
     "",
   ].join("\n");
 }
@@ -144,7 +174,7 @@ const python = (/** @type {string} */ text) => JSON.stringify(text);
  */
 export function linkOf(lab, vertical) {
   const { prompt, chosen, settings, masking } = lab;
-  const fragment = toFragment({ prompt, chosen, settings, masking, vertical, language: getLanguage() });
+  const fragment = toFragment({ prompt, chosen, settings, masking, vertical, language: getLanguage(), key: lab.key, teacher: lab.model.info.kind === "server" });
   const link = location.href.replace(/#.*$/s, "") + fragment;
   const tooLong = link.length > LONGEST_LINK;
   return { link, why: tooLong ? say("share_too_long", { length: whole(link.length), limit: whole(LONGEST_LINK) }) : "" };

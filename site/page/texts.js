@@ -37,19 +37,17 @@ export function markedText(lab, label, pick) {
     start ||= model.decode(sequence.tokenIds.slice(0, before));
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
     for (let i = tokens.length; i < sequence.steps.length; i++) {
-      const { tokenId, raw, final } = sequence.steps[i];
-      const piece = pieceText(model, tokenId);
-      const numbers = say("token_numbers", { piece: model.piece(tokenId), id: tokenId, raw: percent(raw), final: percent(final) });
+      const { tokenId, raw } = sequence.steps[i];
       const token = h(
         "span",
         {
           class: "token",
           "data-step": i,
           style: markStyle(surprise(raw)),
-          title: numbers,
+          title: numbersOf(model, sequence.steps[i]),
           ...(pick ? { role: "button", tabindex: tokens.length ? -1 : 0 } : {}),
         },
-        piece,
+        pieceText(model, tokenId),
       );
       tokens.push(token);
       box.append(token);
@@ -111,16 +109,35 @@ export function markedText(lab, label, pick) {
     }
   });
 
+  /** Probabilities that came later than their tokens. @param {Pick<Sequence, "steps">} sequence */
+  function restyle({ steps }) {
+    for (const [i, token] of tokens.entries()) {
+      for (const [name, value] of Object.entries(markStyle(surprise(steps[i].raw)))) token.style.setProperty(name, value);
+      token.title = numbersOf(lab.model, steps[i]);
+    }
+    cover();
+  }
+
   return {
     box,
     grow,
     cover,
+    restyle,
     /** @param {number | null} step  the new token to put in a frame */
     mark(step) {
       for (const token of tokens) token.classList.toggle("picked", Number(token.dataset.step) === step);
     },
   };
 }
+
+/**
+ * A new token and its two probabilities, in words.
+ *
+ * @param {any} model
+ * @param {{ tokenId: number, raw: number, final: number }} step
+ */
+const numbersOf = (model, { tokenId, raw, final }) =>
+  say("token_numbers", { piece: model.piece(tokenId), id: tokenId, raw: percent(raw), final: percent(final) });
 
 /** @param {import("./lab.js").Lab} lab */
 export function startTexts(lab) {
@@ -183,7 +200,10 @@ export function startTexts(lab) {
   lab.on("token", (event) => grow(event.detail));
   lab.on("written", () => {
     const run = /** @type {Run} */ (lab.run);
-    for (let i = 0; i < cards.length; i++) grow(i);
+    for (let i = 0; i < cards.length; i++) {
+      grow(i);
+      cards[i].text.restyle(run.sequences[i]);
+    }
     const tokens = run.sequences.reduce((sum, { steps }) => sum + steps.length, 0);
     const rate = Math.round((1000 * tokens) / (performance.now() - started));
     byId("progress").textContent = say("speed", { rate });
@@ -195,6 +215,10 @@ export function startTexts(lab) {
   });
   lab.on("mask", () => {
     for (const { text } of cards) text.cover();
+  });
+  lab.on("model", () => {
+    cards = [];
+    fill(box);
   });
   lab.on("words", () => {
     if (!lab.run) return;

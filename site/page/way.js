@@ -5,6 +5,7 @@ import { afterPause, byId, fill, h } from "./dom.js";
 import { ZONES, zoneLabel } from "./look.js";
 import { covered } from "./mask.js";
 import { chip } from "./prompt.js";
+import { sentenceOf } from "./settings.js";
 import { percent, say, whole } from "./words.js";
 
 /** @typedef {"tokens" | "vectors" | "attention" | "scores" | "lottery"} Stage */
@@ -37,7 +38,7 @@ export function startWay(lab) {
 
   const follow = afterPause(200, async () => {
     if (!pane.open || !lab.model) return;
-    const obstacle = lab.pictureObstacle();
+    const obstacle = lab.model.trace ? lab.pictureObstacle() : say("way_elsewhere");
     if (obstacle) {
       trace = null;
       fill(box, h("p", { class: "note" }, obstacle));
@@ -50,8 +51,11 @@ export function startWay(lab) {
     }
     const mine = ++asked;
     if (!trace) fill(box, h("p", { class: "note" }, say("way_wait")));
-    const found = await lab.model.trace(wanted);
-    if (mine !== asked) return;
+    const found = await lab.model.trace(wanted).catch((/** @type {unknown} */ error) => {
+      fill(box, h("p", { class: "problem" }, `⚠ ${sentenceOf(error)}`));
+      return null;
+    });
+    if (!found || mine !== asked) return;
     trace = found;
     ids = wanted;
     from = null;

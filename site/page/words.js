@@ -5,7 +5,6 @@
 const WORDS = {
   title: ["雪国ノート", "Yukiguni Notebooks"],
   subtitle: ["サンプリング実験室", "sampling lab"],
-  lessons: ["レッスン", "Lessons"],
   other_language: ["English", "日本語"],
   warning: [
     "言語モデルの書く文章には、事実でないことや、人を傷つけることが含まれる場合があります。情報としてではなく、見本として読んでください。",
@@ -30,6 +29,34 @@ const WORDS = {
   engine_failed: [
     "計算が止まりました（{why}）。ページを開き直してください。入力した文は上の枠に残っています。",
     "The computation stopped ({why}). Open the page again. What you typed is still in the box.",
+  ],
+
+  model: ["モデル", "Model"],
+  model_here: ["この端末の {name}", "{name}, on this device"],
+  model_class: ["先生の {name}", "{name}, the teacher’s"],
+  model_class_note: [
+    "先生のパソコンの {name} が書きます。乱数もサーバーのものなので、同じ seed でも、この端末やノートブックだけで書く文章とは違います。",
+    "{name} on the teacher’s machine writes now. Its random numbers are its own: a seed gives another text than on this device.",
+  ],
+  class_key: [
+    "先生のサーバーの鍵が違います。先生の画面の QR コードを、もう一度読み取ってください。",
+    "The key for the teacher’s server is wrong: scan the QR code on the teacher’s screen again.",
+  ],
+  class_busy: [
+    "先生のサーバーは今、順番待ちでいっぱいです。少し待ってから、もう一度押してください。",
+    "The teacher’s server has too many requests waiting: wait a little and press again.",
+  ],
+  class_gone: [
+    "先生のサーバーとつながりません。そこまでの文章は残っています。同じネットワークにいるかを確かめ、少し待ってから、もう一度押してください。",
+    "The teacher’s server does not answer. What was written is kept. Check that you are in the same network, wait a little and press again.",
+  ],
+  class_other: [
+    "先生のサーバーは、このページが使える形では答えません。先生に、同じ版の make class で始めてもらってください。",
+    "The teacher’s server does not answer in the way this page needs: ask for one started with make class of the same version.",
+  ],
+  class_limit: [
+    "{field} は、先生のサーバーでは使えない値です（{limit} まで）。",
+    "{field} has a value that the teacher’s server does not take (at most {limit}).",
   ],
 
   write: ["続きを書く", "Continue"],
@@ -266,6 +293,10 @@ const WORDS = {
     "In layer {layer}, head {head}, “{token}” looks most at: {most}",
   ],
   way_vectors_map: ["{when}のベクトル。{tokens} トークン × {width} 個の数", "Vectors, {when}: {tokens} tokens × {width} numbers"],
+  way_elsewhere: [
+    "先生のモデルの中は、ここからは見えません。「モデル」で、この端末のモデルを選んでください。",
+    "The inside of the teacher’s model cannot be seen from here: choose this device’s model.",
+  ],
   way_wait: ["計算しています…", "computing…"],
   logit: ["スコア", "score"],
   probability: ["確率", "probability"],
@@ -321,6 +352,8 @@ function fillIn(sentence, values) {
  * @param {number} probability
  */
 export function percent(probability) {
+  // Not known yet.
+  if (Number.isNaN(probability)) return "–";
   const value = probability * 100;
   if (value === 0) return "0%";
   if (value < 0.001) return "<0.001%";
