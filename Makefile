@@ -70,7 +70,7 @@ compat: .venv/test-installed
 	$(PY) -m tools.colab_environment
 	@touch $@
 
-SERVE = .venv-server/bin/python -m tools.serve $(MODEL) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+SERVE = .venv-server/bin/python -m tools.serve $(MODEL) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(if $(PUPIL),--pupil $(PUPIL))
 
 serve: .venv-server/installed
 	$(SERVE) $(if $(VLLM),--vllm="$(VLLM)")

@@ -21,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from helpers import BUNDLED_MODEL
@@ -28,7 +29,7 @@ from helpers.console import run
 from helpers.errors import Explained
 from helpers.hub import local_folder
 from tools.project import ROOT
-from tools.serve_limits import Offer
+from tools.serve_limits import Limits, Offer
 from tools.server_environment import has_gpu
 
 LOGS = ROOT / "build"
@@ -199,6 +200,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--site", type=Path, help="a folder of pages to serve from the same address"
     )
+    parser.add_argument(
+        "--pupil",
+        type=int,
+        default=Limits().pupil,
+        help="requests at once from one address (many learners behind one address need more)",
+    )
     parser.add_argument("--vllm", default="", help="options that go to vLLM as they are")
     options = parser.parse_args(arguments)
     if options.site and not (options.site / "index.html").is_file():
@@ -207,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         offer = offer_of(options.model, options.site)
     except Explained as error:
         sys.exit(str(error))
+    offer = replace(offer, limits=replace(offer.limits, pupil=options.pupil))
     key, gpu = options.key or new_key(), has_gpu()
     log_file = LOGS / f"serve-{options.port}.log"
     log_file.parent.mkdir(exist_ok=True)
