@@ -41,7 +41,9 @@ def load_model(
             of float32. First use converts the model into the user's cache.
         dtype: of the weights, in place of the one that suits the device: torch.float32, bfloat16, float16, or int8, which
             is for writing text on a CPU with VNNI (see `helpers.engines.torch.int8`). CTranslate2 has int8 only.
-        url: of a server that computes, for an engine that asks one.
+        url: of the class's server, as the teacher's screen shows it ("http://192.168.1.5:8000/#key=..."), for the engine
+            "server": the weights stay there (docs/class-server.md). HELPERS_SERVER in the environment names it too, and
+            then "auto" is its model.
 
     Where no engine is named, one of the others may take "auto" or a url upon itself (`Loader.claims`).
 
