@@ -81,7 +81,7 @@ class RealServer:
             self.lines.put(line)
         self.lines.put(None)
 
-    def wait_for(self, words: str, seconds: float = 280) -> None:
+    def wait_for(self, words: str, seconds: float = 600) -> None:
         """Until the server has said this."""
         while (line := self.lines.get(timeout=seconds)) is not None:
             self.said.append(line)

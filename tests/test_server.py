@@ -185,6 +185,28 @@ def test_auto_is_the_servers_model_where_the_environment_names_one(
         assert load_model("auto", device="cpu").engine == "torch"
 
 
+def test_a_class_server_brings_the_tokenizer_of_a_model_that_is_not_here(
+    folder, recorded, here, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def respond(method, path, body, key):
+        if not path.startswith("/model/"):
+            return replay(recorded)(method, path, body, key)
+        asked.append((path, key))
+        return 200, (folder / path.removeprefix("/model/")).read_bytes()
+
+    with local_server(respond) as url:
+        language_model = load_model("formula", url=url)
+    text = "山の中に一軒の茶店"
+    assert language_model.tokenizer.encode(text) == here.tokenizer.encode(text)
+    # Files need no key, so it is not sent; weights are not asked for.
+    assert {key for _, key in asked} == {""}
+    assert {path.split("/")[-1].split(".")[-1] for path, _ in asked} == {"model", "json"}
+    assert "/model/model.safetensors" not in dict(asked)
+
+
 # --- the key
 
 

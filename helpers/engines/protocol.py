@@ -129,6 +129,9 @@ class Loader(Protocol):
     def ways(self, parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
         """What may help where a choice does not fit: arguments of `load_model`, and the memory of the CPU they take."""
 
+    def folder(self, request: Request) -> Path | None:
+        """The folder with the files that are needed here, where `helpers.hub.local_folder` is not to look for them."""
+
     def make_room(self, request: Request, parameters: int, download: int) -> int:
         """Before a download (in bytes, 0: none): see that what the engine writes has room. Gives the bytes that it
         takes on the disk of the downloads."""

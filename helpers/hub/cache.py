@@ -29,9 +29,9 @@ def is_folder(name: str | Path) -> bool:
         return False
 
 
-def is_cached(name: str) -> bool:
-    """Whether a model needs no download: it is the bundled one, a folder, or whole in the cache."""
-    return name == BUNDLED_MODEL or is_folder(name) or cached_folder(name, weights=True) is not None
+def is_cached(name: str, weights: bool = True) -> bool:
+    """Whether a model needs no download: it is the bundled one, a folder, or in the cache, with or without its weights."""
+    return name == BUNDLED_MODEL or is_folder(name) or cached_folder(name, weights) is not None
 
 
 def cached_folder(name: str, weights: bool, revision: str | None = None) -> Path | None:

@@ -63,6 +63,8 @@ def choose(request: Request, loader: Loader) -> tuple[Request, int, DeviceChoice
         request = replace(request, name=name)
     if request.name in CATALOGUE:
         parameters = CATALOGUE[request.name].parameters
+    elif loader.elsewhere:
+        parameters = 0  # nothing of it is held here
     else:
         config = read_config(request.name)
         loader.check_config(request, config)

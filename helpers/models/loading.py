@@ -83,7 +83,9 @@ def load_model(
     download = known.download_bytes if known and not is_cached(request.name) else 0
     extra_bytes = loader.make_room(request, parameters, download)
     here = not loader.elsewhere
-    folder = local_folder(request.name, weights=here, extra_bytes=extra_bytes)
+    folder = loader.folder(request) or local_folder(
+        request.name, weights=here, extra_bytes=extra_bytes
+    )
     with explained_files(request.name, folder), no_progress_bar():
         if here:
             _look_at_weights(request.name, folder)

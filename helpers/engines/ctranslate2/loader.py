@@ -93,6 +93,10 @@ def ways(parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
     return [(f'engine="ctranslate2"{to_cpu}', least_memory(parameters, 1))]
 
 
+def folder(request: Request) -> None:
+    """A model's files come from a folder or the hub."""
+
+
 def make_room(request: Request, parameters: int, download: int) -> int:
     """Room for the conversion, unless there is one."""
     if conversion.is_converted(request.name):

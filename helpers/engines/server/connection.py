@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -120,6 +120,24 @@ def answer_of(address: Address, connection: HTTPConnection) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise other_version(address) from error
+
+
+def file_of(address: Address, path: str) -> bytes | None:
+    """A file that the server hands out, without the key; None where it has none.
+
+    Raises:
+        ServerUnavailable: nobody is there.
+    """
+    connection = send(replace(address, key=""), path)
+    try:
+        with _explained(address):
+            response = connection.getresponse()
+            content = response.read()
+    finally:
+        connection.close()
+    # A page is no file of a model: some networks answer everything with one.
+    page = (response.getheader("Content-Type") or "").startswith("text/html")
+    return content if response.status == 200 and not page else None
 
 
 def events_of(address: Address, connection: HTTPConnection) -> Iterator[dict[str, Any]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from helpers.device import DeviceChoice
 from helpers.engines.protocol import Request
-from helpers.engines.server.connection import address_of
+from helpers.engines.server.connection import address_of, file_of
 from helpers.engines.server.engine import ServerEngine, connect, served_model
 from helpers.errors import InputError
+from helpers.hub import is_cached
 from helpers.language import say
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from helpers.tokenizer import SentencePieceTokenizer
 
 elsewhere = True
+# Folders of files that a server gave; they go when Python ends.
+_KEPT: list[TemporaryDirectory[str]] = []
 
 
 def claims(request: Request) -> bool:
@@ -81,6 +85,24 @@ def least_memory(parameters: int, itemsize: int) -> int:
 def ways(parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
     """Not every reader has a server."""
     return []
+
+
+def folder(request: Request) -> Path | None:
+    """What the class's server itself hands out (`make class`), for a model that is not on this machine.
+
+    The hub is asked only where the server has no such files: a class needs no way out of the school.
+    """
+    if is_cached(request.name, weights=False):
+        return None
+    address = address_of(request.url)
+    kept = TemporaryDirectory(prefix="class-model-")
+    for name in ("spiece.model", "config.json", "tokenizer_config.json"):
+        content = file_of(address, f"/model/{name}")
+        if content is None:
+            return None
+        Path(kept.name, name).write_bytes(content)
+    _KEPT.append(kept)
+    return Path(kept.name)
 
 
 def make_room(request: Request, parameters: int, download: int) -> int:

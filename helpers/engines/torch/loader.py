@@ -132,6 +132,10 @@ def ways(parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
     return ways
 
 
+def folder(request: Request) -> None:
+    """A model's files come from a folder or the hub."""
+
+
 def make_room(request: Request, parameters: int, download: int) -> int:
     """Nothing is written."""
     return 0
