@@ -129,7 +129,7 @@ print(path.name)
 # %% tags=["varies"]
 import ipywidgets as widgets
 
-upload = widgets.FileUpload(accept=".txt")
+upload = widgets.FileUpload(accept=".txt,.zip,.html")
 upload
 
 # %% [markdown] lang="ja"

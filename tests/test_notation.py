@@ -253,6 +253,14 @@ def test_a_part_of_a_work_has_no_header():
     assert header == [] and notation.plain(body) == "雪が降った。\n春が来た。\n夏も来た。"
 
 
+@pytest.mark.parametrize(
+    "header", ["「味」の話\n人", "中味と形式\n　　――堺において述――\n人", "一\n二\n三\n四\n人"]
+)
+def test_a_header_is_told_from_prose(header):
+    lines, body, _ = notation.split_file(f"{header}\n\n　本文。\n\n底本：「本」\n")
+    assert lines == [line.strip() for line in header.split("\n")] and body.strip() == "本文。"
+
+
 def test_a_file_without_footer_says_so():
     assert notation.split_file("題\n人\n\n本文\n\n二つ目の段落\n")[1:] == (
         "本文\n\n二つ目の段落\n",

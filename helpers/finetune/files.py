@@ -60,7 +60,7 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise FinetuneError(
             say(
-                f"{path} を読めません（{type(error).__name__}）。"
+                f"{path}を読めません（{type(error).__name__}）。"
                 "ファイルの名前と場所を確かめるか、Colab なら左のフォルダーの印からアップロードしてください。",
                 f"{path} cannot be read ({type(error).__name__}): check its name and place; on Colab, upload it "
                 "with the folder symbol on the left.",
@@ -69,14 +69,14 @@ def read_bytes(path: Path) -> bytes:
     if stat.S_ISDIR(kind.st_mode):
         raise FinetuneError(
             say(
-                f"{path} はフォルダーです。中のテキストファイルを一つ指定してください。",
+                f"{path}はフォルダーです。中のテキストファイルを一つ指定してください。",
                 f"{path} is a folder: give one text file in it.",
             )
         )
     if not stat.S_ISREG(kind.st_mode):
         raise FinetuneError(
             say(
-                f"{path} はふつうのファイルではありません。テキストファイルを指定してください。",
+                f"{path}はふつうのファイルではありません。テキストファイルを指定してください。",
                 f"{path} is no ordinary file: give a text file.",
             )
         )
@@ -131,7 +131,7 @@ def _from_zip(data: bytes, name: str) -> bytes:
             if info.flag_bits & 1:
                 raise FinetuneError(
                     say(
-                        f"{name} にはパスワードがかかっています。取り出したテキストファイルを指定してください。",
+                        f"{name}にはパスワードがかかっています。取り出したテキストファイルを指定してください。",
                         f"{name} has a password: give the text file taken out of it.",
                     )
                 )
@@ -151,7 +151,7 @@ def _from_zip(data: bytes, name: str) -> bytes:
     ) as error:
         raise FinetuneError(
             say(
-                f"{name} は zip ですが、開けません（{type(error).__name__}）。もう一度ダウンロードするか、取り出したテキストファイルを指定してください。",
+                f"{name}は zip ですが、開けません（{type(error).__name__}）。もう一度ダウンロードするか、取り出したテキストファイルを指定してください。",
                 f"{name} is a zip that cannot be opened ({type(error).__name__}): download it again, or give the text file "
                 "taken out of it.",
             )
@@ -176,7 +176,7 @@ def _not_one(name: str, texts: list[str]) -> FinetuneError:
     if not texts:
         return FinetuneError(
             say(
-                f"{name} の中にテキストファイル（.txt）がありません。文章の入ったファイルを指定してください。",
+                f"{name}の中にテキストファイル（.txt）がありません。文章の入ったファイルを指定してください。",
                 f"{name} holds no text file (.txt): give a file with a text in it.",
             )
         )
@@ -185,7 +185,7 @@ def _not_one(name: str, texts: list[str]) -> FinetuneError:
     ja_more, en_more = (f" ほか {more} 個", f" and {more} more") if more > 0 else ("", "")
     return FinetuneError(
         say(
-            f"{name} にはテキストが {len(texts)} 個あります（{names}{ja_more}）。一つを取り出して指定してください。",
+            f"{name}にはテキストが {len(texts)} 個あります（{names}{ja_more}）。一つを取り出して指定してください。",
             f"{name} holds {len(texts)} texts ({names}{en_more}): take one out and give that.",
         )
     )
@@ -194,7 +194,7 @@ def _not_one(name: str, texts: list[str]) -> FinetuneError:
 def _no_text(name: str, ja: str, en: str) -> FinetuneError:
     return FinetuneError(
         say(
-            f"{name} は{ja}で、テキストではありません。文章をテキストファイル（.txt、UTF-8）として保存し、それを指定してください。",
+            f"{name}は{ja}で、テキストではありません。文章をテキストファイル（.txt、UTF-8）として保存し、それを指定してください。",
             f"{name} is {en}, not a text: save what it says as a text file (.txt, UTF-8) and give that.",
         )
     )
@@ -203,7 +203,7 @@ def _no_text(name: str, ja: str, en: str) -> FinetuneError:
 def _too_large(name: str, size: int) -> FinetuneError:
     return FinetuneError(
         say(
-            f"{name} は大きすぎます（{size / 2**20:,.0f} MiB 以上）。{LARGEST // 2**20} MiB 以下のテキストファイルを指定してください。",
+            f"{name}は大きすぎます（{size / 2**20:,.0f} MiB 以上）。{LARGEST // 2**20} MiB 以下のテキストファイルを指定してください。",
             f"{name} is too large ({size / 2**20:,.0f} MiB or more): give a text file of at most {LARGEST // 2**20} MiB.",
         )
     )

@@ -32,7 +32,7 @@ _LEGEND = re.compile(
 _OLD_LEGEND = re.compile(
     rf"(?:［収録作品］\n(?:.+\n)*\n*)?［表記について］\n(?:.+\n)*?{_RULE}"  # one rule, below it
 )
-_PROSE = re.compile(r"^[　「]|.{80}", re.M)
+_PROSE = re.compile(r"\A　|.{80}|。」?$", re.M)  # in no header of the library
 _FOOTER = re.compile(r"^[ 　]*(?:翻訳の?)?底本(?:[：:「]|の親本|・初出)|［＃本文終わり］", re.M)
 _CREDITS = re.compile(r"^(?:テキスト)?(?:入力|校正)者?[：:]|^青空文庫作成ファイル", re.M)
 
