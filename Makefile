@@ -39,6 +39,10 @@ lessons: .venv/test-installed
 bench: .venv/test-installed
 	$(PY) -m benchmarks $(BENCH)
 
+lint: .venv/test-installed
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
 format: .venv/test-installed
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
