@@ -6,12 +6,16 @@ The other side of each comparison is made here and now: by sentencepiece, torch 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import random
 import shutil
+import signal
 import subprocess
+import sys
 import threading
+import urllib.request
 import zipfile
 from collections import Counter
 from dataclasses import asdict, replace
@@ -513,6 +517,14 @@ def built(wasm, tmp_path_factory) -> Path:
     return site.build(page, tmp_path_factory.mktemp("built") / "site")
 
 
+@pytest.fixture(scope="module")
+def address(built):
+    with site.server(0, built, "127.0.0.1") as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 def test_the_folder_and_the_zip_hold_what_a_page_needs(built):
     names = {path.relative_to(built).as_posix() for path in built.rglob("*") if path.is_file()}
     data = site.house()["data"]["folder"]
@@ -531,6 +543,30 @@ def test_the_folder_and_the_zip_hold_what_a_page_needs(built):
     }
     over_http = sum((built / name).stat().st_size for name in listed if name != "./")
     assert over_http + (BUNDLED_PATH / "spiece.model").stat().st_size < 2e6
+
+
+def test_a_class_is_told_the_address(built):
+    code = f"from pathlib import Path; from tools import site; site.serve(0, Path({str(built)!r}))"
+    command = [sys.executable, "-u", "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        try:
+            assert process.stdout is not None
+            lines = iter(process.stdout.readline, "")
+            before = [*itertools.takewhile(lambda line: "http" not in line, lines)]
+            assert sum("█" in line or "▄" in line for line in before) > 10  # the QR code
+            assert "Ctrl+C" in next(lines)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_only_what_has_a_hash_in_its_name_is_kept_by_browsers(address):
+    data = f"{site.house()['data']['folder']}spiece.model"
+    kept = []
+    for name in ("", "index.html", data):
+        with urllib.request.urlopen(address + name) as answer:
+            kept.append("immutable" in answer.headers["Cache-Control"])
+    assert kept == [False, False, True]
 
 
 def test_the_page_says_and_shows_what_the_lab_does():
@@ -564,14 +600,6 @@ def test_the_lock_file_names_no_host():
 
 
 # In browsers
-
-
-@pytest.fixture(scope="module")
-def address(built):
-    with site.server(0, built, "127.0.0.1") as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 WRITE = """

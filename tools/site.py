@@ -274,13 +274,13 @@ def lan_address() -> str:
             return "127.0.0.1"
 
 
-def serve(port: int) -> None:
+def serve(port: int, folder: Path = SITE) -> None:
     """Serve the built site to the room until Ctrl+C, its address as text and as a QR code on the terminal."""
     import segno
 
-    if not (SITE / "index.html").is_file():
+    if not (folder / "index.html").is_file():
         raise SystemExit("There is no site yet: make site")
-    with server(port) as running:
+    with server(port, folder) as running:
         address = f"http://{lan_address()}:{running.server_port}/"
         segno.make(address, error="m").terminal(compact=True)
         print(f"{address}\nCtrl+C で終わります。 / Ctrl+C ends it.", flush=True)

@@ -151,6 +151,7 @@ export function* generate(model, ids, settings, { eos, pad }) {
         text.ids.push(pad);
         continue;
       }
+      if (Number.isNaN(text.logits[0])) throw new RangeError("the model computed NaN: its weights are damaged");
       const processed = processScores(text.logits, text.ids, settings, eos);
       const final = settings.do_sample ? softmax(processed) : null;
       const tokenId = final ? drawOne(final, random) : largest(processed);
