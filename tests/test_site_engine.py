@@ -545,6 +545,10 @@ def test_the_folder_and_the_zip_hold_what_a_page_needs(built):
     assert over_http + (BUNDLED_PATH / "spiece.model").stat().st_size < 2e6
 
 
+def test_the_page_offers_the_zip():
+    assert f'href="{site.ZIP}"' in (site.PAGE / "index.html").read_text(encoding="utf-8")
+
+
 def test_a_class_is_told_the_address(built):
     code = f"from pathlib import Path; from tools import site; site.serve(0, Path({str(built)!r}))"
     command = [sys.executable, "-u", "-c", code]

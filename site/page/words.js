@@ -14,6 +14,11 @@ const WORDS = {
     "すべてこのブラウザーの中で計算しています。入力した文はどこにも送られません。モデル: {model}（{size} MB）",
     "Everything is computed in this browser. Nothing you type is sent anywhere. Model: {model} ({size} MB)",
   ],
+  stick: ["USB メモリー用の ZIP", "A ZIP for a USB stick"],
+  stick_note: [
+    "展開して index.html を開くと、ネットワークなしで動きます（iPad では開けません）。",
+    "Unpack it and open index.html: it works without a network (not on an iPad).",
+  ],
 
   loading: ["モデルを読み込んでいます… {done} / {total} MB", "Loading the model… {done} of {total} MB"],
   loading_first: ["モデルを読み込んでいます…", "Loading the model…"],
