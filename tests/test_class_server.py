@@ -28,6 +28,7 @@ from helpers.models import load_model
 from helpers.sampling import SamplingSettings, distribution_from_logits, generate, stream
 from tests.class_server import (
     KEY,
+    QUICK,
     RealServer,
     pupil_address,
     read_answers,
@@ -389,9 +390,18 @@ def test_the_record_of_the_quick_tests_still_holds():
 
 
 def events(body):
+    """An answer as data. Of a stream the tokens all together: a busy server puts several into one event."""
     if not body.startswith("data: "):
         return json.loads(body)
-    return [json.loads(line[6:]) for line in body.split("\n\n")[:-2] if line.startswith("data: ")]
+    lines = [line.removeprefix("data: ") for line in body.split("\n\n") if line]
+    assert lines.pop() == "[DONE]"
+    choices = [choice for line in lines for choice in json.loads(line)["choices"]]
+    return {
+        "fields": sorted({name for choice in choices for name in choice}),
+        "token_ids": [token for choice in choices for token in choice["token_ids"]],
+        "logprobs": [p for choice in choices for p in choice["logprobs"]["token_logprobs"]],
+        "finish_reason": choices[-1]["finish_reason"],
+    }
 
 
 def same(old, new):
@@ -437,7 +447,7 @@ def classroom(large_vocabulary, tmp_path_factory):
     (site / "index.html").write_text("<h1>雪国</h1>", encoding="utf-8")
     (site / "lab").mkdir()
     (site / "lab" / "index.html").write_text("lab", encoding="utf-8")
-    running = RealServer(large_vocabulary, 8173, "--site", str(site))
+    running = RealServer(large_vocabulary, 8173, "--site", str(site), QUICK)
     yield running
     running.stop()
 

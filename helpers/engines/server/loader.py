@@ -99,6 +99,7 @@ def folder(request: Request) -> Path | None:
     for name in ("spiece.model", "config.json", "tokenizer_config.json"):
         content = file_of(address, f"/model/{name}")
         if content is None:
+            kept.cleanup()
             return None
         Path(kept.name, name).write_bytes(content)
     _KEPT.append(kept)
