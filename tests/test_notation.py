@@ -3,11 +3,15 @@
 Run: python -m pytest -q tests/test_notation.py
 """
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.finetune import notation
+from training import check_notation, second_reader
 
 FILE = """手袋の話
 ためしの副題
@@ -72,6 +76,7 @@ CONSTRUCTS = {
     "brackets in a note": ("堪［＃「堪」に「［ママ］」の注記］ず", "堪ず"),
     "a note closed with 」": ("山道［＃「山道」に傍点」を行く", "山道を行く"),
     "an old note in 【 】": ("雪だ【＃「雪」に傍点】と", "雪だと"),
+    "a typist's number": ("ハックニー馬［※１］のしっぽ", "ハックニー馬のしっぽ"),
     "the author's own brackets": ("［昭和三年］の雪", "［昭和三年］の雪"),
     "indentation": ("［＃ここから２字下げ］\n　本文\n［＃ここで字下げ終わり］", "本文"),
     "indentation that folds": (
@@ -237,6 +242,9 @@ def test_a_header_with_an_empty_line_ends_at_the_legend():
         "翻訳底本：A TREATISE",
         "［＃本文終わり］\nThis is a Japanese translation",
         "　　　2017（平成29）年公開\n入力：人\n校正：人",
+        "入力者注１：人名について。\n底本：「本」",
+        "●入力者注\n※１　馬の種類。\n\n底本：「本」",
+        "-------\n●入力者注\n※１　馬の種類。\n-------\n底本：「本」",
         "※このファイルは\nテキスト入力者：人",
     ],
 )
@@ -291,3 +299,42 @@ def test_gaiji_equal_the_codec_of_the_standard():
             if notation.gaiji(f"第3水準1-{row}-{cell}") != expected:
                 wrong.append((row, cell, expected))
     assert wrong == [(1, 32, "\\"), (2, 18, "~")]
+
+
+CHECKED = FILE.replace(
+    "見た。［",
+    "見た。〔cafe' de la Paix〕で※［＃「てへん＋劣」、第3水準1-84-77］る。いろ／＼と話す。［",
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("", "", None),
+        ("「よし」", "", "lost"),
+        ("先生一人", "一人", "lost"),
+        ("い", "", "lost"),
+        ("café de la Paix", "", "lost"),
+        ("挘る", "挘る［＃「挘る」に傍点］", "［＃"),
+        ("いろいろ", "いろ／＼", "くの字点"),
+        ("「よし」", "「よし」\n底本：「本」", "footer"),
+    ],
+)
+def test_the_check_of_the_library_notices(old, new, kind, tmp_path, monkeypatch):
+    """Text lost or notation left, put in by hand where the first reader has none."""
+    path = tmp_path / "1_ruby.txt"
+    path.write_bytes(CHECKED.encode("cp932"))
+    read = notation.plain
+    monkeypatch.setattr(
+        check_notation, "plain", lambda body, headings=True: read(body, headings).replace(old, new)
+    )
+    result = check_notation.compare(path)
+    assert {place[0] for place in result.lost + result.left} - {"changed"} == ({kind} - {None})
+    assert (result.missing > 0) == (kind == "lost")
+    if kind is None:
+        assert result.meant == {"accents": 1, "gaiji": 1, "くの字点": 1}
+
+
+def test_the_second_reader_imports_nothing_of_ours():
+    source = Path(second_reader.__file__).read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(?:import|from)\b", source, re.MULTILINE)

@@ -32,6 +32,8 @@ MEANT = {
     "accents": "〔e'〕 becomes é; the brackets were the notation's",
     "one character": "III with a note that calls it Ⅲ becomes Ⅲ",
     "割り注": "small type in two lines is kept apart by （ ）",
+    "bar": "a ｜ with no ruby after it is no notation but a bar of the text (tables, lists)",
+    "typist's number": "［※１］ in old files refers to notes of who typed the text, which go with the footer",
     "slip": "a note opened or closed with another sign than ［＃ and ］: the first reader knows it, the second does not",
 }
 _SPECIAL = re.compile(r"(※(?:［[^＃［］]*］)?)|(／[″゛”\"゜°]?＼)|(〔[^〔〕]*(?:〕|$))")
@@ -125,8 +127,9 @@ def _explained(mine: str, theirs: str) -> Counter | None:
 
     What stands between the signs must be in both, in order, and no further apart than a sign can be long.
     """
-    kinds, at, last, room = Counter(), 0, 0, 0
+    kinds, at, last, room, shorter = Counter(), 0, 0, 0, 0
     for found in _SPECIAL.finditer(theirs):
+        shorter += len(found[1] or "") + len(re.findall("[`'^~:&,_/@〔〕]", found[3] or ""))
         at = _after(mine, theirs[last : found.start()], at, room)
         if at < 0:
             return None
@@ -140,6 +143,8 @@ def _explained(mine: str, theirs: str) -> Counter | None:
         else:
             kinds["accents"] += "〔" not in mine[at : at + 1]
             room = len(found[3])
+    if len(theirs) - len(mine) > shorter:
+        return None
     at = _after(mine, theirs[last:], at, room)
     return kinds if at == len(mine) or (at >= 0 and mine.endswith(theirs[last:])) else None
 
@@ -163,14 +168,16 @@ def _differences(mine: str, theirs: str):
             name = "くの字点"
         elif not old and set(new) <= set("（）"):
             name = "割り注"
+        elif not old.strip() and new.strip() == "｜":
+            name = "bar"
+        elif re.fullmatch(r"［?※?[０-９0-9～、]+］?", old) and not new:
+            name = "typist's number"
         elif re.fullmatch(r"[IVXivx0-9゛゜ァ-ヶぁ-ん!?！？―（）() ]{1,9}", old) and len(new) in (
             1,
             2,
         ):
             name = "one character"
-        elif re.fullmatch(r"[A-Za-z]?[`'^~:&,_/@]*〕?|〔", old) and (
-            "〔" in theirs or "〕" in theirs
-        ):
+        elif re.fullmatch(r"[A-Za-z`'^~:&,_/@〔〕]{1,5}", old) and re.search("[〔〕]", theirs):
             name = "accents"
         elif "＃" in theirs[max(0, c - 40) : d + 2]:
             name = "slip"

@@ -36,7 +36,17 @@ def _start(lines: list[str]) -> int:
 
 
 def _end(lines: list[str]) -> int:
-    """The line that opens the footer."""
+    """The line that opens the footer, or the typist's own notes before it."""
+    end = _footer(lines)
+    for i in range(end - 1, end // 2, -1):
+        if len(lines[i]) > 3 and lines[i].lstrip("●※").startswith(("入力者注", "入力者補注")):
+            end = i
+    while end and (_is_rule(lines[end - 1]) or not lines[end - 1]):
+        end -= 1
+    return end
+
+
+def _footer(lines: list[str]) -> int:
     for i, line in enumerate(lines):
         if "［＃本文終わり］" in line:
             return i

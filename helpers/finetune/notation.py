@@ -34,6 +34,9 @@ _OLD_LEGEND = re.compile(
 )
 _PROSE = re.compile(r"\A　|.{80}|。」?$", re.M)  # in no header of the library
 _FOOTER = re.compile(r"^[ 　]*(?:翻訳の?)?底本(?:[：:「]|の親本|・初出)|［＃本文終わり］", re.M)
+# In old files who typed the text numbers notes of his own, ［※１］, and puts them at the end.
+_TYPISTS_NOTES = re.compile(r"^(?:[-─]{5,}\n+)?[●※]?入力者補?注[０-９0-9]*(?:：|$)", re.M)
+_TYPISTS_MARK = re.compile(r"［※[０-９0-9～、]+］")
 _CREDITS = re.compile(r"^(?:テキスト)?(?:入力|校正)者?[：:]|^青空文庫作成ファイル", re.M)
 
 _SIZE = r"(?:同行|窓)?[大中小]見出し?"
@@ -165,12 +168,14 @@ def split_file(text: str) -> tuple[list[str], str, str]:
     elif _PROSE.search(head):  # a part of a work, with the footer
         head, rest = "", text
     header = [line.strip() for line in head.split("\n") if line.strip()]
+    end = len(rest)
     if footer := _FOOTER.search(rest):
-        return header, rest[: footer.start()], rest[footer.start() :]
-    start = rest.rstrip().rfind("\n\n")
-    if start >= 0 and _CREDITS.search(rest, start):
-        return header, rest[:start], rest[start:].lstrip("\n")
-    return header, rest, ""
+        end = footer.start()
+    elif (start := rest.rstrip().rfind("\n\n")) >= 0 and _CREDITS.search(rest, start):
+        end = start
+    if notes := _TYPISTS_NOTES.search(rest, end // 4, end):
+        end = notes.start()
+    return header, rest[:end], rest[end:].lstrip("\n")
 
 
 def plain(body: str, headings: bool = True) -> str:
@@ -182,6 +187,7 @@ def plain(body: str, headings: bool = True) -> str:
     """
     body = _OLD_NOTE.sub(r"［＃\1］", body)
     body = _GAIJI.sub(lambda found: gaiji(found[1]).translate(_SHIELD), body)
+    body = _TYPISTS_MARK.sub("", body)
     body = _RUBY.sub("", _RUBY_START.sub("", body))
     if not headings:
         body = _without_headings(body)
