@@ -175,11 +175,14 @@ def build(page: Path = PAGE, site: Path = SITE) -> Path:
 
 
 def _write_service_worker(site: Path) -> None:
-    """The list of what is kept for the time without a network; the data are kept by the page that loads them."""
+    """The list of what is kept for the time without a network.
+
+    The data are kept by the page that loads them, and of the lessons' pages those that were opened.
+    """
     files = [
         path.relative_to(site).as_posix()
         for path in sorted(site.rglob("*"))
-        if path.is_file() and not path.relative_to(site).parts[0].startswith("data-")
+        if path.is_file() and not path.relative_to(site).parts[0].startswith(("data-", "lessons"))
     ]
     worker = (SOURCE / "engine" / "service-worker.js").read_text(encoding="utf-8")
     values = {

@@ -46,7 +46,10 @@ function fromScript(base, name) {
   });
 }
 
-/** The body of a response, told of as it comes. @param {Response} response @param {(bytes: number) => void} progress @returns {Promise<ArrayBuffer>} */
+/**
+ * The body of a response, told of as it comes.
+ * @param {Response} response @param {(bytes: number) => void} progress @returns {Promise<ArrayBuffer>}
+ */
 async function body(response, progress) {
   if (!response.body) return response.arrayBuffer();
   const reader = response.body.getReader(), parts = [];

@@ -80,7 +80,10 @@ export function newCache({ config }, room, from) {
   return { length: from?.length ?? 0, keys: copy(from?.keys), values: copy(from?.values) };
 }
 
-/** Each row with mean 0 and spread 1, then stretched and moved. @param {Float32Array} y @param {Float32Array} x @param {Norm} norm @param {number} rows @param {number} epsilon */
+/**
+ * Each row with mean 0 and spread 1, then stretched and moved.
+ * @param {Float32Array} y @param {Float32Array} x @param {Norm} norm @param {number} rows @param {number} epsilon
+ */
 function normalize(y, x, { weight, bias }, rows, epsilon) {
   const d = weight.length;
   for (let from = 0; from < rows * d; from += d) {

@@ -58,9 +58,13 @@ function caller({ port }) {
     if (error === undefined) waiting.resolve(result);
     else waiting.reject(new LoadError("damaged", { reason: error }));
   };
-  if ("onerror" in port) port.onerror = (event) => endAll((call) => call.reject(new LoadError("damaged", { reason: event.message })));
+  if ("onerror" in port)
+    port.onerror = ({ message }) => endAll((call) => call.reject(new LoadError("damaged", { reason: message })));
   return {
-    /** @param {Record<string, any>} message @param {{ onSteps?: (steps: Step[]) => void, signal?: AbortSignal, transfer?: Transferable[] }} [how] */
+    /**
+     * @param {Record<string, any>} message
+     * @param {{ onSteps?: (steps: Step[]) => void, signal?: AbortSignal, transfer?: Transferable[] }} [how]
+     */
     ask(message, { onSteps, signal, transfer = [] } = {}) {
       const call = ++last;
       const answer = new Promise((resolve, reject) => calls.set(call, { resolve, reject, onSteps }));
@@ -188,7 +192,8 @@ export async function openModel({ base = house.data.folder, onProgress = () => {
         onToken?.({ sequence, tokenId, text, raw, final });
       }
     };
-    if (!signal?.aborted) await ask({ op: "generate", ids, settings, special: { eos: special.eos, pad: special.pad } }, { onSteps, signal });
+    const { eos, pad } = special;
+    if (!signal?.aborted) await ask({ op: "generate", ids, settings, special: { eos, pad } }, { onSteps, signal });
     const sequences = rows.map(({ text, decoder, tokenIds, steps }) => {
       const full = tokenIds.length >= settings.max_length ? "max_length" : "user";
       const stopped = /** @type {Sequence["stopped"]} */ (steps.at(-1)?.tokenId === special.eos ? "eos" : full);

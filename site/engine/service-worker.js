@@ -5,6 +5,7 @@
 const FILES = __FILES__;
 const CACHE = `yukiguni-${__VERSION__}`;
 const DATA_CACHE = "yukiguni-data";
+const LISTED = new Set(FILES.map((file) => new URL(file, self.registration.scope).pathname));
 const DATA = new URL(__DATA__, self.registration.scope).href;
 
 self.addEventListener("install", (event) => {
@@ -32,7 +33,7 @@ self.addEventListener("fetch", (event) => {
       const cache = await caches.open(CACHE);
       // Settings in the address are the page's own business: the page is the same.
       const known = () => cache.match(request, { ignoreSearch: request.mode === "navigate" });
-      if (FILES.some((file) => new URL(file, self.registration.scope).pathname === new URL(request.url).pathname)) return (await known()) ?? fetch(request);
+      if (LISTED.has(new URL(request.url).pathname)) return (await known()) ?? fetch(request);
       // What is not on the list (the lessons) is asked for, and kept as it was seen last.
       try {
         const response = await fetch(request);

@@ -195,7 +195,10 @@ export function readTokenizer(file, config = {}) {
     lower: Boolean(config.do_lower_case),
   };
 
-  /** What stands for the text at a place, and how many bytes it covers. @param {Uint8Array} bytes @param {number} at @returns {[string, number]} */
+  /**
+   * What stands for the text at a place, and how many bytes it covers.
+   * @param {Uint8Array} bytes @param {number} at @returns {[string, number]}
+   */
   function replaced(bytes, at) {
     const symbol = userDefined.get(bytes[at])?.find((s) => s.every((byte, i) => bytes[at + i] === byte));
     if (symbol) return [toText.decode(symbol), symbol.length];

@@ -13,7 +13,10 @@ import { plainMaths, wasmMaths } from "./math.js";
 import { readTensors } from "./safetensors.js";
 import { generate } from "./sampling.js";
 
-/** The model of a file of weights, in WebAssembly where it can be. @param {ArrayBuffer} weights @param {any} config @param {BufferSource} [wasm] @returns {Promise<Model>} */
+/**
+ * The model of a file of weights, in WebAssembly where it can be.
+ * @param {ArrayBuffer} weights @param {any} config @param {BufferSource} [wasm] @returns {Promise<Model>}
+ */
 export async function openWeights(weights, config, wasm) {
   const tensors = readTensors(weights);
   let maths = plainMaths();
@@ -75,7 +78,8 @@ function turn() {
 
 /**
  * Answers the messages of a port.
- * @param {{ onmessage: ((message: any) => void) | null, postMessage: (message: any) => void }} port a worker's own scope, or one end of a channel
+ * @param {{ onmessage: ((message: any) => void) | null, postMessage: (message: any) => void }} port a worker's own
+ *   scope, or one end of a channel
  */
 export function serve(port) {
   /** @type {Model | undefined} */
