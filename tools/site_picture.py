@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import ViewportSize, expect, sync_playwright
 
 from helpers.console import run
 from tools.browser import FLAGS, find_browser
 from tools.project import ROOT
 from tools.site import build, server
 
-SIZE = {"width": 1280, "height": 760}
+SIZE = ViewportSize(width=1280, height=760)
 # For each language the file, and how the page says that all is written.
 PICTURES = {"ja-JP": ("site.png", "書き終えました"), "en-US": ("site-en.png", "Written")}
 PATIENCE = 120_000
