@@ -436,7 +436,9 @@ def test_any_token_shows_its_alternatives_and_another_can_be_taken(sampling_lab,
     sequence = sampling_lab.generation.sequences[2]
     step = sequence.steps[4]
     # What the picture says about the drawn token is what it was drawn with.
-    distribution = pane._next_token.distribution(pane._draft(), sampling_lab.settings)
+    distribution = pane._next_token.distribution(
+        pane._draft(pane.generation), sampling_lab.settings
+    )
     (drawn,) = [c for c in distribution.candidates if c.token_id == step.token_id]
     assert drawn.final == pytest.approx(step.final, rel=1e-4)
     assert drawn.raw == pytest.approx(step.raw, rel=1e-4)

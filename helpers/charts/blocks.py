@@ -135,12 +135,12 @@ def bar_chart(
         maximum: the value of a bar of full width: the same one makes two charts comparable.
         before: earlier values of the same rows, as thin grey bars above the bars.
     """
-    labels, values = [str(label) for label in labels], [float(value) for value in values]
+    names, values = [str(label) for label in labels], [float(value) for value in values]
     earlier = [float(value) for value in before] if before is not None else []
     greatest = maximum or max([*values, *earlier, 0.0]) or 1.0
     shown = percents(values) if unit == "%" else [f"{v} {unit}".strip() for v in numbers(values)]
     rows, texts = [], []
-    for i, (label, value) in enumerate(zip(labels, values, strict=True)):
+    for i, (label, value) in enumerate(zip(names, values, strict=True)):
         colour = ZONE_COLOURS["top_p" if i == highlight else None]
         mark = "▶ " if i == highlight else ""
         texts.append(f"{label} {shown[i]}")

@@ -140,22 +140,20 @@ def comparison(a: Sequence, b: Sequence, tokenizer: Any, masked: bool = False) -
         masked: see `probability_text`.
     """
     place = first_difference(a.token_ids, b.token_ids)
-    texts, names = [], []
-    for sequence in (a, b):
-        start = len(sequence.token_ids) - len(sequence.steps)
-        mark = None if place is None else place - start
-        texts.append(probability_text(sequence, tokenizer, False, mark, masked))
-        token = sequence.token_ids[place : place + 1] if place is not None else []
-        names.append(
-            "".join(tokenizer.convert_ids_to_tokens(token)) or say("（終わり）", "(the end)")
-        )
     if place is None:
-        verdict = say("2 つの文章は同じです。", "Both texts are the same.")
+        mark, verdict = None, say("2 つの文章は同じです。", "Both texts are the same.")
     else:
-        verdict = say(
-            f"最初の違い: 新しい {mark + 1} 番目のトークン。A は「{names[0]}」、B は「{names[1]}」。",
-            f"First difference: new token number {mark + 1}. A has “{names[0]}”, B has “{names[1]}”.",
+        mark = place - (len(a.token_ids) - len(a.steps))
+        in_a, in_b = (
+            "".join(tokenizer.convert_ids_to_tokens(sequence.token_ids[place : place + 1]))
+            or say("（終わり）", "(the end)")
+            for sequence in (a, b)
         )
+        verdict = say(
+            f"最初の違い: 新しい {mark + 1} 番目のトークン。A は「{in_a}」、B は「{in_b}」。",
+            f"First difference: new token number {mark + 1}. A has “{in_a}”, B has “{in_b}”.",
+        )
+    texts = [probability_text(sequence, tokenizer, False, mark, masked) for sequence in (a, b)]
     side_by_side = cards(texts, ["A", "B"])
     return Html(
         f'<div style="{ROOT}"><b>{escape(verdict)}</b></div>{side_by_side}{surprise_legend()}',
@@ -163,8 +161,8 @@ def comparison(a: Sequence, b: Sequence, tokenizer: Any, masked: bool = False) -
     )
 
 
-def first_difference(a: list[int], b: list[int]) -> int | None:
-    """The first place at which two lists of token ids differ; None if they are equal."""
+def first_difference(a: list[Any], b: list[Any]) -> int | None:
+    """The first place at which two lists (of token ids, say) differ; None if they are equal."""
     for i, (one, other) in enumerate(zip(a, b, strict=False)):
         if one != other:
             return i

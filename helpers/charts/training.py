@@ -24,7 +24,9 @@ def loss_curve(
         total: how many steps there will be.
     """
     # The mean since the last measurement is calmer than the loss of single batches; it stands in the middle.
-    means, by_step, before = [], {}, 0
+    means: list[tuple[float, float]] = []
+    by_step: dict[int, float] = {}
+    before = 0
     for step, _ in held_out[1:]:
         by_step[step] = sum(losses[before:step]) / (step - before)
         means.append(((before + step) / 2, by_step[step]))
@@ -65,14 +67,8 @@ def loss_curve(
         for value in ticks
         for _, y in [at(0, value)]
     )
-    curves = "".join(
-        line(points, look)
-        for points, look in zip(
-            (list(enumerate(losses, 1)), means, held_out),
-            looks,
-            strict=True,
-        )
-    )
+    each: list[tuple[float, float]] = [(step, loss) for step, loss in enumerate(losses, 1)]
+    curves = line(each, looks[0]) + line(means, looks[1]) + line([*held_out], looks[2])
     dot = '<circle cx="{}" cy="{}" r="4" fill="' + orange + '"/>'
     points = "".join(dot.format(*at(*point)) for point in held_out)
     legend = "".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
@@ -18,7 +19,7 @@ class Finding:
     status: str  # OK, NG or NOTE
     found: str
     next_step: str = ""
-    values: dict[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         step = f" → {self.next_step}" if self.next_step else ""

@@ -131,7 +131,7 @@ def check_network() -> Finding:
         )
     if answers:
         # The sentence names the next step itself.
-        return Finding("network", NOTE, answers[0], kept)
+        return Finding("network", NOTE, answers[0] or "", kept)
     silent = say(
         f"Hugging Face Hub は {NETWORK_SECONDS} 秒待っても応答しません。",
         f"no answer from the Hugging Face Hub in {NETWORK_SECONDS} seconds.",

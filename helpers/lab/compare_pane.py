@@ -52,9 +52,8 @@ class ComparePane:
         """Draw both texts again, if both were written."""
         if self._compared:
             tokenizer = self.lab.language_model.tokenizer
-            self.result.value = charts.comparison(
-                *self._compared, tokenizer, masked=self.lab.masked
-            )
+            a, b = self._compared
+            self.result.value = charts.comparison(a, b, tokenizer, self.lab.masked)
 
     def _show_settings(self) -> None:
         values = {name: asdict(settings) for name, settings in self.settings.items()}

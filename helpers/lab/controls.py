@@ -43,7 +43,8 @@ class Controls:
         )
         self.do_sample_box.observe(self._setting_changed, names="value")
         self.preset_buttons = [
-            button(preset.name, lambda _, preset=preset: chosen(preset)) for preset in presets()
+            button(preset.name, partial(lambda preset, _: chosen(preset), preset))
+            for preset in presets()
         ]
         self.note = widgets.HTML()
         pairs = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -108,7 +108,7 @@ def stream_draft(
     draft: Draft,
     settings: SamplingSettings,
     should_stop: Callable[[], bool],
-) -> Iterator[StreamEvent]:
+) -> Generator[StreamEvent, None, Generation]:
     """As `helpers.sampling.stream`, from a draft: what it returns counts the chosen tokens to the prompt."""
     input_ids = encode_draft(language_model, draft, settings)
     return stream_ids(language_model, draft.prompt, settings, input_ids, should_stop)

@@ -36,8 +36,9 @@ class Host(Protocol):
 
     language_model: LanguageModel
     history: list[Generation]
-    masked: bool
 
+    @property
+    def masked(self) -> bool: ...
     @property
     def settings(self) -> SamplingSettings: ...
     @property
@@ -57,6 +58,15 @@ class Host(Protocol):
         self, draft: Draft, settings: SamplingSettings, show: Callable[[list[str]], None]
     ) -> Generation: ...
     def keep(self, runs: list[Generation]) -> None: ...
+
+
+class Pane(Protocol):
+    """What the lab asks of a pane."""
+
+    title: str
+    view: widgets.Widget
+
+    def redraw(self) -> None: ...
 
 
 def box(width: int) -> dict[str, str]:

@@ -27,6 +27,7 @@ from helpers.lab.parts import (
     REDRAW_AFTER,
     ROW,
     WIDE,
+    Pane,
     Soon,
     box,
     button,
@@ -194,7 +195,7 @@ class SamplingLab:
         self.japanese_pane = JapanesePane(self)
         self.history_pane = HistoryPane(self)
         self.compare_pane = ComparePane(self)
-        self.panes = [
+        self.panes: list[Pane] = [
             self.token_pane,
             self.compare_pane,
             self.japanese_pane,
@@ -352,7 +353,7 @@ class SamplingLab:
 
     def _chips(self) -> str:
         tokenizer, prompt = self.language_model.tokenizer, self.prompt_box.value
-        chips = charts.token_chips(tokenizer, prompt, CHIPS_SHOWN)
+        chips = str(charts.token_chips(tokenizer, prompt, CHIPS_SHOWN))
         chips += charts.normalization(prompt, normalize(tokenizer, prompt), CHIPS_SHOWN)
         if self._chosen:
             chips += charts.chosen_chips(tokenizer, self._chosen)
@@ -365,7 +366,7 @@ class SamplingLab:
         self.catch_up()
         with self.shown_errors("step"):
             # Each position has a seed of its own, or every step would make the same draw.
-            seed = self.settings.seed + len(self._chosen)
+            seed = self.boxes["seed"].value + len(self._chosen)
             (token_id,) = draw(self._distribution(), 1, seed)
             if token_id == self.language_model.tokenizer.eos_token_id:
                 self.draw_note.value = note(
@@ -386,7 +387,8 @@ class SamplingLab:
         self.catch_up()
         with self.shown_errors("draw"):
             distribution = self._distribution()
-            counts = Counter(draw(distribution, DRAWS, self.settings.seed + self._draws))
+            seed = self.boxes["seed"].value + self._draws
+            counts = Counter(draw(distribution, DRAWS, seed))
             self._draws += 1
             self.chart.value = charts.distribution_chart(distribution, CHART_ROWS, counts)
             first = distribution.head(1)[0]

@@ -96,8 +96,9 @@ class TokenPane:
         text = chart = ""
         candidates: list[Candidate] = []
         with self.lab.shown_errors("token"):
-            text = self._text()
-            distribution = self._next_token.distribution(self._draft(), self.generation.settings)
+            text = self._text(self.generation)
+            draft = self._draft(self.generation)
+            distribution = self._next_token.distribution(draft, self.generation.settings)
             place = self.position_box.value
             chart = charts.distribution_chart(
                 distribution, ALTERNATIVES, title=say(f"{place} 番目", f"position {place}")
@@ -126,10 +127,10 @@ class TokenPane:
         if not self._changing:
             self._redraw_soon(REDRAW_AFTER)
 
-    def _text(self) -> str:
+    def _text(self, generation: Generation) -> str:
         """The text, its token in a frame, and below that token's own probabilities."""
         tokenizer = self.lab.language_model.tokenizer
-        sequence = self.generation.sequences[self.sequence_box.value]
+        sequence = generation.sequences[self.sequence_box.value]
         place = self.position_box.value - 1
         marked = charts.probability_text(sequence, tokenizer, mark=place, masked=self.lab.masked)
         if place >= len(sequence.steps):
@@ -138,10 +139,10 @@ class TokenPane:
         (piece,) = tokenizer.convert_ids_to_tokens([step.token_id])
         return marked + note(charts.token_numbers(piece, step))
 
-    def _draft(self) -> Draft:
+    def _draft(self, generation: Generation) -> Draft:
         step = self.position_box.value - 1
         model, sequence = self.lab.language_model, self.sequence_box.value
-        return draft_before(model, self.generation, sequence, step)
+        return draft_before(model, generation, sequence, step)
 
     def _continue_clicked(self, button: widgets.Button) -> None:
         # The second press of a double click is one too many: the first has gone on already.
@@ -149,9 +150,9 @@ class TokenPane:
             return
         self.lab.catch_up()
         with self.lab.shown_errors("continue"):
-            if self.alternative_box.value is None:
+            if self.generation is None or self.alternative_box.value is None:
                 return
-            draft = self._draft().then(self.alternative_box.value)
+            draft = self._draft(self.generation).then(self.alternative_box.value)
             # Checked first, so that the text is left only for one that can be continued.
             encode_draft(self.lab.language_model, draft, self.lab.settings)
             self.lab.set_draft(draft)
