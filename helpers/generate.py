@@ -13,16 +13,16 @@ from collections.abc import Sequence as Arguments
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from helpers import OPENING_LINE
 from helpers.console import run
 from helpers.errors import Explained
-from helpers.language import say
+from helpers.language import say, write_utf8
 
 if TYPE_CHECKING:
     from helpers.sampling import Generation
     from helpers.tokenizer import SentencePieceTokenizer
 
 INTERRUPTED = 130  # as shells report it
-OPENING_LINE = "国境の長いトンネルを抜けると雪国であった。"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -138,10 +138,7 @@ def main(arguments: Arguments[str] | None = None) -> int:
 
     It is 0, 2 for what cannot be done, which is said in one line on stderr, or 130 if the reader interrupted it.
     """
-    for output in (sys.stdout, sys.stderr):
-        # A Windows console in cp932 has no 𠮷 and would raise.
-        if isinstance(output, io.TextIOWrapper):
-            output.reconfigure(encoding="utf-8")
+    write_utf8()
     options = vars(_parser().parse_args(arguments))
     prompt, name, engine, dtype, as_json = (
         options.pop(key) for key in ("prompt", "model", "engine", "dtype", "json")

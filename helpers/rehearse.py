@@ -12,14 +12,13 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
+from helpers import OPENING_LINE
 from helpers.console import run
 from helpers.errors import Explained
 from helpers.language import say
 
 if TYPE_CHECKING:
     from helpers.models import LanguageModel
-
-OPENING_LINE = "国境の長いトンネルを抜けると雪国であった。"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rinna_layout import make_model, raw
 from helpers import charts
 from helpers.charts import look
 from helpers.language import set_language
+from helpers.masking import SIGN, words_to_mask
 from helpers.models import load_model
 from helpers.sampling import (
     Generation,
@@ -206,6 +208,47 @@ def test_a_setting_of_another_name_that_cuts_is_shown_under_it(lm):
     chart = charts.distribution_chart(own, top=3)
     assert [row[4] for row in table_rows(chart)[1:4]] == ["残る", "✂ no_repeat_ngram_size", "残る"]
     assert "no_repeat_ngram_size により 1 個も除外" in text_of(chart)
+
+
+def test_what_an_engine_does_not_tell_has_no_row_of_its_own(lm):
+    settings = SamplingSettings(min_length=0, max_length=60, top_k=0, top_p=1.0)
+    whole = next_token_distribution(lm, PROMPT, settings)
+    chart = charts.distribution_chart(replace(whole, told=3), top=10)
+    assert [row[-1].isdigit() for row in table_rows(chart)[1:]] == [True] * 3 + [False]
+    assert "上位 3 個だけ" in text_of(chart)
+    assert "だけで" not in text_of(charts.distribution_chart(whole, top=10))
+
+
+WORD = next(iter(words_to_mask()))
+
+
+@pytest.mark.parametrize("cut", range(1, len(WORD)))
+def test_a_listed_word_is_covered_whole_wherever_tokens_end_and_nothing_else_is(cut):
+    pieces = ["昔", "山に", WORD[:cut], WORD[cut:], "がいて", "、"]
+    tokenizer = SimpleNamespace(convert_ids_to_tokens=lambda ids: [pieces[i] for i in ids])
+    steps = [Step(i, 0.5, 0.5) for i in range(1, 6)]
+    sequence = Sequence("", list(range(6)), "user", steps)
+    open_text = charts.probability_text(sequence, tokenizer)
+    assert repr(open_text) == f"昔山に{WORD}がいて、" and "details" not in tags_of(open_text)
+    masked = charts.probability_text(sequence, tokenizer, masked=True)
+    assert repr(masked) == f"昔山に{SIGN * len(WORD)}がいて、"
+    before, rest = str(masked).split("<details")
+    inside, after = rest.split("</details>")
+    assert text_of(before) == "昔山に"
+    # The cover first, and below it the word, as the tokens that it is made of.
+    cover, hidden = inside.split("</summary>")
+    assert cover.endswith(SIGN * len(WORD)) and text_of(hidden) == WORD
+    assert text_of(after).startswith("がいて、")
+
+
+def test_all_texts_can_be_masked_and_a_prompt_is_not():
+    assert WORD not in charts.plain_text("昔", WORD, masked=True).split("<summary")[0]
+    assert repr(charts.plain_text("昔", f"山{WORD}", masked=True)) == f"昔山{SIGN * len(WORD)}"
+    assert repr(charts.vertical_text(f"山{WORD}", masked=True)) == f"山{SIGN * len(WORD)}"
+    # What was typed stays as it was typed; a word that goes on in the text is covered there.
+    assert repr(charts.plain_text(WORD, "がいた", masked=True)) == f"{WORD}がいた"
+    half = charts.plain_text(WORD[:1], WORD[1:], masked=True)
+    assert repr(half) == WORD[:1] + SIGN * (len(WORD) - 1)
 
 
 def test_a_lone_space_is_named(lm):

@@ -14,7 +14,7 @@ import torch
 from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_of
 from rinna_layout import make_model
 
-from helpers import OPENING_LINE, charts
+from helpers import OPENING_LINE, charts, masking
 from helpers.lab import SamplingLab, still, writer
 from helpers.lab import sampling_lab as lab
 from helpers.lab.drafts import Draft
@@ -1075,3 +1075,90 @@ def test_all_unknown_characters_of_a_long_prompt_are_counted(tmp_path):
     assert unknown >= 2 and f"うち未知 {unknown} 個" in text
     # What NFKC changed stands at the end, and is shown.
     assert "𠮷の🍣111" in text
+
+
+def test_after_all_widgets_were_closed_a_new_lab_works(lm):
+    """As `widgets.Widget.close_all()` does in a cell: nothing of an old lab may be part of a new one."""
+    SamplingLab(lm, PROMPT, SHORT)
+    widgets.Widget.close_all()
+    again = SamplingLab(lm, PROMPT, SHORT)
+
+    def open_parts(widget):
+        yield widget
+        yield widget.layout
+        for child in getattr(widget, "children", ()):
+            yield from open_parts(child)
+
+    parts = list(open_parts(again.view))
+    assert all(part.comm is not None for part in parts)
+    layouts = [part for part in parts if isinstance(part, widgets.Layout)]
+    assert len({id(layout) for layout in layouts}) == len(layouts)
+    again.generate_button.click()
+    assert again.error is None and len(again.generation.sequences) == 3
+
+
+@pytest.fixture
+def slurs(monkeypatch):
+    """The words to be masked, for a test to fill in."""
+    found: dict[str, tuple[str, ...]] = {}
+    monkeypatch.setattr(masking, "words_to_mask", lambda: found)
+    return found
+
+
+OWN_WORDS = "確率与数値設定後未満以上最初違番目新終停止文字"
+
+
+def all_shown(sampling_lab):
+    """The text of everything that shows what was written."""
+    panes = (
+        sampling_lab.result,
+        sampling_lab.token_pane.text,
+        sampling_lab.japanese_pane.texts,
+        sampling_lab.compare_pane.result,
+    )
+    return [pane.value for pane in panes]
+
+
+def test_the_switch_covers_words_and_writes_nothing_new(lm, slurs, monkeypatch):
+    monkeypatch.delenv("HELPERS_MASK", raising=False)
+    sampling_lab = SamplingLab(lm, PROMPT, SHORT)
+    pane = sampling_lab.compare_pane
+    pane.settings = {name: SHORT for name in "AB"}
+    assert not sampling_lab.masked
+    sampling_lab.generate_button.click()
+    pane.compare_button.click()
+    before = list(sampling_lab.history)
+    # From the first text and from the compared one: characters behind the first token that none of our own words has.
+    words = set()
+    for sequence in (before[0].sequences[0], before[-1].sequences[0]):
+        start = len(sequence.token_ids) - len(sequence.steps) + 1
+        text = lm.tokenizer.decode(sequence.token_ids[start:])
+        words.add(next(c for c in text if "一" <= c <= "龯" and c not in f"{PROMPT}{OWN_WORDS}"))
+    open_texts = all_shown(sampling_lab)
+    assert "<details" not in "".join(open_texts)
+    slurs.update(dict.fromkeys(words, ()))
+    sampling_lab.mask_button.value = True
+    for text in all_shown(sampling_lab):
+        assert "<details" in text
+        outside = re.sub(r"<details.*?</details>", "", text)
+        assert not words & set(text_of(outside))
+    assert not words & set(sampling_lab.history_pane.copy_box.value)
+    assert sampling_lab.history == before and sampling_lab.error is None
+    sampling_lab.mask_button.value = False
+    assert all_shown(sampling_lab) == open_texts
+    assert sampling_lab.history_pane.copy_box.value == as_text(before[-1])
+
+
+def test_the_switch_keeps_the_run_that_was_chosen(sampling_lab):
+    for seed in (1, 2, 3):
+        sampling_lab.boxes["seed"].value = seed
+        sampling_lab.generate_button.click()
+    sampling_lab.history_pane.run_box.value = 1
+    sampling_lab.mask_button.value = True
+    assert sampling_lab.history_pane.run_box.value == 1
+
+
+@pytest.mark.parametrize(("value", "masked"), [("1", True), ("0", False), ("", False)])
+def test_the_environment_turns_the_switch_on(lm, monkeypatch, value, masked):
+    monkeypatch.setenv("HELPERS_MASK", value)
+    assert SamplingLab(lm, PROMPT, SHORT).masked is masked

@@ -18,7 +18,7 @@ from helpers.charts.look import (
     surprise_style,
 )
 from helpers.language import say
-from helpers.masking import SIGN, find_words
+from helpers.masking import SIGN, find_words, mask_words
 
 if TYPE_CHECKING:
     from helpers.sampling import Generation, Sequence, Step
@@ -149,6 +149,8 @@ def comparison(a: Sequence, b: Sequence, tokenizer: Any, masked: bool = False) -
             or say("（終わり）", "(the end)")
             for sequence in (a, b)
         )
+        if masked:
+            in_a, in_b = mask_words(in_a), mask_words(in_b)
         verdict = say(
             f"最初の違い: 新しい {mark + 1} 番目のトークン。A は「{in_a}」、B は「{in_b}」。",
             f"First difference: new token number {mark + 1}. A has “{in_a}”, B has “{in_b}”.",

@@ -10,6 +10,7 @@ from helpers import BUNDLED_MODEL
 from helpers.hub.cache import cache_folder, cached_folder
 from helpers.hub.errors import NotAHub
 from helpers.language import say
+from helpers.memory import size
 
 
 def explanation(name: str, error: Exception) -> str:
@@ -103,10 +104,6 @@ def no_space(name: str, needed: int | None = None, free: int | None = None) -> s
         f"environment variable HF_HOME (now {cache_folder()}); "
         f'"{BUNDLED_MODEL}" needs no download.',
     )
-
-
-def size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -20,6 +20,7 @@ from helpers.lab.parts import (
     press_generate_first,
 )
 from helpers.language import say
+from helpers.masking import mask_words
 from helpers.results import Generation
 from helpers.sampling import Candidate
 
@@ -137,7 +138,8 @@ class TokenPane:
             return marked
         step = sequence.steps[place]
         (piece,) = tokenizer.convert_ids_to_tokens([step.token_id])
-        return marked + note(charts.token_numbers(piece, step))
+        shown = mask_words(piece) if self.lab.masked else piece
+        return marked + note(charts.token_numbers(shown, step))
 
     def _draft(self, generation: Generation) -> Draft:
         step = self.position_box.value - 1
