@@ -16,9 +16,11 @@ from sysconfig import get_path
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 
 from helpers import environment
 from tools.check_notebooks import code_cells
+from tools.execution import execute
 from tools.lessons import EDITIONS, SETUP_CELL, lesson_sources, notebook_path
 from tools.project import BRANCH, REPOSITORY, ROOT
 
@@ -30,12 +32,8 @@ from pathlib import Path
 print(sys.path.count(str(Path(helpers.__file__).parent.parent)))
 print(helpers.__file__)
 """
-NOTEBOOKS = [
-    ROOT / notebook_path(lesson, edition, start)
-    for lesson in lesson_sources()
-    for edition in EDITIONS
-    for start in (False, True)
-]
+# One of each language: that all others have the same cell is for test_notebooks.py to say.
+NOTEBOOKS = [ROOT / notebook_path(lesson_sources()[0], edition, True) for edition in EDITIONS]
 # The setup cell of copies that readers saved before it became this short.
 OLD_CELL = (Path(__file__).parent / "data" / "setup_cell_of_2026.txt").read_text(encoding="utf-8")
 # A module of the reader's own, imported before the first of two runs.
@@ -175,36 +173,52 @@ def test_what_is_missing_is_added_and_nothing_else_changes(checkout: Path, tmp_p
     assert installed() == before
     done = run(tmp_path / "content", python=python, **where)
     assert imported(done) == tmp_path / "content" / "yukiguni-notebooks"
-    said = [line for line in done.stdout.splitlines() if not line.startswith(("1", "/", "Cloning"))]
+    said = [line for line in done.stdout.splitlines() if not line.startswith(("1", "/"))]
     assert said == ["Installing what is missing: yukiguni-addition", "Ready.", "Ready."]
     assert installed() == before | {"yukiguni_addition==1.0"}
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("leads_to", "reason"),
     [
-        ({"PATH": ""}, "git"),
-        (
-            {"GIT_CONFIG_VALUE_0": REPOSITORY, "GIT_CONFIG_KEY_0": "url.file:///nowhere.insteadOf"},
-            "does not appear to be a git repository|does not exist",
-        ),
-        (
-            {
-                "GIT_CONFIG_VALUE_0": REPOSITORY,
-                "GIT_CONFIG_KEY_0": "url.http://127.0.0.1:9/.insteadOf",
-            },
-            "unable to access",
-        ),
+        ("file:///nowhere", "does not appear to be a git repository|does not exist"),
+        ("http://127.0.0.1:9/", "unable to access"),
     ],
-    ids=["no git", "no repository", "no network"],
+    ids=["no repository", "no network"],
 )
 def test_a_failed_fetch_shows_what_git_says_and_leaves_nothing(
-    tmp_path: Path, fault: dict[str, str], reason: str
+    tmp_path: Path, leads_to: str, reason: str
 ):
-    done = run(tmp_path, **{"GIT_CONFIG_COUNT": "1"} | fault)
+    elsewhere = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{leads_to}.insteadOf",
+        "GIT_CONFIG_VALUE_0": REPOSITORY,
+    }
+    done = run(tmp_path, **elsewhere)
     assert refused(done) == "ModuleNotFoundError: No module named 'yukiguni'"
     assert re.search(reason, done.stdout)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_git_says_shows_in_a_notebook(tmp_path: Path):
+    """Not all kernels show what another process writes: the cell prints it."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell())])
+    elsewhere = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "url.file:///nowhere.insteadOf",
+        "GIT_CONFIG_VALUE_0": REPOSITORY,
+        "PYTHONPATH": "",
+    }
+    with pytest.raises(CellExecutionError, match="No module named 'yukiguni'"):
+        execute(notebook, tmp_path, environment=elsewhere)
+    said = "".join(o.text for o in notebook.cells[0].outputs if o.output_type == "stream")
+    assert "fatal: " in said
+
+
+def test_without_git_the_reason_names_it(tmp_path: Path):
+    done = run(tmp_path, PATH="")
+    assert refused(done) == "ModuleNotFoundError: No module named 'yukiguni'"
+    assert "git" in done.stdout
 
 
 def test_a_notebook_on_its_own_finds_ours_before_a_module_of_that_name(
