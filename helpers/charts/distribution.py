@@ -42,7 +42,7 @@ def distribution_chart(
     """The next token as horizontal bars: the model's own probability, and the one after the settings.
 
     The `top` most probable tokens have a row each; the rest is summed up, one row for each zone (kept, cut by
-    top_p, cut by top_k, cut by min_length), without a bar: a sum is no token. Above stand how many tokens each setting
+    top_p, cut by top_k, cut by min_length), without a bar: a sum is not a token. Above stand how many tokens each setting
     removed, which one decides, the entropy in bits and the effective number of choices.
 
     Args:

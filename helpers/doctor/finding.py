@@ -37,7 +37,7 @@ def label(name: str) -> str:
         "disk": say("ディスク", "disk"),
         "network": say("ネットワーク", "network"),
         "font": say("グラフの日本語", "Japanese in graphs"),
-        "widgets": say("つまみとボタン", "sliders and buttons"),
+        "widgets": say("スライダーとボタン", "sliders and buttons"),
         "tokenizer": say("トークナイザー", "tokenizer"),
         "model": say("同梱モデル", "bundled model"),
     }

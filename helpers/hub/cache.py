@@ -62,7 +62,7 @@ def _parts(index: Path) -> list[str]:
     """The files that an index of weights names.
 
     Raises:
-        ModelUnavailable: it is no such index; one in the cache is deleted.
+        ModelUnavailable: it cannot be read as one; an index in the cache is deleted.
     """
     try:
         parts = list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())

@@ -76,7 +76,7 @@ def record_path(name: str) -> Path:
     """The file that a reader named, `~` being the home folder.
 
     Raises:
-        InputError: a ValueError; it is no name of a file.
+        InputError: a ValueError; it is not the name of a file.
     """
     try:
         path = Path(name.strip()).expanduser()
