@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import unicodedata
 import urllib.request
 import zipfile
 from collections import Counter
@@ -451,6 +452,9 @@ def folder(request, tmp_path_factory) -> Path:
 
 def assert_tokens_are_sentencepieces(folder: Path, texts: list[str]) -> None:
     tokenizer, sp = load_tokenizer(folder), raw(folder)
+    if tokenizer.do_lower_case:
+        # A letter that came to Unicode after this Python has lower case on Node alone.
+        texts = ["".join(c for c in text if unicodedata.category(c) != "Cn") for text in texts]
     expected = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
     rows = [*expected, *ids_at_random(sp)]
     found = ask_engine(folder, texts=texts, decode=rows)
