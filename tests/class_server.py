@@ -76,7 +76,11 @@ class RealServer:
         threading.Thread(target=self._read, daemon=True).start()
         self.said: list[str] = []
         self.url = f"http://127.0.0.1:{port}/#key={KEY}"
-        self.wait_for("Ctrl-C")
+        try:
+            self.wait_for("Ctrl-C")
+        except BaseException:
+            self.stop()
+            raise
 
     def _read(self) -> None:
         for line in self.process.stdout:

@@ -565,3 +565,11 @@ def test_the_address_for_the_class_is_one_that_others_can_use():
     assert serve.address_for_the_class("10.1.2.3", 8000) == "http://10.1.2.3:8000"
     assert serve.address_for_the_class("fe80::1", 80) == "http://[fe80::1]:80"
     assert "0.0.0.0" not in serve.address_for_the_class("0.0.0.0", 8000)
+
+
+def test_an_address_that_is_taken_or_not_this_machines_is_one_sentence(capsys):
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        for host in ("127.0.0.1", "192.0.2.77"):
+            with pytest.raises(SystemExit, match="cannot be used: give another PORT="):
+                serve.main(["aozora-mini", "--host", host, "--port", str(port)])

@@ -161,6 +161,19 @@ def _is_this_machine_only(url: str) -> bool:
         return host == "localhost"
 
 
+def can_listen(host: str, port: int) -> bool:
+    """Whether the address is this machine's, and nothing else listens there."""
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(kind, socket.SOCK_STREAM) as probe:
+        # As the server does: what an earlier one has just left may be taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
 def wait_until_ready(process: subprocess.Popen[bytes], host: str, port: int) -> bool:
     """Whether the server answers; False if its process ended instead."""
     inside = "127.0.0.1" if host in ("0.0.0.0", "") else "::1" if host == "::" else host
@@ -216,6 +229,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.exit(str(error))
     offer = replace(offer, limits=replace(offer.limits, pupil=options.pupil))
     key, gpu = options.key or new_key(), has_gpu()
+    if not can_listen(options.host, options.port):
+        sys.exit(
+            f"{options.host}:{options.port} は使えません。別の PORT= か、このパソコンの HOST= を付けてください。\n"
+            f"{options.host}:{options.port} cannot be used: give another PORT=, or a HOST= of this machine."
+        )
     log_file = LOGS / f"serve-{options.port}.log"
     log_file.parent.mkdir(exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -196,7 +196,7 @@ class ServerEngine:
 
     def request(self, prompt: list[int], **more: Any) -> tuple[str, dict[str, Any]]:
         """Path and body of a request, for `connection.send`."""
-        common = {"return_token_ids": True, "return_tokens_as_token_ids": True}
+        common = {"return_token_ids": True, "return_tokens_as_token_ids": True, "seed": 0}
         return "/v1/completions", {"model": self.model, "prompt": prompt, **common, **more}
 
     def _choice(self, answer: Any) -> dict[str, Any]:
