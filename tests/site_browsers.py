@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 import websocket
 
 from tools.browser import find_firefox, find_webkit_driver
@@ -216,6 +218,8 @@ def _firefox(stack: ExitStack, folder: Path) -> Firefox:
 
 
 def _webkit(stack: ExitStack, folder: Path) -> WebKit:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("WebKit comes with a driver on Linux only.")
     program = find_webkit_driver()
     assert program, "No WebKitWebDriver here: python -m tools.browser adds one."
     read, write = os.pipe()
@@ -243,10 +247,11 @@ def _webkit(stack: ExitStack, folder: Path) -> WebKit:
 
 
 def _mini_browser() -> Path:
-    found = sorted(Path("/usr").glob("lib*/**/webkit2gtk-4.*/MiniBrowser"))
+    places = ("lib/*/", "lib*/", "libexec/")
+    found = [p for place in places for p in Path("/usr").glob(f"{place}webkit2gtk-4.*/MiniBrowser")]
     if not found:
         raise FileNotFoundError("MiniBrowser of webkit2gtk")
-    return found[-1]
+    return max(found)
 
 
 def _answers(port: int) -> bool:
