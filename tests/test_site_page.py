@@ -602,6 +602,8 @@ def test_the_code_writes_the_same_texts(opened, model):
     assert tree["settings"].seed == 11 and tree["settings"].max_length == 40
     link = page.locator("#share a", has_text="00_lab")
     assert link.get_attribute("href").endswith("/notebooks/start/00_lab.ipynb")
+    page.get_by_role("button", name="English").click()
+    assert link.get_attribute("href").endswith("/notebooks/start/en/00_lab.ipynb")
 
 
 @pytest.mark.parametrize("clipboard", [True, False], ids=["clipboard", "plain HTTP"])

@@ -263,10 +263,10 @@ showWords();
 tellBroken();
 start(teacher);
 
-// After the first visit the page opens without a network. Pages opened as files need no such thing.
 // A copy that was unpacked from the ZIP has none inside.
 byId("stick").hidden = !location.protocol.startsWith("http");
 
+// After the first visit the page opens without a network. Pages opened as files need no such thing.
 if ("serviceWorker" in navigator && location.protocol.startsWith("http")) {
   navigator.serviceWorker.register("service-worker.js").catch(() => {
     // Plain HTTP from another machine: the browser allows no service worker, the page works without.

@@ -188,7 +188,7 @@ export function startShare(lab) {
   function draw() {
     if (!pane.open || !lab.model) return;
     const { link, why } = linkOf(lab, byId("vertical").checked);
-    const notebook = `https://colab.research.google.com/github/${house.repository.replace("https://github.com/", "")}/blob/${house.branch}/notebooks/${getLanguage() === "en" ? "en/start" : "start"}/00_lab.ipynb`;
+    const notebook = `https://colab.research.google.com/github/${house.repository.replace("https://github.com/", "")}/blob/${house.branch}/notebooks/start/${getLanguage() === "en" ? "en/" : ""}00_lab.ipynb`;
     /** @type {[string, string][]} */
     let codes = [];
     try {
