@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.measure import ROOT, machine
 from helpers import BUNDLED_PATH, OPENING_LINE
+from helpers.console import run
 from tools import site
 from tools.browser import FLAGS, find_browser
 
@@ -119,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))
