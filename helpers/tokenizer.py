@@ -7,6 +7,8 @@ become "end of text". It also ignores `do_lower_case`. Here the ids come from th
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -21,8 +23,9 @@ from helpers.language import say
 class SentencePieceTokenizer(SentencePieceBackend):
     """A transformers tokenizer whose ids are those of the model's `spiece.model`.
 
-    The text of a special token that somebody typed ("</s>") is ordinary text here. `encode` appends `</s>`
-    as T5Tokenizer does, unless `add_special_tokens=False`.
+    The text of a special token that somebody typed ("</s>") is ordinary text here. Tokens that were added to the
+    vocabulary ("<|user|>") are found in a text, as transformers finds them. `encode` appends `</s>` as T5Tokenizer does,
+    unless `add_special_tokens=False`.
     """
 
     vocab_files_names: ClassVar = {"vocab_file": "spiece.model"}
@@ -36,6 +39,8 @@ class SentencePieceTokenizer(SentencePieceBackend):
         kwargs["special_tokens_pattern"] = "eos"
         kwargs["legacy"] = True
         super().__init__(vocab_file=vocab_file, do_lower_case=do_lower_case, **kwargs)
+        if self.eos_token is None:
+            self.special_tokens_pattern = "none"
 
     def prepare_text(self, text: str) -> str:
         """The text as SentencePiece gets it: in lower case where the model was trained so.
@@ -60,11 +65,46 @@ class SentencePieceTokenizer(SentencePieceBackend):
         The base class would look the pieces' text up again, and unknown characters that happen to spell a
         special token would turn into it.
         """
-        return self.sp_model.id_to_piece(self.sp_model.encode(self.prepare_text(text)))
+        pieces = []
+        for part, token_id in self.split_added(text):
+            if token_id is None:
+                pieces += self.sp_model.id_to_piece(self.sp_model.encode(part))
+            else:
+                pieces.append(self.convert_ids_to_tokens(token_id))
+        return pieces
+
+    def split_added(self, text: str) -> Iterator[tuple[str, int | None]]:
+        """A text in parts: tokens that were added to the vocabulary, each with its id, and the prepared text between."""
+        prepared = self.prepare_text(text)
+        own = {str(getattr(self, name)) for name in self.SPECIAL_TOKENS_ATTRIBUTES}
+        added = {key: i for key, i in self._added_tokens_encoder.items() if key not in own}
+        if not added:
+            yield prepared, None
+            return
+        longest_first = "|".join(map(re.escape, sorted(added, key=len, reverse=True)))
+        any_case = re.IGNORECASE if self.do_lower_case else re.NOFLAG
+        for part in re.split(f"({longest_first})", text, flags=any_case):
+            if part:
+                token_id = added.get(part, added.get(part.lower()) if any_case else None)
+                yield (self.prepare_text(part) if token_id is None else part), token_id
 
     def _convert_id_to_token(self, index: int) -> str:
         # Some models have more rows than pieces, to make their number round: what stands there means nothing.
-        return self.sp_model.id_to_piece(index if index < self.vocab_size else self.unk_token_id)
+        return self.sp_model.id_to_piece(
+            index if index < self.vocab_size else self.sp_model.unk_id()
+        )
+
+    def unfinished(self, token_ids: list[int]) -> int:
+        """How many of the last tokens are bytes of a character whose other bytes have not come yet (0 to 3)."""
+        read = b""
+        for i in reversed(token_ids[-3:]):
+            if not (i < self.vocab_size and self.sp_model.is_byte(i)):
+                return 0
+            read = bytes([int(self.sp_model.id_to_piece(i)[3:5], 16)]) + read
+            if read[0] >= 0xC0:  # the first byte tells how many there are
+                length = 2 + (read[0] >= 0xE0) + (read[0] >= 0xF0)
+                return len(read) if len(read) < length else 0
+        return 0
 
     def _decode(
         self, token_ids: int | list[int], skip_special_tokens: bool = False, **kwargs
@@ -72,14 +112,13 @@ class SentencePieceTokenizer(SentencePieceBackend):
         # transformers strips the ends of the text; sentencepiece itself loses nothing.
         ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
         special, pieces = set(self.all_special_ids), self.vocab_size
-        if skip_special_tokens:
-            return self.sp_model.decode([i for i in ids if i not in special and i < pieces])
         parts: list[str | list[int]] = [[]]
         for i in ids:
-            if i in special or i >= pieces:
-                parts += [self.convert_ids_to_tokens(i), []]
-            else:
+            added = i in self._added_tokens_decoder and i not in special
+            if i < pieces and i not in special and not added:
                 parts[-1].append(i)
+            elif added or not skip_special_tokens:
+                parts += [self.convert_ids_to_tokens(i), []]
         return "".join(p if isinstance(p, str) else self.sp_model.decode(p) for p in parts)
 
 
@@ -119,12 +158,40 @@ class Piece(NamedTuple):
 
 def split_pieces(tokenizer: SentencePieceTokenizer, text: str) -> list[Piece]:
     """The tokens of a text, each with the (normalised) characters it covers: those of `<unk>` stay readable."""
-    text, sp = tokenizer.prepare_text(text), tokenizer.sp_model
-    # As strings, sentencepiece shows the characters themselves where the id is that of <unk>.
-    surfaces, ids = sp.encode(text, out_type=str), sp.encode(text, out_type=int)
-    return [Piece(*row) for row in zip(surfaces, sp.id_to_piece(ids), ids, strict=True)]
+    sp, pieces = tokenizer.sp_model, []
+    for part, token_id in tokenizer.split_added(text):
+        if token_id is None:
+            # As strings, sentencepiece shows the characters themselves where the id is that of <unk>.
+            surfaces, ids = sp.encode(part, out_type=str), sp.encode(part, out_type=int)
+            surfaces = _whole_characters(tokenizer, surfaces, ids)
+            pieces += [Piece(*row) for row in zip(surfaces, sp.id_to_piece(ids), ids, strict=True)]
+        else:
+            pieces.append(Piece(part, tokenizer.convert_ids_to_tokens(token_id), token_id))
+    return pieces
+
+
+def _whole_characters(
+    tokenizer: SentencePieceTokenizer, surfaces: list[str], ids: list[int]
+) -> list[str]:
+    """A character that is spelled in bytes stands at its last byte; the ones before cover nothing."""
+    sp, shown, start = tokenizer.sp_model, list(surfaces), 0
+    for i, token_id in enumerate(ids):
+        if not sp.is_byte(token_id):
+            start = i + 1
+            continue
+        if tokenizer.unfinished(ids[start : i + 1]):
+            shown[i] = ""
+        else:
+            shown[i] = sp.decode(ids[start : i + 1])
+            start = i + 1
+    return shown
 
 
 def normalize(tokenizer: SentencePieceTokenizer, text: str) -> str:
     """The text after the tokenizer's own normalisation (`nmt_nfkc` in rinna's models), as the model sees it."""
-    return tokenizer.sp_model.normalize(tokenizer.prepare_text(text)).replace("▁", " ").strip(" ")
+    return "".join(
+        tokenizer.sp_model.normalize(part).replace("▁", " ").strip(" ")
+        if token_id is None
+        else part
+        for part, token_id in tokenizer.split_added(text)
+    )

@@ -528,9 +528,9 @@ def test_a_first_use_needs_room_for_download_and_conversion(tmp_path, monkeypatc
 
 def test_a_model_of_unknown_size_needs_room_for_both_as_well(tmp_path, monkeypatch):
     shape = {"n_layer": 24, "n_embd": 2048, "n_head": 16, "n_positions": 1024, "vocab_size": 44928}
-    monkeypatch.setattr(
-        "helpers.models.choice.read_config", lambda _: {"model_type": "gpt2"} | shape
-    )
+    config = {"model_type": "gpt2"} | shape
+    monkeypatch.setattr("helpers.models.choice.local_folder", lambda *_, **__: tmp_path)
+    monkeypatch.setattr("helpers.models.choice.read_config", lambda *_: config)
     sizes = {"config.json": 1000, "spiece.model": 10**6, "model.safetensors": int(2.6e9)}
     files = [SimpleNamespace(rfilename=name, size=size) for name, size in sizes.items()]
     found = SimpleNamespace(sha="0" * 40, siblings=files)

@@ -38,6 +38,11 @@ class Windows:
         return {"input_ids": self.input_ids[row], "labels": self.labels[row]}
 
 
+def _opening(tokenizer: SentencePieceTokenizer) -> list[int]:
+    """`<s>`; a vocabulary without one opens with its end token, as between two texts, or with nothing."""
+    return [i for i in (tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None][:1]
+
+
 def make_windows(tokenizer: SentencePieceTokenizer, text: str, length: int = 128) -> Windows:
     """The windows of a text, `<s>` in front.
 
@@ -48,7 +53,7 @@ def make_windows(tokenizer: SentencePieceTokenizer, text: str, length: int = 128
 
     if length < 2:
         raise unusable("length", length, "2 以上の整数", "an integer of 2 or more")
-    ids = [tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False)]
+    ids = [*_opening(tokenizer), *tokenizer.encode(text, add_special_tokens=False)]
     if len(ids) < length:
         raise FinetuneError(
             say(
@@ -84,7 +89,7 @@ def bits_per_character(
     from helpers.tokenizer import normalize
 
     window = min(window, model.config.max_position_embeddings)
-    ids = [tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False)]
+    ids = [*_opening(tokenizer), *tokenizer.encode(text, add_special_tokens=False)]
     nats, done = 0.0, 1
     training = model.training
     model.eval()

@@ -1,6 +1,6 @@
 """From the name of a model to a folder with its files; each refusal is a sentence."""
 
-from helpers.hub.cache import cache_folder, discard_damaged, is_cached, weights_file
+from helpers.hub.cache import cache_folder, clean_name, discard_damaged, is_cached, weights_file
 from helpers.hub.download import hub_problem, local_folder, why_hub_fails
 from helpers.hub.errors import Interrupted, ModelUnavailable
 
@@ -8,6 +8,7 @@ __all__ = [
     "Interrupted",
     "ModelUnavailable",
     "cache_folder",
+    "clean_name",
     "discard_damaged",
     "hub_problem",
     "is_cached",

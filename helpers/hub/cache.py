@@ -21,6 +21,16 @@ def cache_folder() -> Path:
     return Path(HF_HUB_CACHE)
 
 
+def clean_name(name: str | Path) -> str:
+    """A model's name as it was meant: without spaces or quotes around it, `~` as the home folder."""
+    cleaned = str(name).strip().strip("\"'").strip()
+    try:
+        # A path only: the hub knows no `~`.
+        return str(Path(cleaned).expanduser()) if cleaned.startswith("~") else cleaned
+    except RuntimeError:
+        return cleaned  # `~somebody`, whom this machine does not know
+
+
 def is_folder(name: str | Path) -> bool:
     try:
         return bool(str(name)) and Path(name).is_dir()

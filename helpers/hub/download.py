@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 from helpers import BUNDLED_MODEL, BUNDLED_PATH
 from helpers.errors import Explained, InputError
-from helpers.hub.cache import WEIGHTS, cache_folder, cached_folder, is_folder, is_intact, remove
+from helpers.hub.cache import (
+    WEIGHTS,
+    cache_folder,
+    cached_folder,
+    clean_name,
+    is_folder,
+    is_intact,
+    remove,
+)
 from helpers.hub.errors import Interrupted, ModelUnavailable, NotAHub, TransferFailed
 from helpers.hub.trouble import explanation, no_space
 from helpers.language import say
@@ -24,7 +32,12 @@ from helpers.language import say
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
-TOKENIZER_FILES = ("spiece.model", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES = (
+    "spiece.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 CONFIG_FILES = ("config.json", "generation_config.json")
 
 
@@ -42,9 +55,11 @@ def local_folder(name: str | Path, weights: bool = True, extra_bytes: int = 0) -
             the disk is full.
         Interrupted: a KeyboardInterrupt, during a download.
     """
-    if str(name) == BUNDLED_MODEL:
+    name = clean_name(name)
+    if name == BUNDLED_MODEL:
         return BUNDLED_PATH
     if is_folder(name):
+        refuse_pointers(Path(name))
         return Path(name)
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
@@ -66,6 +81,36 @@ def local_folder(name: str | Path, weights: bool = True, extra_bytes: int = 0) -
             )
         )
     return _download(str(name), weights, extra_bytes)
+
+
+def refuse_pointers(folder: Path) -> None:
+    """A repository cloned without git-lfs holds, in place of its large files, texts that name them.
+
+    Raises:
+        ModelUnavailable: such a text stands in place of a file that is needed.
+    """
+    files = [folder / name for name in (*TOKENIZER_FILES, *CONFIG_FILES)]
+    for kind in WEIGHTS:
+        stem, suffix = kind.rsplit(".", 1)
+        files += folder.glob(f"{stem}*.{suffix}")
+    pointers = sorted({file.name for file in files if _is_pointer(file)})
+    if pointers:
+        raise ModelUnavailable(
+            say(
+                f"{folder} の {'、'.join(pointers)} は中身ではなく、git-lfs の目印だけです。そのフォルダーで git lfs pull を"
+                f'実行するか、ファイルを取り寄せ直してください。"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
+                f"{', '.join(pointers)} in {folder} is only a git-lfs pointer, not the file itself: run git lfs pull in that "
+                f'folder, or download the file again; "{BUNDLED_MODEL}" needs no download.',
+            )
+        )
+
+
+def _is_pointer(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(24) == b"version https://git-lfs."
+    except OSError:
+        return False
 
 
 def _download(name: str, weights: bool, extra_bytes: int) -> Path:

@@ -9,7 +9,7 @@ from helpers import BUNDLED_MODEL
 from helpers.catalogue import CATALOGUE, LARGE_MODEL, parameters_of
 from helpers.device import DeviceChoice
 from helpers.engines.protocol import Loader, Request
-from helpers.hub import hub_problem
+from helpers.hub import clean_name, hub_problem, local_folder
 from helpers.language import say
 from helpers.models.reading import read_config
 
@@ -20,7 +20,7 @@ def choose_model(choice: DeviceChoice) -> tuple[str, str]:
     `HELPERS_MODEL` in the environment decides if it is set. Otherwise rinna/japanese-gpt-1b where a CUDA GPU
     has the memory for it and its files are in the cache or the hub answers; else the bundled model.
     """
-    if name := os.environ.get("HELPERS_MODEL"):
+    if name := clean_name(os.environ.get("HELPERS_MODEL", "")):
         return name, say(
             f"環境変数 HELPERS_MODEL が {name} を指定しています。",
             f"the environment variable HELPERS_MODEL is set to {name}",
@@ -66,7 +66,8 @@ def choose(request: Request, loader: Loader) -> tuple[Request, int, DeviceChoice
     elif loader.elsewhere:
         parameters = 0  # nothing of it is held here
     else:
-        config = read_config(request.name)
+        # Fetched before the weights.
+        config = read_config(request.name, local_folder(request.name, weights=False))
         loader.check_config(request, config)
         parameters = parameters_of(config)
     choice = loader.choose(request, parameters)

@@ -12,11 +12,12 @@ from helpers.engines import DEFAULT_ENGINE, ENGINES, loader_of
 from helpers.engines.protocol import Request
 from helpers.errors import InputError
 from helpers.failures import explained_device_errors
-from helpers.hub import is_cached, local_folder, weights_file
+from helpers.hub import clean_name, is_cached, local_folder, weights_file
 from helpers.language import say
 from helpers.models.choice import choose
+from helpers.models.fitting import fit
 from helpers.models.language_model import LanguageModel
-from helpers.models.reading import explained_files, no_progress_bar
+from helpers.models.reading import explained_files, no_progress_bar, read_config
 from helpers.models.room import check_memory
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def load_model(
         DeviceLost: a RuntimeError; the GPU does not answer.
         EngineUnavailable: CTranslate2 is missing, or its cache cannot be written.
     """
-    request = Request(str(name), device, dtype, url)
+    request = Request(clean_name(name), device, dtype, url)
     if engine == DEFAULT_ENGINE:
         engine = next((e for e in ENGINES if loader_of(e).claims(request)), engine)
     loader = loader_of(engine)
@@ -90,6 +91,7 @@ def load_model(
         if here:
             _look_at_weights(request.name, folder)
         tokenizer = load_tokenizer(folder)
+        fit(request.name, tokenizer, read_config(request.name, folder))
         with explained_device_errors(choice.device):
             model = loader.load(request, folder, tokenizer, choice)
     return LanguageModel(

@@ -11,17 +11,19 @@ from typing import Any
 
 from helpers import BUNDLED_MODEL
 from helpers.errors import Explained
-from helpers.hub import ModelUnavailable, discard_damaged, local_folder
+from helpers.hub import ModelUnavailable, discard_damaged
 from helpers.language import say
 
 
-def read_config(name: str) -> dict[str, Any]:
-    """A model's config.json, fetched before the weights; empty if it is not there, which loading then says."""
-    folder = local_folder(name, weights=False)
+def read_config(name: str, folder: Path) -> dict[str, Any]:
+    """A model's config.json; empty if it is not there, which loading then says."""
     if not (folder / "config.json").is_file():
         return {}
     with explained_files(name, folder):
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("config.json is not an object")
+        return config
 
 
 @contextmanager
@@ -43,6 +45,14 @@ def explained_files(name: str, folder: Path) -> Iterator[None]:
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         if isinstance(error, Explained):
             raise
+        if "ignore_mismatched_sizes" in str(error) or "size mismatch" in str(error):
+            raise ModelUnavailable(
+                say(
+                    f"{name} の config.json と重みの大きさが合いません（フォルダー: {folder}）。"
+                    "同じモデルのファイルをそろえてください。",
+                    f"the config.json of {name} does not fit its weights (folder: {folder}): put files of one model together.",
+                )
+            ) from error
         # Only what is wrong in the files themselves; the system's own refusals carry a number.
         broken = not getattr(error, "errno", None)
         if broken and (gone := discard_damaged(folder)):

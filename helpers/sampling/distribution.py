@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
+from helpers.engines.folder_settings import SETTING_OF
 from helpers.engines.processors import logits_processors
 from helpers.prompts import encode_prompt
 from helpers.settings import SamplingSettings
@@ -136,12 +137,9 @@ def distribution_from_logits(
     for processor in logits_processors(model, tokenizer, one, input_ids):
         before, scores = scores, processor(input_ids, scores)
         removed = (scores[0] == -math.inf) & (before[0] != -math.inf)
-        if isinstance(processor, TopKLogitsWarper):
-            cut["top_k"] = removed
-        elif isinstance(processor, TopPLogitsWarper):
-            cut["top_p"] = removed
-        elif removed.any():
-            cut["min_length"] = removed
+        if removed.any() or isinstance(processor, TopKLogitsWarper | TopPLogitsWarper):
+            kind = type(processor).__name__
+            cut[SETTING_OF.get(kind, kind)] = removed
     raw, order = logits[0].softmax(-1).sort(descending=True, stable=True)
     return Distribution(
         tokenizer=tokenizer,

@@ -152,9 +152,15 @@ class _Written:
                 stopped = "eos"
             else:
                 stopped = "max_length" if len(token_ids) >= self.settings.max_length else "user"
-            text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+            text = whole_text(self.tokenizer, token_ids)
             sequences.append(Sequence(text, token_ids, stopped, steps))
         return Generation(self.prompt, self.settings, sequences)
+
+
+def whole_text(tokenizer: Any, token_ids: list[int]) -> str:
+    """The text of tokens; a character at its end that lacks some of its bytes is left out."""
+    end = len(token_ids) - tokenizer.unfinished(token_ids)
+    return tokenizer.decode(token_ids[:end], skip_special_tokens=True)
 
 
 class _GrowingText:
@@ -163,14 +169,11 @@ class _GrowingText:
     def __init__(self, tokenizer: Any, prompt_ids: list[int]) -> None:
         self.tokenizer = tokenizer
         self.ids = list(prompt_ids)
-        self.shown = len(tokenizer.decode(self.ids, skip_special_tokens=True))
+        self.shown = len(whole_text(tokenizer, self.ids))
 
     def add(self, token_id: int) -> str:
         self.ids.append(token_id)
-        text = self.tokenizer.decode(self.ids, skip_special_tokens=True)
-        # A character spread over several byte tokens decodes to U+FFFD until its last one is there.
-        if text.endswith("\ufffd"):
-            return ""
+        text = whole_text(self.tokenizer, self.ids)
         new = text[self.shown :]
         self.shown = len(text)
         return new

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.catalogue import count_parameters
 from helpers.device import DeviceChoice
 from helpers.engines.ctranslate2 import conversion, refusals
+from helpers.engines.folder_settings import FOLLOWED, followed, read_settings
 from helpers.engines.protocol import Request
 from helpers.errors import InputError
 from helpers.hub import weights_file
@@ -115,16 +115,22 @@ def load(
     from helpers.engines.torch.loader import read
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    settings = folder / "generation_config.json"
-    if not settings.is_file():
-        settings = folder / "config.json"
-    hidden = json.loads(settings.read_text(encoding="utf-8"))
     refusals.check_config(request.name, config.to_dict())
-    refusals.check_generation_config(request.name, hidden)
+    settings = followed(request.name, read_settings(folder))
+    refusals.check_settings(request.name, {k: v for k, v in settings.items() if k in FOLLOWED})
     weights = weights_file(folder)
     if weights is None:
         raise FileNotFoundError(f"no weights in {folder}")
     eos = tokenizer.eos_token_id
+    if eos is None:
+        raise InputError(
+            say(
+                f'{request.name} には終わりのトークン（eos）がないので、engine="ctranslate2" では使えません。'
+                'engine="torch" を使ってください。',
+                f'{request.name} has no end token (eos), without which engine="ctranslate2" cannot write: use '
+                'engine="torch".',
+            )
+        )
     source = conversion.source_of(folder, weights, eos)
     target = conversion.converted_folder(request.name, source)
     if not target.is_dir():

@@ -113,14 +113,10 @@ def check_config(name: str, config: dict[str, Any]) -> None:
         )
 
 
-def check_generation_config(name: str, config: dict[str, Any]) -> None:
-    """Raise `InputError` if a generation_config.json sets what transformers follows and the engine does not.
-
-    Without such a file transformers takes these settings from config.json.
-    """
-    unlike = [key for key, off in _OF_TRANSFORMERS.items() if config.get(key) not in (None, off)]
-    if unlike:
-        what = ", ".join(f"{key} = {config[key]}" for key in unlike)[:200]
+def check_settings(name: str, settings: dict[str, Any]) -> None:
+    """Raise `InputError` if a model's folder sets what transformers follows and the engine does not."""
+    if settings:
+        what = ", ".join(f"{key} = {value}" for key, value in settings.items())[:200]
         raise InputError(
             say(
                 f'{name} の設定にある {what} は、engine="ctranslate2" では使えません。'
@@ -129,29 +125,3 @@ def check_generation_config(name: str, config: dict[str, Any]) -> None:
                 'use engine="torch".',
             )
         )
-
-
-# What changes which token comes next, is none of our settings, and the value that changes nothing
-# (transformers.GenerationConfig).
-_OF_TRANSFORMERS = {
-    "bad_words_ids": None,
-    "begin_suppress_tokens": None,
-    "encoder_no_repeat_ngram_size": 0,
-    "encoder_repetition_penalty": 1,
-    "epsilon_cutoff": 0,
-    "eta_cutoff": 0,
-    "exponential_decay_length_penalty": None,
-    "forced_bos_token_id": None,
-    "forced_eos_token_id": None,
-    "guidance_scale": 1,
-    "max_time": None,
-    "min_p": 0,
-    "no_repeat_ngram_size": 0,
-    "num_beams": 1,
-    "sequence_bias": None,
-    "stop_strings": None,
-    "suppress_tokens": None,
-    "top_h": None,
-    "typical_p": 1,
-    "watermarking_config": None,
-}

@@ -197,7 +197,9 @@ def _step(
             new_ids = scores.argmax(-1, keepdim=True)
             chosen = torch.ones_like(new_ids, dtype=torch.float32)
         raw = logits.softmax(-1).gather(1, new_ids)
-        new_ids = torch.where(group.alive[:, None], new_ids, generation_config.pad_token_id)
+        pad = generation_config.pad_token_id
+        if pad is not None:  # without one there is no end token either
+            new_ids = torch.where(group.alive[:, None], new_ids, pad)
         ids = torch.cat([group.ids, new_ids], dim=1)
         alive = group.alive & ~stopping_criteria(ids, None)
         # One transfer from the device for each step; float32 holds every id below 2 to the 24th.

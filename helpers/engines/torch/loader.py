@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.catalogue import parameters_of
 from helpers.device import DeviceChoice, choose_device
+from helpers.engines.folder_settings import followed, read_settings
 from helpers.engines.protocol import Request
 from helpers.errors import InputError
 from helpers.hub import weights_file
@@ -158,11 +159,14 @@ def load(
             to_int8(model)
         elif can_pack(model.dtype):
             pack(model)
-    # `generate` is told the pad token with every call. In the config it only makes transformers warn of missing
-    # attention masks as soon as one of several sequences has ended and is padded.
-    model.config.pad_token_id = None
-    # Lengths are those of the call: these would go before them.
-    model.generation_config.max_new_tokens = model.generation_config.min_new_tokens = None
+    # `generate` is told the tokens with every call. A pad token in the config only makes transformers warn of missing
+    # attention masks as soon as one of several sequences has ended and is padded; an end token that the tokenizer does
+    # not know would end texts all the same.
+    for config in (model.config, model.generation_config):
+        config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+        config.pad_token_id = None
+    for setting, value in followed(request.name, read_settings(folder)).items():
+        setattr(model.generation_config, setting, value)
     return model
 
 
@@ -171,10 +175,14 @@ def read(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
 
     Weights in a file of safetensors are mapped and converted one after another: never held twice.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
     return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype or _dtype_in(weights_file(folder)), trust_remote_code=False
+        folder,
+        dtype=dtype or _dtype_in(weights_file(folder)),
+        # Not the folder's own, which need not even be consistent: `folder_settings` reads it.
+        generation_config=GenerationConfig(),
+        trust_remote_code=False,
     )
 
 
