@@ -439,7 +439,9 @@ def test_a_model_that_is_computed_otherwise_is_refused(bare, changes):
 def test_lengths_hidden_in_a_models_folder_do_not_count(bare, engine):
     hidden = {"eos_token_id": 2, "max_new_tokens": 3, "min_new_tokens": 2}
     (bare / "generation_config.json").write_text(json.dumps(hidden), encoding="utf-8")
-    lm = load_model(bare, device="cpu", engine=engine)
+    with pytest.warns(UserWarning, match="max_new_tokens = 3") as noted:
+        lm = load_model(bare, device="cpu", engine=engine)
+    assert {Path(warning.filename).name for warning in noted} == {"test_ctranslate2.py"}
     written = generate(lm, PROMPT, replace(SHORT, min_length=40))
     assert {len(ids) for ids in ids_of(written)} == {40}
 

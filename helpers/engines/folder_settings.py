@@ -77,6 +77,6 @@ def followed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
                 f"{name} のフォルダーの設定のうち、{what} は使いません（ここで選ぶ設定だけで書きます）。",
                 f"{name} has settings in its folder that are put aside here: {what}.",
             ),
-            stacklevel=2,
+            stacklevel=4,  # whoever called load_model
         )
     return ours
