@@ -37,8 +37,8 @@ from lab_browser import (
 from lab_oracle import Percent, distribution_by_hand
 from playwright.sync_api import Locator, Page, Route, expect
 
+from helpers.lab.next_token_view import CHART_ROWS
 from helpers.lab.presets import nearest, top_k_scale
-from helpers.lab.sampling_lab import CHART_ROWS
 from helpers.models import load_model
 from helpers.sampling import SamplingSettings, generate, generate_arguments
 from tools.lessons import build

@@ -15,7 +15,7 @@ from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_
 from rinna_layout import make_model
 
 from helpers import OPENING_LINE, charts, masking
-from helpers.lab import SamplingLab, still, writer
+from helpers.lab import SamplingLab, next_token_view, still, writer
 from helpers.lab import sampling_lab as lab
 from helpers.lab.drafts import Draft
 from helpers.lab.japanese_pane import script_shares
@@ -112,7 +112,7 @@ def test_the_picture_follows_the_settings_without_running_the_model(sampling_lab
         sampling_lab.boxes["temperature"].value = temperature
         expected = distribution_by_hand(logits, temperature, top_k, top_p)
         shown = [row for row in table_rows(sampling_lab.chart.value)[1:] if row[5]]
-        assert len(shown) == lab.CHART_ROWS
+        assert len(shown) == next_token_view.CHART_ROWS
         for row in shown:
             token_id = int(row[5])
             assert row[2] == Percent(expected.raw[token_id])
@@ -373,57 +373,57 @@ def test_markup_in_the_prompt_and_in_the_text_stays_text(lm, monkeypatch):
 def test_steps_go_on_token_by_token_and_back(sampling_lab, lm):
     settings = replace(SHORT, num_return_sequences=1)
     start = sampling_lab.chart.value
-    sampling_lab.step_button.click()
+    sampling_lab.next_token.step_button.click()
     first = generate(lm, PROMPT, settings).sequences[0].steps[0].token_id
     assert sampling_lab.draft.chosen == (first,)
     assert sampling_lab.prompt_box.value == PROMPT
     assert "選んだトークン 1 個" in sampling_lab.chips.value
     for _ in range(3):
-        sampling_lab.step_button.click()
+        sampling_lab.next_token.step_button.click()
     assert len(sampling_lab.draft.chosen) == 4
     ids = lm.tokenizer.encode(PROMPT, add_special_tokens=False) + list(sampling_lab.draft.chosen)
     logits = lm.model(torch.tensor([ids])).logits[0, -1].detach().numpy()
     expected = distribution_by_hand(logits, 1.0, SHORT.top_k, SHORT.top_p)
-    for row in table_rows(sampling_lab.chart.value)[1 : 1 + lab.CHART_ROWS]:
+    for row in table_rows(sampling_lab.chart.value)[1 : 1 + next_token_view.CHART_ROWS]:
         assert row[3] == Percent(expected.final[int(row[5])])
     for left in (3, 2, 1, 0):
-        assert not sampling_lab.back_button.disabled
-        sampling_lab.back_button.click()
+        assert not sampling_lab.next_token.back_button.disabled
+        sampling_lab.next_token.back_button.click()
         assert len(sampling_lab.draft.chosen) == left
-    assert sampling_lab.back_button.disabled
+    assert sampling_lab.next_token.back_button.disabled
     assert sampling_lab.chart.value == start
 
 
 def test_a_step_to_the_end_token_says_that_the_text_ends(sampling_lab, lm, monkeypatch):
-    monkeypatch.setattr(lab, "draw", lambda *arguments: [lm.tokenizer.eos_token_id])
-    sampling_lab.step_button.click()
+    monkeypatch.setattr(next_token_view, "draw", lambda *arguments: [lm.tokenizer.eos_token_id])
+    sampling_lab.next_token.step_button.click()
     assert sampling_lab.draft.chosen == ()
-    assert "文章はここで終わり" in sampling_lab.draw_note.value
+    assert "文章はここで終わり" in sampling_lab.next_token.note.value
 
 
 def test_typing_starts_from_the_typed_text(sampling_lab):
-    sampling_lab.step_button.click()
+    sampling_lab.next_token.step_button.click()
     sampling_lab.prompt_box.value = "山"
     assert sampling_lab.draft == Draft("山")
 
 
 def test_a_hundred_draws_are_laid_over_the_bars(sampling_lab):
-    sampling_lab.guess_box.value = 12
-    sampling_lab.draw_button.click()
+    sampling_lab.next_token.guess_box.value = 12
+    sampling_lab.next_token.draw_button.click()
     rows = table_rows(sampling_lab.chart.value)[1:]
     seen = {row[0]: int(row[4].split(" → ")[1]) for row in rows}
     assert sum(seen.values()) == 100
-    assert "予想 12 回" in sampling_lab.draw_note.value
-    assert f"実際 {seen[rows[0][0]]} 回" in sampling_lab.draw_note.value
+    assert "予想 12 回" in sampling_lab.next_token.note.value
+    assert f"実際 {seen[rows[0][0]]} 回" in sampling_lab.next_token.note.value
     for row in rows:
         if row[5] != "残る":
             assert row[4].endswith("→ 0")
     first = sampling_lab.chart.value
-    sampling_lab.draw_button.click()
+    sampling_lab.next_token.draw_button.click()
     assert sampling_lab.chart.value != first
     sampling_lab.boxes["top_k"].value = 39
     assert "→" not in "".join(table_rows(sampling_lab.chart.value)[0])
-    assert sampling_lab.draw_note.value == ""
+    assert sampling_lab.next_token.note.value == ""
 
 
 def test_any_token_shows_its_alternatives_and_another_can_be_taken(sampling_lab, lm):
@@ -456,7 +456,7 @@ def test_any_token_shows_its_alternatives_and_another_can_be_taken(sampling_lab,
     for other in sampling_lab.generation.sequences:
         assert other.token_ids[: len(start)] == start
         assert len(other.token_ids) > len(start)
-    sampling_lab.back_button.click()
+    sampling_lab.next_token.back_button.click()
     assert sampling_lab.draft == before
 
 
@@ -605,7 +605,7 @@ def test_the_committed_lesson_shows_the_lab_without_a_kernel(notebook, heading, 
     assert heading in text_of(html) and set(OPENING_LINE) <= set(text_of(html))
     (head,) = [i for i, row in enumerate(rows) if row[-1] == "id"]
     tokens = [row for row in rows[head + 1 :] if row[-1].isdigit()]
-    assert len(rows[head]) == 6 and len(tokens) == lab.CHART_ROWS < len(rows) - head
+    assert len(rows[head]) == 6 and len(tokens) == next_token_view.CHART_ROWS < len(rows) - head
     assert tokens[0][4] == kept and tokens[0][2].endswith("%") and "width:100.0%" in html
 
 
@@ -853,8 +853,8 @@ def test_one_reason_is_said_once(sampling_lab):
     sampling_lab.boxes["min_length"].value = 31
     for button in (
         sampling_lab.generate_button,
-        sampling_lab.step_button,
-        sampling_lab.draw_button,
+        sampling_lab.next_token.step_button,
+        sampling_lab.next_token.draw_button,
     ):
         button.click()
     assert sampling_lab.problem.value.count("⚠") == 1
@@ -864,13 +864,13 @@ def test_one_reason_is_said_once(sampling_lab):
 
 
 def test_back_does_not_write_over_what_was_typed(sampling_lab):
-    sampling_lab.step_button.click()
+    sampling_lab.next_token.step_button.click()
     sampling_lab.prompt_box.value = "山の中に"
-    assert sampling_lab.back_button.disabled
-    sampling_lab.back_button.click()
+    assert sampling_lab.next_token.back_button.disabled
+    sampling_lab.next_token.back_button.click()
     assert sampling_lab.draft == Draft("山の中に")
-    sampling_lab.step_button.click()
-    sampling_lab.back_button.click()
+    sampling_lab.next_token.step_button.click()
+    sampling_lab.next_token.back_button.click()
     assert sampling_lab.draft == Draft("山の中に")
 
 
@@ -898,8 +898,8 @@ def test_a_double_click_continues_once(sampling_lab):
 
     asyncio.run(twice())
     assert len(sampling_lab.draft.chosen) == 4 and len(sampling_lab.history) == 2
-    sampling_lab.back_button.click()
-    assert sampling_lab.draft == Draft(PROMPT) and sampling_lab.back_button.disabled
+    sampling_lab.next_token.back_button.click()
+    assert sampling_lab.draft == Draft(PROMPT) and sampling_lab.next_token.back_button.disabled
 
 
 def test_a_token_without_room_after_it_leaves_the_text_as_it_is(sampling_lab):
@@ -910,14 +910,14 @@ def test_a_token_without_room_after_it_leaves_the_text_as_it_is(sampling_lab):
     before = sampling_lab.draft
     pane.continue_button.click()
     assert sampling_lab.error.field == "max_length"
-    assert sampling_lab.draft == before and sampling_lab.back_button.disabled
+    assert sampling_lab.draft == before and sampling_lab.next_token.back_button.disabled
 
 
 def test_an_error_takes_the_old_picture_away(sampling_lab):
     chart, chips = sampling_lab.chart.value, sampling_lab.chips.value
     sampling_lab.boxes["min_length"].value = 31
     assert not table_rows(sampling_lab.chart.value) and sampling_lab.chips.value == chips
-    sampling_lab.draw_button.click()
+    sampling_lab.next_token.draw_button.click()
     assert not table_rows(sampling_lab.chart.value)
     sampling_lab.boxes["min_length"].value = 0
     assert sampling_lab.chart.value == chart
@@ -955,7 +955,7 @@ def test_a_lab_that_cannot_draw_is_shown_all_the_same(lm, prompt, min_length):
 def test_clicks_come_after_what_was_set_before_them(sampling_lab):
     async def at_once():
         sampling_lab.boxes["top_k"].value = 2
-        sampling_lab.draw_button.click()
+        sampling_lab.next_token.draw_button.click()
         await asyncio.sleep(0.1)
         seen = [row[4].split(" → ")[1] for row in table_rows(sampling_lab.chart.value)[1:]]
         assert sum(map(int, seen)) == 100 and seen[2:] == ["0"] * len(seen[2:])
@@ -976,8 +976,8 @@ def test_clicks_come_after_what_was_set_before_them(sampling_lab):
 
 
 def test_a_run_from_chosen_tokens_is_written_again(sampling_lab):
-    sampling_lab.step_button.click()
-    sampling_lab.step_button.click()
+    sampling_lab.next_token.step_button.click()
+    sampling_lab.next_token.step_button.click()
     draft = sampling_lab.draft
     sampling_lab.generate_button.click()
     (run,) = sampling_lab.history
@@ -987,7 +987,7 @@ def test_a_run_from_chosen_tokens_is_written_again(sampling_lab):
     assert sampling_lab.draft == draft and len(draft.chosen) == 2
     sampling_lab.generate_button.click()
     assert sampling_lab.history[1] == run
-    sampling_lab.back_button.click()
+    sampling_lab.next_token.back_button.click()
     assert sampling_lab.draft == Draft("山")
 
 

@@ -6,7 +6,6 @@ Only what ipywidgets 7.7.1 (Google Colab) and 8 share is used.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,9 +17,10 @@ import ipywidgets as widgets
 from helpers import BUNDLED_MODEL, OPENING_LINE, charts
 from helpers.lab.compare_pane import ComparePane
 from helpers.lab.controls import Controls, own_settings
-from helpers.lab.drafts import Draft, NextToken, draw, encode_draft, write_at_once
+from helpers.lab.drafts import Draft, encode_draft, write_at_once
 from helpers.lab.history_pane import HistoryPane
 from helpers.lab.japanese_pane import JapanesePane
+from helpers.lab.next_token_view import NextTokenView
 from helpers.lab.parts import (
     COLUMNS,
     FITS,
@@ -31,7 +31,6 @@ from helpers.lab.parts import (
     Soon,
     box,
     button,
-    note,
     sentence,
 )
 from helpers.lab.presets import Preset, presets
@@ -40,7 +39,7 @@ from helpers.lab.token_pane import TokenPane
 from helpers.lab.writer import Writer
 from helpers.language import say
 from helpers.results import Generation
-from helpers.sampling import Distribution, SamplingSettings
+from helpers.sampling import SamplingSettings
 from helpers.tokenizer import normalize
 
 if TYPE_CHECKING:
@@ -51,11 +50,9 @@ if TYPE_CHECKING:
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # The picture waits for typing longer than for a drag, in seconds.
 TYPING_PAUSE = 0.3
-CHART_ROWS = 8
 # Pixels: on a laptop a text is as wide as the page, and so the first one is in sight whole.
 TEXT_WIDTH = 640
 CHIPS_SHOWN = 200
-DRAWS = 100
 # How many tokens the lab may write before it is shown.
 FIRST_TOKENS = 400
 
@@ -93,10 +90,8 @@ class SamplingLab:
         self.generation: Generation | None = None
         self.history: list[Generation] = []
         self.writer = Writer(language_model, self.keep, self.shown_errors, self._running_changed)
-        self._next_token = NextToken(language_model)
         self._chosen: tuple[int, ...] = ()
         self._before: list[Draft] = []
-        self._draws = 0
         self._changing = False
         self._redraw_soon = Soon(self.redraw)
 
@@ -175,20 +170,8 @@ class SamplingLab:
         )
         self.boxes, self.sliders = self.controls.boxes, self.controls.sliders
 
-        self.chart = widgets.HTML(layout=WIDE)
-        self.step_button = button(say("1 トークン進める", "One token"), self._step_clicked)
-        self.back_button = button(say("戻る", "Back"), self._back_clicked)
-        self.back_button.disabled = True
-        self.guess_box = widgets.BoundedIntText(
-            0,
-            min=0,
-            max=DRAWS,
-            description=say("予想: 1 位は何回？", "guess: how often the first?"),
-            style={"description_width": "initial"},
-            layout=box(230),
-        )
-        self.draw_button = button(say(f"{DRAWS} 回引く", f"Draw {DRAWS}"), self._draw_clicked)
-        self.draw_note = widgets.HTML()
+        self.next_token = NextTokenView(self, self._go_back)
+        self.chart = self.next_token.chart
         self.result = widgets.HTML(layout=WIDE)
 
         self.token_pane = TokenPane(self)
@@ -209,18 +192,13 @@ class SamplingLab:
         self.pane_box = widgets.VBox([self.panes[0].view], layout=WIDE)
 
         writing = [self.generate_button, self.stop_button, self.mask_button, self.progress]
-        steering = [self.step_button, self.back_button, self.guess_box, self.draw_button]
         self.controls.view.layout = {"flex": "1 1 320px", "min_width": "0", "width": "auto"}
-        picture = widgets.VBox(
-            [self.chart, widgets.HBox(steering, layout=ROW), self.draw_note],
-            layout={"flex": "2 1 380px", "min_width": "0"},
-        )
         self.view = widgets.VBox(
             [
                 widgets.HBox([self.prompt_box, *writing], layout=ROW),
                 self.problem,
                 self.chips,
-                widgets.HBox([self.controls.view, picture], layout=COLUMNS),
+                widgets.HBox([self.controls.view, self.next_token.view], layout=COLUMNS),
                 self.result,
                 self.pane_buttons,
                 self.pane_box,
@@ -317,7 +295,7 @@ class SamplingLab:
         finally:
             self._changing = False
         self._chosen = draft.chosen
-        self.back_button.disabled = not self._before
+        self.next_token.back_button.disabled = not self._before
         self.redraw()
 
     def _prompt_changed(self, change: dict[str, Any]) -> None:
@@ -325,7 +303,7 @@ class SamplingLab:
             # What was typed is not to be lost to a step back.
             self._chosen = ()
             self._before.clear()
-            self.back_button.disabled = True
+            self.next_token.back_button.disabled = True
             self.acted()
             self._redraw_soon(TYPING_PAUSE, restart=True)
 
@@ -336,20 +314,11 @@ class SamplingLab:
 
     def redraw(self) -> None:
         """Draw the prompt's tokens and the next token's distribution as the controls stand."""
-        chips = chart = ""
-        with self.shown_errors("picture"):
+        chips = ""
+        with self.shown_errors("tokens"):
             chips = self._chips()
-            chart = charts.distribution_chart(self._distribution(), CHART_ROWS)
-        self._draws = 0
-        self.draw_note.value = ""
         self.chips.value = chips
-        # A picture of other settings than those in sight would lie.
-        self.chart.value = chart or note(
-            say(
-                "書き出しと設定を直すと、ここに次のトークンの確率が出ます。",
-                "The next token’s probabilities appear here when prompt and settings can be used.",
-            )
-        )
+        self.next_token.redraw()
 
     def _chips(self) -> str:
         tokenizer, prompt = self.language_model.tokenizer, self.prompt_box.value
@@ -359,47 +328,10 @@ class SamplingLab:
             chips += charts.chosen_chips(tokenizer, self._chosen)
         return chips
 
-    def _distribution(self) -> Distribution:
-        return self._next_token.distribution(self.draft, self.settings)
-
-    def _step_clicked(self, button: widgets.Button) -> None:
-        self.catch_up()
-        with self.shown_errors("step"):
-            # Each position has a seed of its own, or every step would make the same draw.
-            seed = self.boxes["seed"].value + len(self._chosen)
-            (token_id,) = draw(self._distribution(), 1, seed)
-            if token_id == self.language_model.tokenizer.eos_token_id:
-                self.draw_note.value = note(
-                    say(
-                        "</s> が引かれました。文章はここで終わりです。",
-                        "</s> was drawn: the text ends here.",
-                    )
-                )
-                return
-            self.set_draft(self.draft.then(token_id))
-
-    def _back_clicked(self, button: widgets.Button) -> None:
+    def _go_back(self) -> None:
         if self._before:
             self.acted()
             self._show_draft(self._before.pop())
-
-    def _draw_clicked(self, button: widgets.Button) -> None:
-        self.catch_up()
-        with self.shown_errors("draw"):
-            distribution = self._distribution()
-            seed = self.boxes["seed"].value + self._draws
-            counts = Counter(draw(distribution, DRAWS, seed))
-            self._draws += 1
-            self.chart.value = charts.distribution_chart(distribution, CHART_ROWS, counts)
-            first = distribution.head(1)[0]
-            guess, seen = self.guess_box.value, counts[first.token_id]
-            expected = charts.number(first.final * DRAWS)
-            self.draw_note.value = note(
-                say(
-                    f"1 位「{first.piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
-                    f"First, “{first.piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
-                )
-            )
 
     # Texts
 
