@@ -15,7 +15,7 @@ export PYTHONUTF8 := 1
 OFFLINE := $(if $(filter wheels,$(MAKECMDGOALS)),,$(WHEELS))
 SOURCE := $(if $(OFFLINE),--no-index --find-links "$(OFFLINE)")
 
-.PHONY: run lab check test test-exact lessons lint format wheels compat bench serve class test-server site site-serve
+.PHONY: run lab check test test-exact lessons kit lint format wheels compat bench serve class test-server site site-serve
 
 run: .venv/installed
 	@$(PY) -m helpers.generate
@@ -35,6 +35,11 @@ test-exact: .venv/test-installed site/node_modules/.package-lock.json
 
 lessons: .venv/test-installed
 	$(PY) -m tools.build_lessons $(LESSONS)
+
+# The teacher's handouts, docs/teaching/README.md; the slides need Node.
+kit: .venv/test-installed
+	$(PY) -m tools.browser
+	$(PY) -m tools.teaching
 
 bench: .venv/test-installed
 	$(PY) -m benchmarks $(BENCH)

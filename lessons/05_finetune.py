@@ -3,51 +3,44 @@
 #
 # {{badge}}
 #
-# 元の記事は、いつかファインチューニングをしたい、という願いで終わります。それをここで実現します。モデルに一人の作家の文章を学ばせて、書きぶりが変わるのを見ます。
+# {{picture voices}}
+#
+# {{way vectors blocks}}
+#
+# 元の記事は、いつかファインチューニングをしたい、という願いで終わります。それをここで実現します。モデルに一人の作家の文章を学ばせると、上の表のように、書きぶりが変わります。
 #
 # **できるようになること**
 #
-# - 文章を集め、きれいにし、学習用と測定用に分けられます。
+# - 文章をきれいにし、学習用と測定用に分けられます。
 # - 学習のループを PyTorch で書き、一行ずつ説明できます。
-# - 「1 文字あたりのビット数」で、よくなったかどうかを測れます。
-# - 学びすぎ（過学習）と丸写しを見分けられます。
+# - よくなったかどうかを測り、学びすぎ（過学習）と丸写しを見分けられます。
 # - 学習したモデルを保存して、もう一度使えます。
-# - 大きいモデルを LoRA で学習できます。
 #
 # | かかる時間 | ダウンロード | メモリ | GPU |
 # |---|---|---|---|
-# | 約 90 分（実行だけなら約 1 分） | なし（ほかのモデルを選ぶと 0.15〜2.6 GB） | 約 1.2 GB | なくても最後まで動く |
+# | 約 45 分 | なし（ほかのモデルを選ぶと 0.15〜1.3 GB） | 約 1.2 GB | なくても最後まで動く |
 
 # %% [markdown] lang="en"
 # # 05 Fine-tuning
 #
 # {{badge}}
 #
-# The article ends with a wish: to fine-tune one day. Here it comes true. A model learns from the writing of one author, and we watch its
-# voice change.
+# {{picture voices}}
+#
+# {{way vectors blocks}}
+#
+# The article ends with a wish: to fine-tune one day. Here it comes true. A model learns from the writing of one author, and its voice changes, as the table shows.
 #
 # **You will be able to**
 #
-# - take a text, clean it, and cut it into one part to learn from and one part to measure with
-# - write the training loop in PyTorch and explain each line
-# - tell by "bits per character" whether the model got better
-# - recognise over-fitting and word-for-word copying
-# - save the tuned model and use it again
-# - train a large model with LoRA
+# - clean a text, and cut it into one part to learn from and one part to measure with;
+# - write the training loop in PyTorch and explain each line;
+# - measure whether the model got better, and recognise over-fitting and word-for-word copying;
+# - save the tuned model and use it again.
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
-# | about 90 minutes (running it: about 1 minute) | none (0.15 to 2.6 GB with another model) | about 1.2 GB | runs to the end without one |
-
-# %% [markdown] lang="ja"
-# ## 準備
-#
-# 準備のセルを実行します。説明はレッスン 1 にあります。
-
-# %% [markdown] lang="en"
-# ## Setup
-#
-# Run the setup cell. Lesson 1 explains it.
+# | about 45 minutes | none (0.15 to 1.3 GB with another model) | about 1.2 GB | runs to the end without one |
 
 # %% tags=["varies"]
 LANG = "ja"
@@ -61,7 +54,7 @@ LANG = "ja"
 # 何もないところから学習すると、たくさんの文章と時間が要ります。すでに日本語を学んだモデルから始めれば、短い文章と短い時間で、書きぶりを変えられます。これがファインチューニング（追加の学習）です。
 #
 # ここで選ぶモデルを、丸ごと学習します。同梱の `aozora-mini` なら、GPU がなくても 1 分ほどです。ほかのモデルは、Colab の GPU を選んでから使ってください。ダウンロードは xsmall が約 150 MB、small が約 440 MB、medium が約 1.3 GB です。
-# 一番大きい `japanese-gpt-1b` を丸ごと学習すると、T4 のメモリに入りません。これは最後に LoRA で学習します。
+# 一番大きい `japanese-gpt-1b` を丸ごと学習すると、T4 のメモリに入りません。これは [05b](05b_lora.ipynb) で、LoRA で学習します。
 
 # %% [markdown] lang="en"
 # ## What fine-tuning is
@@ -74,7 +67,7 @@ LANG = "ja"
 #
 # The model chosen here is trained as a whole. The bundled `aozora-mini` takes about a minute without a GPU. For the others choose a GPU
 # on Colab first; they download about 150 MB (xsmall), 440 MB (small) and 1.3 GB (medium). The largest, `japanese-gpt-1b`, does not fit
-# into the memory of a T4 when it is trained as a whole: it comes last, with LoRA.
+# into the memory of a T4 when it is trained as a whole: [05b](05b_lora.ipynb) does it with LoRA.
 
 # %%
 MODEL = "aozora-mini"  # @param ["aozora-mini", "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium"]
@@ -120,28 +113,19 @@ path = DATA / WORKS[TEXT] if TEXT in WORKS else Path(TEXT)
 print(path.name)
 
 # %% [markdown] lang="ja"
-# ファイルをアップロードして使うこともできます。次のセルを実行し、ボタンでファイルを選び、その次のセルから下を実行します。何も選ばなければ、上の `TEXT` を使います。
-
-# %% [markdown] lang="en"
-# Or upload a file: run the next cell, choose the file with the button, and run everything below it. If you choose none, `TEXT` above
-# is used.
-
-# %% tags=["varies"]
-import ipywidgets as widgets
-
-upload = widgets.FileUpload(accept=".txt,.zip,.html")
-upload
-
-# %% [markdown] lang="ja"
 # ## 文章をきれいにする
 #
-# 青空文庫のファイルの中身を見ます。前書きのあとに本文があり、最後に底本（もとの本）の説明があります。`《》` はルビ、`［＃ ］` は注記です。**このまま学習すると、モデルは何を書くようになるでしょうか。**
+# 青空文庫のファイルの中身を見ます。前書きのあとに本文があり、最後に底本（もとの本）の説明があります。`《》` はルビ、`［＃ ］` は注記です。
+#
+# **予想してみましょう。** このまま学習すると、モデルは何を書くようになるでしょうか。
 
 # %% [markdown] lang="en"
 # ## Cleaning the text
 #
-# Let us look into a file of 青空文庫. After a preface comes the work, and at the end a note about the printed book. `《》` holds the reading
-# of the word before it, `［＃ ］` an editor's note. **If we trained on it as it is, what would the model learn to write?**
+# Look into a file of 青空文庫. After a preface comes the work, and at the end a note about the printed book. `《》` holds the reading
+# of the word before it, `［＃ ］` an editor's note.
+#
+# **Predict:** if we trained on it as it is, what would the model learn to write?
 
 # %%
 raw = (DATA / "remon.txt").read_text(encoding="utf-8")
@@ -169,10 +153,10 @@ except UnicodeDecodeError as error:
 print(as_published.decode("shift_jis")[:9])
 
 # %% [markdown] lang="ja"
-# ヘルパーの `read_document` は、二つの文字コードを見分け、青空文庫の記号を取り除きます。段落は一行ずつになります。
+# 教材の `read_document` は、文字コードを見分け、青空文庫の記号を取り除きます。段落は一行ずつになります。
 
 # %% [markdown] lang="en"
-# The helper `read_document` tells the two encodings apart and removes the notation of 青空文庫. Each paragraph becomes one line.
+# Our `read_document` tells encodings apart and removes the notation of 青空文庫. Each paragraph becomes one line.
 
 # %%
 from helpers.finetune import read_document
@@ -188,26 +172,15 @@ print(lemon.text[:120])
 # Now the text you chose.
 
 # %%
-from helpers.finetune import uploaded
-
-document = read_document(uploaded(upload.value) or path)
+document = read_document(path)
 print(document.encoding, document.cleaned)
 print(document.text[:200])
 
 # %% [markdown] lang="ja"
-# 読めないファイルは、理由を言って断ります。
+# 自分のファイルを使うときは、`TEXT` に場所を書きます。Colab では、左のフォルダーの印を押してファイルを入れ、`TEXT = "ファイル名.txt"` とします。 テキストのほか、一つのテキストの入った zip と、青空文庫の XHTML も読めます。読めないファイルは、理由を言って断ります。
 
 # %% [markdown] lang="en"
-# What cannot be read is refused, with the reason.
-
-# %%
-from helpers.finetune import FinetuneError
-
-for data in (b"", b"%PDF-1.7 ...", bytes(range(256))):
-    try:
-        read_document(data)
-    except FinetuneError as error:
-        print(error)
+# To use a file of your own, write its path into `TEXT`. On Colab, press the folder icon at the left, drop the file there, and say `TEXT = "name.txt"`. Besides text files it reads a zip that holds one text, and 青空文庫's XHTML pages. What it cannot read it refuses with the reason.
 
 # %% [markdown] lang="ja"
 # ## 文章を数える
@@ -325,10 +298,10 @@ for place, token_id in enumerate(sentence_ids[1:]):
 print("=", f"{sum(surprises) / len(sentence):.4f}")
 
 # %% [markdown] lang="ja"
-# ヘルパーの `bits_per_character` は、同じ計算を長い文章でします。長すぎる文章は、窓（一度に読む範囲）を半分ずつずらしながら読みます。同じ値になるか、確かめてから、取り分けた文章を測ります。
+# 教材の `bits_per_character` は、同じ計算を長い文章でします。長すぎる文章は、窓（一度に読む範囲）を半分ずつずらしながら読みます。同じ値になるか、確かめてから、取り分けた文章を測ります。
 
 # %% [markdown] lang="en"
-# The helper `bits_per_character` does the same for long texts, reading through a window (what is read at once) that moves by half its
+# Our `bits_per_character` does the same for long texts, reading through a window (what is read at once) that moves by half its
 # length. First we check that it agrees, then it measures the held-out text.
 
 # %% tags=["varies"]
@@ -339,23 +312,28 @@ bits_before = bits_per_character(before.model, tokenizer, held_out_text)
 print(f"{bits_before:.3f}")
 
 # %% [markdown] lang="ja"
+# `<s>` を前に置いたのは、最初のトークンにも確率を与えるためです。続きを書かせるときは、書き出しの確率は要らないので、置きませんでした。
+
+# %% [markdown] lang="en"
+# The `<s>` in front gives the first token a probability as well. When a text is only continued, the opening's probability is not needed, and so there was no `<s>`.
+
+# %% [markdown] lang="ja"
 # ## 学習の前の書きぶり
 #
-# 学習する前に、書き出しの続きを三つ書かせておきます。シードは 42 です。あとで比べます。
+# 学習する前に、書き出しの続きを三つ書かせておきます。シードは 1 です。（上の表が読みやすくなるものを選びました。）
 
 # %% [markdown] lang="en"
 # ## How it writes before
 #
-# Before training, three continuations of the opening line with seed 42, to compare with later.
+# Before training, three continuations of the opening line, to compare with later. (The seed 1 was chosen for a readable table.)
 
 # %% tags=["varies"]
 from helpers.sampling import SamplingSettings, generate
 
-opening = "国境の長いトンネルを抜けると雪国であった。"
-settings = SamplingSettings(seed=42)
-texts_before = [s.text for s in generate(before, opening, settings).sequences]
-for number, continuation in enumerate(texts_before, 1):
-    print(f"[{number}] {continuation}\n")
+opening_line = "国境の長いトンネルを抜けると雪国であった。"
+settings = SamplingSettings(seed=1)
+texts_before = [s.text for s in generate(before, opening_line, settings).sequences]
+print(texts_before[0])
 
 # %% [markdown] lang="ja"
 # ## 窓に切る
@@ -476,75 +454,7 @@ bits_loop = bits_per_character(model, tokenizer, held_out_text)
 print(f"{bits_before:.3f} → {bits_loop:.3f} ({bits_loop / bits_before - 1:+.1%})")
 
 # %% [markdown] lang="ja"
-# ## 同じことを `Trainer` で
-#
-# `transformers` には、このループを書いてくれる `Trainer` があります。設定を同じにすれば、同じことをします。**損失の数字は、どこまで同じになるでしょうか。**
-#
-# `Trainer` は、辞書の列をデータとして受け取ります。`labels` は正解です。一つずらして比べるのは、中でしてくれます。`report_to="none"` は、外のサービスに記録を送らない、という意味です。
-
-# %% [markdown] lang="en"
-# ## The same with `Trainer`
-#
-# `transformers` has a `Trainer` that writes this loop for you. With the same settings it does the same. **To how many digits will the
-# losses agree?**
-#
-# `Trainer` takes a list of dictionaries as data. `labels` are the right answers; shifting them by one is done inside. `report_to="none"`
-# says that no record is sent to any service.
-
-# %% tags=["varies"]
-import tempfile
-
-from transformers import PrinterCallback, Trainer, TrainingArguments
-
-arguments = TrainingArguments(
-    output_dir=tempfile.mkdtemp(),
-    num_train_epochs=EPOCHS,
-    per_device_train_batch_size=BATCH,
-    learning_rate=LEARNING_RATE,
-    warmup_steps=WARMUP,
-    lr_scheduler_type="linear",
-    optim="adamw_torch",
-    seed=SEED,
-    data_seed=SEED,
-    logging_steps=1,
-    save_strategy="no",
-    report_to="none",
-    disable_tqdm=True,
-    use_cpu=before.device.type == "cpu",
-    dataloader_pin_memory=False,
-)
-trainer = Trainer(
-    model=load_for_training(MODEL).model,
-    args=arguments,
-    train_dataset=[{"input_ids": row, "labels": row} for row in windows],
-)
-trainer.remove_callback(PrinterCallback)
-trainer.train()
-trainer_losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-print(len(loop_losses), len(trainer_losses))
-
-# %% tags=["varies"]
-shown = sorted({*range(0, steps, max(1, steps // 5)), steps - 1})
-table(
-    [[step + 1, f"{loop_losses[step]:.4f}", f"{trainer_losses[step]:.4f}"] for step in shown],
-    header=[say("ステップ", "step"), say("自分のループ", "our loop"), "Trainer"],
-    align=["right"] * 3,
-)
-
-# %% [markdown] lang="ja"
-# 同じシードなら、`Trainer` も同じ順に窓を選びます。計算の順番がわずかに違うので、下のほうのけたが違うことはあります。
-#
-# `Trainer` は、複数の GPU や途中からの再開など、たくさんのことができます。そのかわり、中が見えません。自分のループなら、どの行も変えられます。
-
-# %% [markdown] lang="en"
-# With the same seed, `Trainer` takes the windows in the same order. The last digits may differ, since sums are done in a slightly
-# different order.
-#
-# `Trainer` can do much more, such as several GPUs, or going on where it stopped. In exchange you cannot see inside. In a loop of your
-# own, every line is yours to change.
-
-# %% [markdown] lang="ja"
-# ## ヘルパー：見ながら学習する
+# ## 見ながら学習する：`fine_tune`
 #
 # 自分のループには、足りないものがあります。
 #
@@ -554,12 +464,14 @@ table(
 # - 途中で止めたい。止めたところから続けたい
 # - 損失が NaN（数でない値）になったら、もとに戻したい
 #
-# ヘルパーの `fine_tune` は、同じループにこれらを足したものです。動いている間に、ノートブックの停止ボタン（■）を押してもかまいません。そこまでで一番よかった重みが残ります。
+# 教材の `fine_tune` は、同じループにこれらを足したものです。動いている間に、ノートブックの停止ボタン（■）を押してもかまいません。そこまでで一番よかった重みが残ります。
 #
-# 二本の線が出ます。点線は学習に使っている文章、実線は取り分けた文章です。**二本は、同じように下がるでしょうか。**
+# 二本の線が出ます。破線は学習に使っている文章、実線は取り分けた文章です。
+#
+# **予想してみましょう。** 二本は、同じように下がるでしょうか。
 
 # %% [markdown] lang="en"
-# ## The helper: training with open eyes
+# ## Training with open eyes: `fine_tune`
 #
 # Our loop lacks a few things. One would like to
 #
@@ -569,10 +481,12 @@ table(
 # - stop in the middle, and go on from there
 # - go back to good weights if the loss becomes NaN (not a number)
 #
-# The helper `fine_tune` is the same loop with these added. While it runs you may press the notebook's stop button (■): the best weights
+# Our `fine_tune` is the same loop with these added. While it runs you may press the notebook's stop button (■): the best weights
 # so far are kept.
 #
-# Two lines appear. The dashed one is the text it learns from, the solid one is held out. **Will they fall alike?**
+# Two lines appear. The dashed one is the text it learns from, the solid one is held out.
+#
+# **Predict:** will they fall alike?
 
 # %% tags=["varies"]
 from helpers.finetune import TrainingSettings, fine_tune, live_curve
@@ -585,7 +499,7 @@ step, bits = run.best
 print(f"{run.held_out[0][1]:.3f} → {bits:.3f} ({-run.improvement:+.1%}), step {step}")
 
 # %% [markdown] lang="ja"
-# 点線は、下がり続けるはずです。実線は、やがて下がらなくなり、上がることもあります。そこから先は、作家の書きぶりではなく、この文章そのものを覚え始めています。だから、実線が一番低いところの重みを残しました。
+# 破線は、下がり続けるはずです。実線は、やがて下がらなくなり、上がることもあります。そこから先は、作家の書きぶりではなく、この文章そのものを覚え始めています。だから、実線が一番低いところの重みを残しました。
 
 # %% [markdown] lang="en"
 # The dashed line should keep falling. The solid one stops sooner or later and may rise. From there on the model learns this very text
@@ -599,51 +513,74 @@ print(f"{run.held_out[0][1]:.3f} → {bits:.3f} ({-run.improvement:+.1%}), step 
 # either.
 
 # %% [markdown] lang="ja"
+# 破線のほうが**上**から始まることがあります。読む範囲が違うからです。学習では、文章を 128 トークンの窓に切って、窓の初めのほうを、前を見ずに当てさせます。取り分けた文章は、長い窓を重ねて測るので、いつも前が見えます。作品の場所も違います。だから、高さどうしではなく、それぞれの下がり方を比べてください。
+
+# %% [markdown] lang="en"
+# The dashed line may begin **above** the solid one. They are not read in the same way. Training cuts the text into windows of 128 tokens and has the beginning of each window guessed with nothing before it. The held-out text is measured in long overlapping windows, so there is always something to go by. It is another part of the story, too. Compare how far each line falls, not how high it lies.
+
+# %% [markdown] lang="ja"
 # ## 書きぶりは変わったか
 #
-# 同じ書き出し、同じ設定、同じシードで、学習の前と後を並べます。**文の終わり方、会話、出てくるものを見比べてください。**
+# 同じ書き出し、同じ設定、同じシードで、学習の前と後を並べます。文の終わり方、会話、出てくるものを見比べてください。
 
 # %% [markdown] lang="en"
 # ## Has its voice changed?
 #
-# The same opening, settings and seed, before and after training, side by side. **Compare how sentences end, whether people speak, and
-# what the texts are about.**
+# The same opening, settings and seed, before and after training, side by side. Compare how sentences end, whether people speak, and what the texts are about.
 
 # %% tags=["varies"]
-texts_after = [s.text for s in generate(tuned, opening, settings).sequences]
+texts_after = [s.text for s in generate(tuned, opening_line, settings).sequences]
 table(
     [
-        [number, *(continuation.removeprefix(opening) for continuation in pair)]
+        [number, *(continuation.removeprefix(opening_line) for continuation in pair)]
         for number, pair in enumerate(zip(texts_before, texts_after, strict=True), 1)
     ],
     header=["#", say("学習の前", "before"), say("学習の後", "after")],
 )
 
+
+# %% tags=["build"]
+pair = [texts_before[0].removeprefix(opening_line), texts_after[0].removeprefix(opening_line)]
+voices = table(
+    [pair],
+    [
+        say("学習の前", "before training"),
+        say(f"{TEXT}を学習した後", "after learning from Niimi Nankichi"),
+    ],
+)
+picture(
+    "voices",
+    voices,
+    say(
+        "同じ書き出しの続き。学習の前と後。",
+        "Continuations of one opening, before and after training.",
+    ),
+)
+
 # %% [markdown] lang="ja"
 # 学習の材料は、短い作品が一つだけです。文がうまくなったわけではありません。変わったのは、言葉づかいです。
 #
-# 学習したモデルを、実験室でも動かしてください。`load_for_training` が返すものは、`load_model` が返すものと同じように使えます。
+# 学習したモデルは、`SamplingLab(tuned)` で、実験室でも動かせます。
 
 # %% [markdown] lang="en"
 # It learned from one short work only. It does not write better; it uses other words, in other ways.
 #
-# Try the tuned model in the lab too. What `load_for_training` returns can be used like the result of `load_model`.
-
-# %% tags=["varies"]
-from helpers.lab import SamplingLab
-
-SamplingLab(tuned, prompt=opening)
+# `SamplingLab(tuned)` runs the tuned model in the lab.
 
 # %% [markdown] lang="ja"
 # ## わざと学びすぎる
 #
-# 今度は、わざと失敗します。文章の最初の 600 文字ほどだけを、何十回も繰り返し読ませます。`keep_best=False` は、一番よい重みではなく、最後の重みを残す設定です。**二本の線は、どう分かれるでしょうか。**
+# 今度は、わざと失敗します。文章の最初の 600 文字ほどだけを、何十回も繰り返し読ませます。`keep_best=False` は、一番よい重みではなく、最後の重みを残す設定です。
+#
+# **予想してみましょう。** 二本の線は、どう分かれるでしょうか。
 
 # %% [markdown] lang="en"
 # ## Over-fitting on purpose
 #
 # Now we fail on purpose: about the first 600 characters only, read dozens of times. `keep_best=False` keeps the last weights instead
-# of the best. **How will the two lines part?**
+# of the best.
+#
+# **Predict:** how will the two lines part?
 
 # %% tags=["varies"]
 little, _ = split_text(text, held_out=1 - 600 / len(text))
@@ -652,17 +589,15 @@ too_much = TrainingSettings(steps=50, length=64, learning_rate=3e-3, keep_best=F
 overfit = fine_tune(overfitted, little, held_out_text, too_much, show=live_curve())
 
 # %% [markdown] lang="ja"
-# 点線（学習した文章の驚き）は、0 に近づいていきます。実線（取り分けた文章の驚き）は、途中から上がっていきます。学習の前より高くなることもあります。これが過学習です。
+# 破線（学習した文章の驚き）は、0 に近づいていきます。実線（取り分けた文章の驚き）は、学習の前より高くなります。これが過学習です。
 #
-# 覚えただけなのか、確かめます。学習した文章の最初の 15 文字を渡し、続きを書かせます。学習した文章と 20 文字以上続けて同じところを、「丸写し」と数えます。（すぐ下の例は、13 文字のうち 10 文字なので、約 0.77 です。そこでは 5 文字以上としました。）
+# 覚えただけなのか、確かめます。学習した文章の最初の 15 文字を渡し、続きを書かせます。学習した文章と 20 文字以上続けて同じところを、「丸写し」と数えます。
 
 # %% [markdown] lang="en"
-# The dashed line, the surprise at the text it learned from, comes close to 0. The solid line, the held-out text, turns upwards on the
-# way and may end higher than before training. That is over-fitting.
+# The dashed line, the surprise at the text it learned from, comes close to 0. The solid line, the held-out text, ends higher than before training. That is over-fitting.
 #
 # Did it simply memorise? We give it the first 15 characters of the text it learned from and let it go on. Passages of 20 characters or
-# more that stand in that text word for word count as copied. (The example below: 10 of 13 characters, about 0.77, with 5 characters as
-# the limit.)
+# more that stand in that text word for word count as copied.
 
 
 # %%
@@ -674,8 +609,6 @@ def copied_share(text, source, length=20):
             copied[at : at + length] = [True] * length
     return sum(copied) / len(text)
 
-
-copied_share("あいうえおかきくけこxyz", "…あいうえおかきくけこ…", length=5)
 
 # %% tags=["varies"]
 source = normalize(tokenizer, little)
@@ -705,6 +638,23 @@ table(
 # %% [markdown] lang="en"
 # An over-fitted model comes to write the very text it was given. In a model that is published, that is a serious matter: what was protected
 # or private in its training text comes out again.
+
+# %% tags=["build"]
+claim(
+    say(
+        "実線（取り分けた文章の驚き）は、学習の前より高くなります。",
+        "The solid line, the held-out text, ends higher than before training.",
+    ),
+    overfit.held_out[-1][1] > overfit.held_out[0][1],
+)
+after_share = float(shares[-1][1].rstrip("%"))
+claim(
+    say(
+        "学びすぎたモデルは、もとの文章をそのまま書くようになります。",
+        "An over-fitted model comes to write the very text it was given.",
+    ),
+    after_share > 30,
+)
 
 # %% [markdown] lang="ja"
 # ## 保存して、もう一度読み込む
@@ -736,174 +686,10 @@ print(sorted(file.name for file in folder.iterdir()))
 
 # %%
 again = load_for_training(str(folder))
-texts_again = [s.text for s in generate(again, opening, settings).sequences]
+texts_again = [s.text for s in generate(again, opening_line, settings).sequences]
 print(texts_again == texts_after)
 
 # %% [markdown] lang="ja"
-# ## 大きいモデルは LoRA で
-#
-# 13 億の重みを持つ `japanese-gpt-1b` を学習したくなったら、どうすればよいでしょうか。
-#
-# 学習には、重みのほかに、勾配と、AdamW が覚えておく二つの平均と、一番よかった重みの写しが要ります。どれも重みと同じ数だけあり、`float32` で 4 バイトずつ、合わせて重み一つに 16 バイトです。始める前に、必要なメモリを見積もります。
-#
-# **LoRA** は、もとの重みを動かしません。横に小さな行列を二つ足し、それだけを学習します。二つの行列の細いほうの幅が `RANK`（ランク）です。小さいほど、学習する数が減ります。
-#
-# もとの重みは `float16` のままでよく、勾配も平均も写しも、小さな行列の分だけです。さらに、途中の値を捨てて計算しなおす方法（gradient checkpointing）で、メモリを減らします。
-
-# %% [markdown] lang="en"
-# ## Large models: LoRA
-#
-# What about `japanese-gpt-1b` with its 1.3 billion weights?
-#
-# Besides the weights, training needs their gradients, two running means that AdamW remembers, and a copy of the best weights. There are
-# as many of each as of the weights, 4 bytes apiece in `float32`: 16 bytes more for every weight. So before starting, we estimate the
-# memory.
-#
-# **LoRA** does not move the weights at all. It adds two small matrices beside them and trains only these. Their narrow side is the
-# rank, `RANK`: the smaller, the fewer numbers to train.
-#
-# The weights may stay in `float16`, and gradients, means and the copy are needed only for the small matrices. Throwing values away and
-# computing them anew (gradient checkpointing) saves more.
-
-# %%
-from helpers.finetune import training_memory
-from helpers.models import CATALOGUE
-
-large = CATALOGUE["rinna/japanese-gpt-1b"]
-RANK = 8
-adapter = large.n_layer * RANK * (large.n_embd + 3 * large.n_embd)
-lora_settings = TrainingSettings(
-    steps=20, batch_size=4, warmup_steps=2, evaluate_every=5, seed=SEED
-)
-whole = training_memory(large, large.parameters, settings=lora_settings)
-with_lora = training_memory(
-    large,
-    large.parameters,
-    trained=adapter,
-    settings=lora_settings,
-    weight_bytes=2,
-    value_bytes=2,
-    gradient_checkpointing=True,
-)
-labels = {
-    "weights": say("重み", "weights"),
-    "training": say("勾配と平均など", "gradients, means and the like"),
-    "activations": say("途中の値", "values in the middle"),
-    "logits": say("ロジット", "logits"),
-}
-rows = [[labels[k], *(f"{part[k] / 1e9:.2f} GB" for part in (whole, with_lora))] for k in labels]
-total = [f"{sum(part.values()) / 1e9:.1f} GB" for part in (whole, with_lora)]
-table(
-    [*rows, [say("合計", "in all"), *total]],
-    header=["", say("丸ごと（float32）", "as a whole (float32)"), "LoRA (float16)"],
-    align=["left", "right", "right"],
-)
-
-# %% [markdown] lang="ja"
-# T4 のメモリは 16 GB です。丸ごとは入りませんが、LoRA なら入る見込みです。
-#
-# 次のセルの `"auto"` は、GPU があれば `japanese-gpt-1b`（ダウンロード約 2.6 GB）、なければ同梱のモデルです。**ここから下のセルは、どちらでも同じです。** このページは、GPU のないマシンで、同梱のモデルで作りました。本物の T4 と、本物の 13 億の重みでは、試していません。
-
-# %% [markdown] lang="en"
-# A T4 has 16 GB. As a whole the model does not fit; with LoRA it should.
-#
-# `"auto"` in the next cell is `japanese-gpt-1b` where there is a GPU (about 2.6 GB to download), else the bundled model. **The cells below
-# are the same for both.** This page was made with the bundled model on a machine without a GPU. Neither a real T4 nor the real 1.3 billion
-# weights were tried.
-
-# %%
-LORA_MODEL = "auto"  # @param ["auto", "aozora-mini", "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium", "rinna/japanese-gpt-1b"]
-
-# %% [markdown] lang="ja"
-# `peft` は LoRA のためのライブラリです。`c_attn` は、左側のトークンを見わたす `attn`（レッスン 2）の入り口にある行列です。どのトークンから何を受け取るかを決める三つのベクトル（クエリ、キー、バリュー）を作ります。どの層の `c_attn` にも、小さな行列を足します。`lora_alpha ÷ RANK` は、足すときの倍率です。
-#
-# `half=True` は、もとの重みを GPU では半精度で読み込む設定です。GPT-2 は重みを縦横逆に持っています（`Conv1D`）。`fan_in_fan_out` で、それを `peft` に伝えます。`warnings` の行は、古い名前についての、害のない警告を消します。
-
-# %% [markdown] lang="en"
-# `peft` is the library for LoRA. `c_attn` is the matrix at the entrance of `attn`, the part that looks at the tokens to the left
-# (lesson 2). It makes three vectors (query, key, value) that decide what is taken from which token. Each layer's `c_attn` gets its small
-# matrices. `lora_alpha` ÷ `RANK` scales what is added.
-#
-# `half=True` loads the weights in half precision on a GPU. GPT-2 keeps its matrices the other way round (`Conv1D`); `fan_in_fan_out` tells
-# `peft` so. The `warnings` line silences a harmless warning about an old name.
-
-# %% tags=["varies"]
-import warnings
-from dataclasses import replace
-
-from peft import LoraConfig, get_peft_model
-from transformers.pytorch_utils import Conv1D
-
-warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
-base = load_for_training(LORA_MODEL, half=True, gradient_checkpointing=True)
-attention = base.model.transformer.h[0].attn.c_attn
-config = LoraConfig(
-    r=RANK,
-    lora_alpha=2 * RANK,
-    target_modules=["c_attn"],
-    fan_in_fan_out=isinstance(attention, Conv1D),
-    task_type="CAUSAL_LM",
-)
-torch.manual_seed(SEED)
-lora = replace(base, model=get_peft_model(base.model, config))
-trained, everything = lora.model.get_nb_trainable_parameters()
-print(f"{trained:,} / {everything:,} = {trained / everything:.2%}")
-
-# %% [markdown] lang="ja"
-# 学習のループは、さっきと同じ `fine_tune` です。`float16` の GPU では、小さな勾配が 0 に消えないように、損失を大きくしてから計算します（`GradScaler`）。小さな行列そのものは `float32` です。
-#
-# 学習率は、モデルが大きいほど小さくします。大きいモデルの 5e-4 は、よく使われる値から選びました。試してはいません。
-
-# %% [markdown] lang="en"
-# The loop is the same `fine_tune`. On a `float16` GPU it enlarges the loss before computing gradients, so that small ones do not vanish
-# (`GradScaler`). The small matrices themselves are `float32`.
-#
-# The larger the model, the smaller the learning rate. The 5e-4 for large ones is a value in common use; it was not tried here.
-
-# %% tags=["varies"]
-rate = 5e-3 if everything < 1e8 else 5e-4
-lora_settings = replace(lora_settings, learning_rate=rate)
-lora_run = fine_tune(lora, train_text, held_out_text, lora_settings, show=live_curve())
-
-# %% [markdown] lang="ja"
-# 保存するのは、小さな行列だけです。ファイルの大きさを見てください。`japanese-gpt-1b` なら、もとの 2.6 GB に対して、数 MB です。
-
-# %% [markdown] lang="en"
-# Only the small matrices are saved. Look at the size of the file. For `japanese-gpt-1b` it is a few MB, against 2.6 GB.
-
-# %% tags=["varies"]
-adapter_folder = Path("finetuned") / "adapter"
-lora.model.save_pretrained(adapter_folder, save_embedding_layers=False)
-for file in sorted(adapter_folder.glob("adapter_*")):
-    print(file.name, f"{file.stat().st_size / 1e6:.2f} MB")
-
-# %% [markdown] lang="ja"
-# もとのモデルに小さな行列を付けなおすと、同じモデルに戻ります。また、小さな行列をもとの重みに足しこむ（merge）と、普通のモデルになります。どちらも同じ点数を出すか、書き出しで確かめます。数は、点数の差の最大です。
-
-# %% [markdown] lang="en"
-# Put beside a fresh copy of the model, the small matrices give the same model again. Added into its weights (merged), they make an
-# ordinary model. Do both give the same scores? The numbers are the largest differences, for the opening line.
-
-# %% tags=["varies"]
-from peft import PeftModel
-
-opening_ids = torch.tensor([lora.tokenizer.encode(opening, add_special_tokens=False)])
-opening_ids = opening_ids.to(lora.device)
-fresh = load_for_training(base.name, half=True)
-reloaded = PeftModel.from_pretrained(fresh.model, adapter_folder).eval()
-with torch.no_grad():
-    expected = lora.model(input_ids=opening_ids).logits
-    print((reloaded(input_ids=opening_ids).logits - expected).abs().max().item())
-    merged = reloaded.merge_and_unload()
-    print((merged(input_ids=opening_ids).logits - expected).abs().max().item())
-
-# %% tags=["varies"]
-for sequence in generate(replace(fresh, model=merged), opening, settings).sequences:
-    print(sequence.text, end="\n\n")
-
-# %% [markdown] lang="ja"
-# 一つ目の差は 0 のはずです。二つ目は、足し算の順番が違うので、ごく小さな差が出ます。GPU の `float16` では、足した重みを丸めるので、差はもう少し大きくなります。
-#
 # ## 困ったとき
 #
 # - **「文章が短すぎます」**：1,000 文字以上の文章を使います。
@@ -913,9 +699,6 @@ for sequence in generate(replace(fresh, model=merged), opening, settings).sequen
 # - **時間がかかる**：`steps` を減らします。■ で止めてもかまいません。
 
 # %% [markdown] lang="en"
-# The first difference should be 0. The second is very small: the sums are done in another order. In `float16` on a GPU the merged
-# weights are rounded, and it is larger.
-#
 # ## If something goes wrong
 #
 # - **"the text is too short"**: give at least 1,000 characters.
@@ -927,142 +710,105 @@ for sequence in generate(replace(fresh, model=merged), opening, settings).sequen
 # %% [markdown] lang="ja"
 # ## 練習
 #
-# **練習 1.** 作家を変えて、上からもう一度実行してください。三人のうち、だれの文章が一番大きく改善するでしょうか。学習の前のビット数が大きいのは、だれでしょうか。
-#
-# <details><summary>解答の例</summary>
-#
-# ```python
-# for name, file in WORKS.items():
-#     learn, held = split_text(read_document(DATA / file).text)
-#     result = fine_tune(load_for_training(MODEL), learn, held)
-#     print(name, f"{result.held_out[0][1]:.2f} → {result.best[1]:.2f} ({-result.improvement:+.1%})")
-# ```
-#
-# 学習の前のビット数が大きい文章は、モデルの知らない言葉が多い文章です。文章の長さも違うので、改善の大きさは書きぶりだけでは決まりません。
-#
-# </details>
+# **練習 1.** 丸写しの基準を 20 文字から短くしていくと、学習の**前**のモデルも「丸写し」をしたことになります。`before` が書いた続きから丸写しが見つかる、いちばん長い基準（文字数）を求めて、`limit` に入れてください。続きは、下の `new_texts` を使います。
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Take another author and run everything again. With which of the three does it improve most? Which needs the most bits
-# before training?
-#
-# <details><summary>A solution</summary>
-#
-# ```python
-# for name, file in WORKS.items():
-#     learn, held = split_text(read_document(DATA / file).text)
-#     result = fine_tune(load_for_training(MODEL), learn, held)
-#     print(name, f"{result.held_out[0][1]:.2f} → {result.best[1]:.2f} ({-result.improvement:+.1%})")
-# ```
-#
-# A text that needs many bits has many words the model does not know. The texts differ in length too, so style alone does not decide.
-#
-# </details>
+# **Exercise 1.** Lower the limit of 20 characters, and the model **before** training seems to copy as well. Find the largest limit (in characters) at which something in the continuations of `before` counts as copied, and put it into `limit`. Use the continuations in `new_texts`.
+
+# %% tags=["varies"]
+new_texts = [
+    normalize(tokenizer, s.text)[15:] for s in generate(before, source[:15], settings).sequences
+]
+print(new_texts[0])
+
+# %% tags=["exercise"]
+limit = ...
+
+# %% tags=["check"]
+# @title 答え合わせ || Check
+from helpers.answers import check
+
+
+def test(limit):
+    def found(length):
+        return any(copied_share(each, source, length) > 0 for each in new_texts)
+
+    assert found(limit), say(
+        f"{limit} 文字では、一つも見つかりません。もっと短くしてください。",
+        f"With {limit} characters nothing is found. Try a smaller limit.",
+    )
+    assert not found(limit + 1), say(
+        f"{limit + 1} 文字でも見つかります。もっと長くできます。",
+        f"With {limit + 1} characters something is still found. It can be larger.",
+    )
+    return say(
+        "短い言い回しは、だれが書いても同じになります。基準が短すぎると、偶然の一致まで数えてしまいます。",
+        "Short phrases are the same whoever writes them. A limit that is too low counts coincidences.",
+    )
+
+
+check(limit, test)
+
+# %% tags=["cases"]
+RIGHT = [
+    "limit = max(n for n in range(1, 21) if any(copied_share(t, source, n) > 0 for t in new_texts))",
+    "limit = 1\nwhile any(copied_share(t, source, limit + 1) > 0 for t in new_texts):\n    limit += 1",
+]
+WRONG = {"limit = 20": "20", "limit = 1": "2"}
+
+# %% tags=["solution", "varies"]
+limit = max(n for n in range(1, 21) if any(copied_share(t, source, n) > 0 for t in new_texts))
+for length in (limit + 1, limit, 2):
+    print(length, [f"{copied_share(each, source, length):.0%}" for each in new_texts])
 
 # %% [markdown] lang="ja"
 # **練習 2.** 学習率を 10 分の 1 と 10 倍にして、20 ステップずつ学習してください。線はどう変わるでしょうか。
-#
-# <details><summary>解答の例</summary>
-#
-# ```python
-# for each in (1e-4, 1e-3, 1e-2):
-#     settings_of_rate = TrainingSettings(steps=20, evaluate_every=5, learning_rate=each)
-#     fine_tune(load_for_training(MODEL), train_text, held_out_text, settings_of_rate, show=live_curve())
-# ```
-#
-# 小さすぎると、20 ステップではほとんど変わりません。大きすぎると、覚えていた日本語をこわします。実線が上がっていくので、それとわかります。
-#
-# </details>
 
 # %% [markdown] lang="en"
 # **Exercise 2.** Train 20 steps with a tenth of the learning rate, and with ten times as much. What happens to the lines?
-#
-# <details><summary>A solution</summary>
-#
-# ```python
-# for each in (1e-4, 1e-3, 1e-2):
-#     settings_of_rate = TrainingSettings(steps=20, evaluate_every=5, learning_rate=each)
-#     fine_tune(load_for_training(MODEL), train_text, held_out_text, settings_of_rate, show=live_curve())
-# ```
-#
-# Too small, and 20 steps change hardly anything. Too large, and the Japanese it knew is destroyed: the solid line rises.
-#
-# </details>
 
-# %% [markdown] lang="ja"
-# **練習 3.** `fine_tune(…, folder="finetuned/run")` のように保存先を付けて学習を始め、途中で ■ を押して止めてください。モデルの読み込みも同じセルに書きます。そのセルをもう一度実行すると、どこから続くでしょうか。
-#
-# <details><summary>解答の例</summary>
-#
-# ```python
-# resumable = load_for_training(MODEL)
-# fine_tune(resumable, train_text, held_out_text, show=live_curve(), folder="finetuned/run")
-# ```
-#
-# 取り分けた文章を最後に測ったところから続きます。そこで途中の状態（チェックポイント）を保存しているからです。CPU では、止めなかったときと同じ数字になります。
-#
-# </details>
+# %% tags=["exercise"]
+
+# %% tags=["solution", "varies"]
+for rate in (1e-4, 1e-3, 1e-2):
+    twenty = TrainingSettings(steps=20, evaluate_every=5, learning_rate=rate)
+    result = fine_tune(load_for_training(MODEL), train_text, held_out_text, twenty)
+    print(rate, " → ".join(f"{bits:.2f}" for _, bits in result.held_out))
+
+# %% [markdown] lang="ja" tags=["solution"]
+# 小さすぎると、20 ステップではあまり変わりません。大きすぎると、覚えていた日本語をこわします。取り分けた文章のビット数が、途中で跳ね上がるので、それとわかります。
 
 # %% [markdown] lang="en"
-# **Exercise 3.** Start training with a place to save, `fine_tune(..., folder="finetuned/run")`, load the model in the same cell, and stop
-# it with ■. Run the same cell again: from where does it go on?
-#
-# <details><summary>A solution</summary>
-#
-# ```python
-# resumable = load_for_training(MODEL)
-# fine_tune(resumable, train_text, held_out_text, show=live_curve(), folder="finetuned/run")
-# ```
-#
-# From the last time the held-out text was measured: that is where a checkpoint is saved. On a CPU the numbers are those of a run that
-# was never stopped.
-#
-# </details>
+# Too small, and 20 steps change little. Too large, and the Japanese it knew is destroyed: the bits of the held-out text jump up on the way.
 
 # %% [markdown] lang="ja"
-# **練習 4.** 丸写しの長さの基準を 20 文字から 8 文字に変えてください。学習の前のモデルも「丸写し」をしたことになるでしょうか。それは本当に丸写しでしょうか。
-#
-# <details><summary>解答の例</summary>
-#
-# ```python
-# for language_model in (before, tuned, overfitted):
-#     written = generate(language_model, source[:15], settings)
-#     new = [normalize(tokenizer, s.text)[15:] for s in written.sequences]
-#     print(*(f"{copied_share(each, source, length=8):.0%}" for each in new))
-# ```
-#
-# 短い言い回しは、だれが書いても同じになることがあります。基準が短すぎると、偶然の一致まで数えてしまいます。
-#
-# </details>
+# **練習 3（自由課題）.** 作家を変えるか、自分の文章を使って、上からもう一度実行してください。書きぶりのどこが変わったかを三つ挙げ、それが本当に学習のせいかを、別のシードでも確かめてください。
 
 # %% [markdown] lang="en"
-# **Exercise 4.** Count copies from 8 characters on instead of 20. Does the untrained model now copy as well? Is that really copying?
-#
-# <details><summary>A solution</summary>
-#
-# ```python
-# for language_model in (before, tuned, overfitted):
-#     written = generate(language_model, source[:15], settings)
-#     new = [normalize(tokenizer, s.text)[15:] for s in written.sequences]
-#     print(*(f"{copied_share(each, source, length=8):.0%}" for each in new))
-# ```
-#
-# Short phrases may be the same whoever writes them. A limit that is too low counts coincidences.
-#
-# </details>
+# **Exercise 3 (open).** Take another author, or a text of your own, and run everything again. Name three things that changed in the voice, and check with another seed whether they really come from the training.
+
+# %% tags=["exercise"]
+my_three = ""  # @param {type:"string"}
+
+# %% tags=["solution"]
+# 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
+my_three = say(
+    "一、会話が増えた。二、文が短くなった。三、盗人という語が出た。三つ目だけが、別のシードでも出た。",
+    "One: more speech. Two: shorter sentences. Three: the word 盗人 (thief). Only the third appears with another seed as well.",
+)
+print(my_three)
 
 # %% [markdown] lang="ja"
 # ## まとめ
 #
 # - ファインチューニングは、学習済みのモデルから始めて、重みを少し動かすことです。
-# - 学習のループは、選ぶ、読ませる、ずれを測る、勾配、動かす、の繰り返しです。`Trainer` も同じことをします。
+# - 学習のループは、選ぶ、読ませる、ずれを測る、勾配、動かす、の繰り返しです。
 # - よくなったかどうかは、学習に使っていない文章で測ります。
 # - 学びすぎると、丸写しが始まります。取り分けた文章のビット数が一番小さいところで止めます。
-# - 大きいモデルは、LoRA で小さな行列だけを学習します。
 #
-# これで元の記事の最後の願いまで来ました。
+# これで、元の記事の最後の願いまで来ました。`Trainer` と、大きいモデルの LoRA は [05b](05b_lora.ipynb) にあります。
 #
 # {{nav}}
 
@@ -1070,11 +816,10 @@ for sequence in generate(replace(fresh, model=merged), opening, settings).sequen
 # ## Summary
 #
 # - To fine-tune is to start from a trained model and move its weights a little.
-# - The loop: choose, read, measure how far off, gradients, move; again and again. `Trainer` does the same.
+# - The loop: choose, read, measure how far off, gradients, move; again and again.
 # - Whether it got better is measured on text it did not learn from.
 # - Learning too much ends in copying. Stop where the held-out text takes the fewest bits.
-# - In a large model LoRA trains small matrices only.
 #
-# With this, even the article's last wish is fulfilled.
+# With this, even the article's last wish is fulfilled. `Trainer`, and LoRA for large models, are in [05b](05b_lora.ipynb).
 #
 # {{nav}}

@@ -193,7 +193,7 @@ def test_lesson_1_shows_the_doctor_and_the_issue_template_asks_for_it():
     lesson = text_of("lessons/01_install.py")
     code = [line for line in lesson.splitlines() if not line.startswith("#")]
     assert "from helpers.doctor import diagnose" in code and "findings = diagnose()" in code
-    headings = re.findall(r"^# ## (.+)$", lesson, flags=re.MULTILINE)
+    headings = re.findall(r"^# ###? (.+)$", lesson, flags=re.MULTILINE)
     template = text_of(".github/ISSUE_TEMPLATE/problem.md")
     named = re.findall(r"の「(.+?)」のセル|under \"(.+?)\"", template)
     assert len(named) == 2 and {*map("".join, named)} <= {*headings}

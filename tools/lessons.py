@@ -113,12 +113,14 @@ def start_copy(notebook: NotebookNode) -> NotebookNode:
     start = copy.deepcopy(notebook)
     cells: list[NotebookNode] = []
     solution: list[NotebookNode] = []
+    # What its code says, since a solution may be code alone.
+    japanese = any('LANG = "ja"' in cell.source for cell in start.cells)
     for cell in [*start.cells, None]:
         if cell is not None and "solution" in cell.metadata.get("tags", []):
             solution.append(cell)
             continue
         if solution:
-            cells.append(_folded(solution))
+            cells.append(_folded(solution, "解答を見る" if japanese else "Solution"))
             solution = []
         if cell is None:
             break
@@ -129,10 +131,9 @@ def start_copy(notebook: NotebookNode) -> NotebookNode:
     return start
 
 
-def _folded(solution: list[NotebookNode]) -> NotebookNode:
+def _folded(solution: list[NotebookNode], label: str) -> NotebookNode:
     """A solution's cells, prose and code with what it printed, as one prose cell that opens on a click."""
-    japanese = any(re.search(r"[ぁ-ゖァ-ヺ]", cell.source) for cell in solution)
-    parts = [f"<details><summary>{'解答' if japanese else 'Solution'}</summary>"]
+    parts = [f"<details><summary>{label}</summary>"]
     for cell in solution:
         if cell.cell_type == "markdown":
             parts.append(cell.source)

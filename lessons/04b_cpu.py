@@ -1,0 +1,643 @@
+# %% [markdown] lang="ja"
+# # 04b もっと知りたい人へ：CPU で速く書く
+#
+# {{badge}}
+#
+# {{way vectors blocks scores}}
+#
+# レッスン 04 の続きです。飛ばしても、05 に進めます。CPU の速さを決めているものを考え、重みを 1 バイトにして、どこまで速くなるかを測ります。
+#
+# **できるようになること**
+#
+# - 速さの限界を、メモリを読む速さから見積もれます。
+# - int8 の二つの使い方と、その代償を説明できます。
+# - `no_grad` と KV キャッシュが、メモリにどう効くかを言えます。
+#
+# | かかる時間 | ダウンロード | メモリ | GPU |
+# |---|---|---|---|
+# | 約 30 分 | なし（ほかのモデルを選ぶと 0.15〜2.6 GB） | 約 1 GB | 不要 |
+
+# %% [markdown] lang="en"
+# # 04b More: writing fast on a CPU
+#
+# {{badge}}
+#
+# {{way vectors blocks scores}}
+#
+# This goes deeper than lesson 04. You can skip it and go on to 05. What decides a CPU's speed? We keep weights in one byte and measure how much that gains.
+#
+# **You will be able to**
+#
+# - estimate the limit of the speed from how fast memory is read;
+# - explain two ways to use int8, and what they cost;
+# - say how `no_grad` and the KV cache matter for memory.
+#
+# | time | download | memory | GPU |
+# |---|---|---|---|
+# | about 30 minutes | none (0.15 to 2.6 GB with another model) | about 1 GB | not needed |
+
+# %% tags=["varies"]
+LANG = "ja"
+# {{setup}}
+
+# %% tags=["varies"]
+import time
+
+import torch
+
+from helpers.charts import bar_chart, table
+from helpers.language import say
+from helpers.models import CATALOGUE, load_model
+from helpers.sampling import SamplingSettings, generate
+
+MODEL = "aozora-mini"  # @param ["aozora-mini", "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium", "rinna/japanese-gpt-1b"]
+plain = load_model(MODEL, device="cpu")
+text = "国境の長いトンネルを抜けると雪国であった。"
+
+# %% [markdown] lang="ja"
+# ## 速さの限界
+#
+# トークンを一つ書くたびに、モデルの重みを**全部**、メモリから読みます。13 億の重みは、`float32` なら 5.2 GB です。計算そのものより、読むほうに時間がかかります。だから、速さには限界があります。
+#
+# > 一秒に進めるステップ ≦ 一秒に読めるバイト数 ÷ 重みのバイト数
+#
+# 一秒に読めるバイト数（メモリの帯域）を測ります。たくさんの数を足すだけなら、かかる時間のほとんどは、読む時間です。
+
+# %% [markdown] lang="en"
+# ## The limit of the speed
+#
+# For every token it writes, a model reads **all** its weights from memory. In `float32`, 1.3 billion weights are 5.2 GB. Reading them takes longer than computing. So there is a limit:
+#
+# > steps a second ≤ bytes read a second ÷ bytes of the weights
+#
+# We measure how many bytes this machine reads a second (its memory bandwidth). Adding up many numbers is hardly more than reading them.
+
+# %% tags=["varies"]
+numbers = torch.ones(64_000_000)
+
+
+def seconds_to_read():
+    start = time.perf_counter()
+    numbers.sum()
+    return time.perf_counter() - start
+
+
+bandwidth = numbers.nbytes / min(seconds_to_read() for _ in range(10))
+print(f"{bandwidth / 1e9:.1f} GB/s")
+
+# %% [markdown] lang="ja"
+# 本当に読む時間で決まるのか、`japanese-gpt-1b` の行列と同じ大きさの掛け算で確かめます。2048 × 8192 の行列（67 MB）を二十個、順に使います。同じものを何度も使うと、CPU の中のキャッシュに残ってしまうからです。
+
+# %% [markdown] lang="en"
+# Is it really reading that decides? We check with products of the size that `japanese-gpt-1b` has: twenty matrices of 2048 × 8192 (67 MB), used in turn. One and the same matrix would stay in the CPU's cache.
+
+# %% tags=["varies"]
+matrices = [torch.randn(8192, 2048) for _ in range(20)]
+vector = torch.randn(2048)
+
+
+def seconds_for_all():
+    start = time.perf_counter()
+    for matrix in matrices:
+        matrix @ vector
+    return time.perf_counter() - start
+
+
+read = sum(matrix.nbytes for matrix in matrices) / min(seconds_for_all() for _ in range(5))
+print(
+    f"{read / 1e9:.1f} GB/s = {read / bandwidth:.0%}", say("（帯域に対して）", "of the bandwidth")
+)
+del matrices
+
+# %% [markdown] lang="ja"
+# 大きい行列の掛け算は、帯域に近い速さで進みます。つまり、計算ではなく、読む時間で決まっています。
+#
+# ## ふつうの書き方
+#
+# 慣らし運転をして、三回のうち一番よい値を取ります。`writer.ready()` は、前の文の後片づけが終わるまで待ちます。
+
+# %% [markdown] lang="en"
+# Products with large matrices run close to the bandwidth: reading decides, not computing.
+#
+# ## The plain way
+#
+# After a run to warm up, the best of three. `writer.ready()` waits until the last text is cleared away.
+
+
+# %% tags=["varies"]
+def writing_speed(language_model, tokens=60, sequences=3):
+    prompt = language_model.tokenizer.encode(text, add_special_tokens=False)
+    length = len(prompt) + tokens
+    settings = SamplingSettings(
+        min_length=length, max_length=length, num_return_sequences=sequences, seed=1
+    )
+    generate(language_model, text, settings)
+    times = []
+    for _ in range(3):
+        language_model.writer.ready()
+        start = time.perf_counter()
+        generate(language_model, text, settings)
+        times.append(time.perf_counter() - start)
+    return tokens * sequences / min(times)
+
+
+plain_dtype = str(plain.dtype).removeprefix("torch.")
+plain_bytes = plain.model.get_memory_footprint()
+plain_speed = writing_speed(plain)
+print(say(f"{plain_speed:.0f} トークン/秒", f"{plain_speed:.0f} tokens/s"))
+
+# %% [markdown] lang="ja"
+# ## 行列の並べ方
+#
+# 重みの多くは、行列（縦横に並んだ数）です。`load_model` は、CPU では、行列の中の数を、メモリの中で並べ替えます（packing）。どの数も同じままで、置く順番だけが変わります。掛け算のとき、次に使う数が次の場所にあると、速く読めるからです。並べ替えと掛け算は、PyTorch の中にある oneDNN という部品がします。
+#
+# 効き目を、同梱のモデルで測ります。モデルを `.to` で移すと、もとの順番に戻ります。それと、読み込んだばかりのモデルを比べます。
+#
+# Intel や AMD の CPU（x86）でないとき（Apple シリコンなど）は、測っていないので、並べ替えません。そのときは、二本の棒がほぼ同じ長さになります。
+
+# %% [markdown] lang="en"
+# ## The order of a matrix
+#
+# Most weights are in matrices, numbers in rows and columns. On a CPU `load_model` puts a matrix's numbers into another order in memory
+# (packing). Every number stays as it is; only its place changes. In a multiplication the next number then lies in the next place, and is
+# read faster. oneDNN, a part of PyTorch, does the packing and the multiplying.
+#
+# We measure on the bundled model what that gains. Moving a model with `.to` puts it back into its first order; a model fresh from `load_model` is packed.
+#
+# On processors other than those of Intel and AMD (x86), an Apple chip for one, it was not measured, and nothing is packed: there both bars
+# are about as long.
+
+# %% tags=["varies"]
+from dataclasses import replace
+
+small = load_model("aozora-mini", device="cpu")
+first_speed = writing_speed(replace(small, model=small.model.to("cpu")))
+packed_speed = writing_speed(load_model("aozora-mini", device="cpu"))
+bar_chart(
+    [say("並べ替える前", "before packing"), say("並べ替えたあと", "packed")],
+    [first_speed, packed_speed],
+    title=say("行列の並べ方と速さ", "The order of the matrices, and the speed"),
+    unit=say("トークン/秒", "tokens/s"),
+)
+
+# %% [markdown] lang="ja"
+# 足し算の順番も変わるので、点数の最後のけたは違うことがあります。
+
+# %% [markdown] lang="en"
+# The sums are done in another order too, so the last digits of a score may differ.
+
+# %% [markdown] lang="ja"
+# ## 重みを 1 バイトにする：int8
+#
+# 重みが小さければ、読む時間も短くなります。そこで、重み一つを 1 バイトの整数（`int8`）で持ちます。`float32` の四分の一です。
+#
+# 代わりに、数が粗くなります。一つの重みが取れる値は 255 通りだけです。**計算の結果は `float32` と同じにはなりません。** 同じシードでも、違う文になります。
+#
+# これを CPU でうまく動かすのが、CTranslate2 というライブラリです。まだ入っていなければ、ここで入れます。
+
+# %% [markdown] lang="en"
+# ## One byte a weight: int8
+#
+# Smaller weights take less time to read. So each weight is kept as an integer of one byte (`int8`), a quarter of `float32`.
+#
+# The price is coarser numbers: a weight can have only 255 different values. **The results are not those of `float32`**, and one seed
+# gives another text.
+#
+# CTranslate2 is a library that does this well on CPUs. If it is missing, it is installed here.
+
+# %% tags=["varies"]
+from importlib.metadata import version
+
+from helpers.engines.ctranslate2 import install_engine
+
+install_engine()
+print("ctranslate2", version("ctranslate2"))
+
+# %% [markdown] lang="ja"
+# `load_model` に `engine="ctranslate2"` と書くだけです。はじめて使うモデルは、ここで int8 に変換され、キャッシュに残ります。二回目からは、読み込むだけです。`generate` の使い方は変わりません。
+
+# %% [markdown] lang="en"
+# All you write is `engine="ctranslate2"` in `load_model`. A model used for the first time is converted to int8 here, and kept in the
+# cache; from then on it is only loaded. `generate` is used as before.
+
+# %% tags=["varies"]
+fast = load_model(plain.name, engine="ctranslate2")
+print(fast.engine, fast.device, fast.dtype)
+
+for number, sequence in enumerate(
+    generate(fast, text, SamplingSettings(seed=12, num_return_sequences=1)).sequences, 1
+):
+    print(f"[{number}] {sequence.text}\n")
+
+# %% [markdown] lang="ja"
+# 速さと限界を並べます。限界は、三つの文が同時に進むとして計算しました。
+#
+# **予想してみましょう。** int8 は何倍速いでしょうか。限界の何割まで届くでしょうか。
+
+# %% [markdown] lang="en"
+# Now the speeds beside their limits, which are computed for three texts going forward together.
+#
+# **Predict:** how many times faster is int8, and how near does each come to its limit?
+
+# %% tags=["varies"]
+fast_bytes = (fast.model.folder / "model.bin").stat().st_size
+fast_speed = writing_speed(fast)
+
+bar_chart(
+    [
+        plain_dtype,
+        say(f"{plain_dtype} の限界", f"limit of {plain_dtype}"),
+        "int8",
+        say("int8 の限界", "limit of int8"),
+    ],
+    [plain_speed, 3 * bandwidth / plain_bytes, fast_speed, 3 * bandwidth / fast_bytes],
+    title=say("CPU での速さとメモリの限界", "Speed on the CPU and the limit set by memory"),
+    unit=say("トークン/秒", "tokens/s"),
+)
+
+# %% tags=["varies"]
+print(
+    say(
+        f"int8 の速さは {plain_dtype} の {fast_speed / plain_speed:.1f} 倍です。",
+        f"int8 runs at {fast_speed / plain_speed:.1f} times the speed of {plain_dtype}.",
+    )
+)
+for name, speed, size in (
+    (plain_dtype, plain_speed, plain_bytes),
+    ("int8", fast_speed, fast_bytes),
+):
+    share = speed / (3 * bandwidth / size)
+    print(
+        say(
+            f"{name}: 限界の {share:.0%}、重み {size / 1e6:,.0f} MB",
+            f"{name}: {share:.0%} of the limit, weights {size / 1e6:,.0f} MB",
+        )
+    )
+
+# %% [markdown] lang="ja"
+# 同梱のモデルでは、どちらも限界からずいぶん遠いはずです。上で見た大きい行列と違って、重みがとても小さいので、読む時間はわずかです。CPU の中のキャッシュに収まれば、この限界は当てはまりません。時間の大部分は、1 ステップごとの段取り（小さな計算を一つずつ頼む手間）に使われています。ここで int8 のエンジンのほうが速いとすれば、読む量よりも段取りが軽いからです。
+#
+# 大きいモデルでは話が変わり、読む量がほとんどを決めます。`japanese-gpt-1b` と同じ形での測定は、[ベンチマークのページ]({{repository}}/blob/{{branch}}/benchmarks/README.md)にあります。
+
+# %% [markdown] lang="en"
+# With the bundled model both should be far from their limits. Unlike the large matrices above, its weights are so small that reading them takes hardly any time. Where they
+# fit into the CPU's cache, this limit does not apply. Most of the time goes into the overhead of each step, that is, into asking for many
+# small calculations one by one. Where the int8 engine is faster here, it is because it has less overhead, not because it reads less.
+#
+# With a large model it is the other way round: what is read decides nearly everything. The
+# [page of benchmarks]({{repository}}/blob/{{branch}}/benchmarks/README.md) has measurements in the shape of `japanese-gpt-1b`.
+
+# %% [markdown] lang="ja"
+# ## int8 で質は落ちるか
+#
+# 数が粗くなると、予想も悪くなるでしょうか。夏目漱石『吾輩は猫である』の書き出しで測ります。1 文字を当てるのに必要な情報量（ビット）は、小さいほどよい予想です。
+
+# %% [markdown] lang="en"
+# ## Does int8 cost quality?
+#
+# Do coarser numbers make worse guesses? We measure it on the opening of 『吾輩は猫である』 by Natsume Soseki: the information (in bits) needed
+# for each character. Less is better.
+
+# %%
+passage = (
+    "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"
+    "何でも薄暗いじめじめした所でニャーニャー泣いていた事だけは記憶している。"
+)
+ids = plain.tokenizer.encode(passage, return_tensors="pt", add_special_tokens=False)
+
+
+def bits_per_character(logits):
+    log_probabilities = logits[0, :-1].log_softmax(-1)
+    chosen = log_probabilities.gather(1, ids[0, 1:, None])
+    return -chosen.sum().item() / torch.tensor(2.0).log().item() / len(passage)
+
+
+# %% tags=["varies"]
+with torch.no_grad():
+    plain_logits = plain.model(ids).logits.float()
+table(
+    [
+        [plain_dtype, f"{bits_per_character(plain_logits):.3f}"],
+        ["int8", f"{bits_per_character(fast.model.all_logits(ids)):.3f}"],
+    ],
+    header=[say("重み", "weights"), say("ビット/文字", "bits per character")],
+    align=["left", "right"],
+)
+
+# %% [markdown] lang="ja"
+# 差はわずかなはずです。もっと長い文章での測定も、ベンチマークのページにあります。
+#
+# このエンジンには、できないことがあります。
+#
+# - `repetition_penalty` は使えません（書き出しを数えないので、意味が変わります）。使おうとすると、始める前に断ります。
+# - GPU では使いません。
+# - シードが同じなら文も同じになるのは、同じマシンの中だけのことです。
+#
+# 確かめてみましょう。
+
+# %% [markdown] lang="en"
+# The difference should be small. The page of benchmarks has it for a longer text.
+#
+# There are things this engine cannot do:
+#
+# - `repetition_penalty` is refused before anything starts: it would leave out the opening, and so mean something else.
+# - It is not used on a GPU.
+# - One seed gives one text on one machine only.
+#
+# Let us see.
+
+# %%
+from helpers.sampling import SettingsError
+
+try:
+    generate(fast, text, SamplingSettings(repetition_penalty=1.2))
+except SettingsError as error:
+    print(error)
+
+# %%
+twice = [generate(fast, text, SamplingSettings(seed=7)).sequences[0].text for _ in range(2)]
+print(twice[0] == twice[1])
+
+# %% [markdown] lang="ja"
+# ## PyTorch だけで int8 を使う
+#
+# int8 の行列も、並べ替えて（packing）速く読めます。`load_model` に `dtype=torch.int8` と書きます。計算するのは、また PyTorch の中の oneDNN です。ほかのライブラリも、変換の待ち時間もいりません。代わりに、読み込むたびに int8 に丸めます。書くときに使うのは `transformers` の `generate` のままなので、`repetition_penalty` も使えます。
+#
+# 1 バイトどうしの掛け算をまちがえずに足すには、CPU に VNNI という回路がいります。2019 年ごろからの Intel や、2022 年ごろからの AMD の CPU の多くにあります。`can_compute` は、小さな計算をして確かめます。ないときは、CTranslate2 を使ってください。
+
+# %% [markdown] lang="en"
+# ## int8 with PyTorch alone
+#
+# Matrices of int8 can be packed too. Write `dtype=torch.int8` in `load_model`. It is again oneDNN, a part of PyTorch, that computes: no other
+# library, no conversion to wait for; instead the weights are rounded to int8 each time they are loaded. The text is still written by
+# `generate` of `transformers`, so `repetition_penalty` works as well.
+#
+# To multiply bytes and add them up without a mistake, a CPU needs units called VNNI. Many of Intel's have had them since about 2019, of AMD's
+# since about 2022. `can_compute` finds out with a small calculation. Without them, use CTranslate2.
+
+# %% tags=["varies"]
+from helpers.engines.torch.int8 import can_compute
+
+if can_compute():
+    in_int8 = load_model(plain.name, dtype=torch.int8)
+    int8_speed = writing_speed(in_int8)
+    with torch.no_grad():
+        bits = bits_per_character(in_int8.model(ids).logits)
+    print(say(f"{int8_speed:.0f} トークン/秒", f"{int8_speed:.0f} tokens/s"))
+    print(say(f"{bits:.3f} ビット/文字", f"{bits:.3f} bits per character"))
+else:
+    print(say("この CPU には VNNI がありません。", "This CPU has no VNNI."))
+
+# %% [markdown] lang="ja"
+# 同梱のモデルでは、速くならないはずです。読む量がもともと少なく、一歩ごとに入力を 1 バイトに丸める手間が増えるからです。大きいモデルで、どれだけ速くなるかは、ベンチマークのページにあります。
+
+# %% [markdown] lang="en"
+# With the bundled model it should not be faster: there is little to read anyway, and rounding the input to bytes at each step is work too. How
+# much a large model gains is on the page of benchmarks.
+
+# %% [markdown] lang="ja"
+# ## `torch.no_grad`
+#
+# PyTorch は、計算の途中の値を取っておきます。あとで学習（重みの調整）に使うためです。文を書くだけなら、いりません。`torch.no_grad()` は「取っておかなくてよい」と伝えます。
+#
+# 取っておかれる値の大きさを測ります。コードは少し長いので、表だけ見てもかまいません。
+#
+# **予想してみましょう。** `no_grad` の中では、何 MB でしょうか。
+
+# %% [markdown] lang="en"
+# ## `torch.no_grad`
+#
+# PyTorch keeps values from the middle of a calculation, for training (adjusting the weights) later on. Writing text does not need them.
+# `torch.no_grad()` says: no need to keep them.
+#
+# We measure how much is kept. The code is a little long; the table is what matters.
+#
+# **Predict:** how many MB inside `no_grad`?
+
+# %% tags=["varies"]
+from contextlib import nullcontext
+
+model = small.model
+weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+input_ids = small.tokenizer.encode(text, return_tensors="pt", add_special_tokens=False)
+batch = input_ids.repeat(3, 6)
+
+
+def kept_in(mode):
+    kept = {}
+
+    def remember(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with mode, torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+        logits = model(batch).logits
+    size = sum(size for place, size in kept.items() if place not in weights)
+    return [logits.requires_grad, f"{size / 1e6:.1f} MB"]
+
+
+modes = {
+    say("何もしない", "nothing"): nullcontext(),
+    "torch.no_grad()": torch.no_grad(),
+    "torch.inference_mode()": torch.inference_mode(),
+}
+table(
+    [[name, *kept_in(mode)] for name, mode in modes.items()],
+    header=["", "requires_grad", say("取っておかれる値", "values kept")],
+    align=["left", "left", "right"],
+)
+
+# %% [markdown] lang="ja"
+# `requires_grad` が `True` の結果は、学習に使えます。そのかわり、メモリを使います。
+#
+# `torch.inference_mode()` は `no_grad` より一歩進んだものです。PyTorch の内部の記録も省きます。そのかわり、できた値はあとで学習に使えません。
+
+# %% [markdown] lang="en"
+# A result whose `requires_grad` is `True` can be used for training. It costs memory.
+#
+# `torch.inference_mode()` goes a step further than `no_grad` and drops some of PyTorch's internal records too. In return, what comes out
+# can never be used for training.
+
+# %% [markdown] lang="ja"
+# では、元の記事の `with torch.no_grad():` がないと、`generate` はメモリをたくさん使うのでしょうか。`no_grad` なしで呼んで、確かめます。
+
+# %% [markdown] lang="en"
+# So without the article's `with torch.no_grad():`, does `generate` use much memory? We call it without and look.
+
+# %%
+result = model.generate(
+    input_ids,
+    attention_mask=torch.ones_like(input_ids),
+    max_new_tokens=3,
+    return_dict_in_generate=True,
+    output_logits=True,
+    pad_token_id=small.tokenizer.pad_token_id,
+)
+print(result.logits[0].requires_grad)
+
+# %% [markdown] lang="ja"
+# `False` です。`generate` は、中で自分で `no_grad` を使っています。元の記事の書き方は、間違いではありませんが、なくても同じです。`model(...)` を直接呼ぶときは、自分で書く必要があります。
+
+# %% [markdown] lang="en"
+# `False`: `generate` uses `no_grad` by itself. The article's way is not wrong, but makes no difference. When you call `model(...)`
+# directly, it is up to you.
+
+# %% [markdown] lang="ja"
+# ## 文の数と長さもメモリを使う
+#
+# モデルは、読んだトークンごとに計算の結果を覚えておきます（KV キャッシュ）。トークン一つ分の大きさは「2 × 層の数 × 次元 × バイト数」です。文の数と長さに比例して増えます。`japanese-gpt-1b` を `float16` で動かすときの大きさを計算します。
+
+# %% [markdown] lang="en"
+# ## The number and length of texts cost memory too
+#
+# For every token it has read, the model remembers results (the KV cache). For one token that is 2 × layers × width × bytes, and it grows
+# with the number of texts and their length. Here is the size for `japanese-gpt-1b` in `float16`.
+
+# %%
+large = CATALOGUE["rinna/japanese-gpt-1b"]
+per_token = 2 * large.n_layer * large.n_embd * torch.float16.itemsize
+lengths = [100, 500, 1000]
+table(
+    [
+        [sequences, *(f"{per_token * sequences * length / 1e9:.2f} GB" for length in lengths)]
+        for sequences in (1, 3, 30, 100)
+    ],
+    header=[
+        say("文の数", "texts"),
+        *(f"{length} {say('トークン', 'tokens')}" for length in lengths),
+    ],
+    align=["right"] * 4,
+)
+
+# %% [markdown] lang="ja"
+# 時間のほうはどうでしょうか。
+#
+# **予想してみましょう。** 文の数を三分の一にすると、時間も三分の一になるでしょうか。長さを三分の一にすると？
+
+# %% [markdown] lang="en"
+# And the time?
+#
+# **Predict:** with a third of the texts, will it take a third of the time? And with a third of the length?
+
+
+# %% tags=["varies"]
+def seconds_to_write(tokens, sequences):
+    length = input_ids.shape[1] + tokens
+    settings = SamplingSettings(
+        min_length=length, max_length=length, num_return_sequences=sequences, seed=1
+    )
+    start = time.perf_counter()
+    generate(plain, text, settings)
+    return time.perf_counter() - start
+
+
+choices = [(3, 60), (1, 60), (3, 20), (1, 20)]
+times = [min(seconds_to_write(tokens, texts) for _ in range(3)) for texts, tokens in choices]
+bar_chart(
+    [f"{texts} × {tokens}" for texts, tokens in choices],
+    times,
+    title=say("文の数 × トークンの数", "texts × tokens"),
+    unit=say("秒", "s"),
+)
+
+# %% [markdown] lang="ja"
+# 長さは、時間にほぼそのまま効きます。トークンは一つずつ順番に書くしかないからです。文の数を三分の一にしても、時間は三分の一にはなりません。三つの文は、一緒に進むからです。
+
+# %% [markdown] lang="en"
+# The length counts nearly in full, because tokens can only be written one after another. A third of the texts does not take a third of the time, because three texts go forward together.
+
+# %% tags=["build"]
+claim(
+    say(
+        "文の数を三分の一にしても、時間は三分の一にはなりません。",
+        "A third of the texts does not take a third of the time",
+    ),
+    times[1] > times[0] / 2.5,
+)
+
+# %% [markdown] lang="ja"
+# ## 練習
+#
+# **練習 1.** `japanese-gpt-1b` を `float32` と int8 で動かすとき、この CPU で一秒に進めるステップの限界を計算し、`limits` に二つの数を入れてください。帯域は `bandwidth`、重みの数は `CATALOGUE` にあります。
+
+# %% [markdown] lang="en"
+# ## Exercises
+#
+# **Exercise 1.** Work out the limit in steps a second for `japanese-gpt-1b` on this CPU, in `float32` and in int8, and put the two numbers into `limits`. The bandwidth is `bandwidth`; the number of weights is in `CATALOGUE`.
+
+# %% tags=["exercise"]
+limits = ...
+
+# %% tags=["check"]
+# @title 答え合わせ || Check
+from helpers.answers import check
+
+
+def test(limits):
+    weights = CATALOGUE["rinna/japanese-gpt-1b"].parameters
+    in_float32, in_int8 = limits
+    assert abs(in_int8 / in_float32 - 4) < 0.01, say(
+        "int8 の重みは float32 の四分の一なので、限界は四倍です。",
+        "Weights in int8 take a quarter of float32, so the limit is four times as high.",
+    )
+    assert abs(in_float32 - bandwidth / (4 * weights)) < 0.01 * in_float32, say(
+        "帯域を、重みのバイト数（重みの数 × 4）で割ってください。",
+        "Divide the bandwidth by the bytes of the weights (number of weights × 4).",
+    )
+    return say("実際の速さは、この限界より下になります。", "The real speed is below this limit.")
+
+
+check(limits, test)
+
+# %% tags=["cases"]
+RIGHT = [
+    'limits = [bandwidth / CATALOGUE["rinna/japanese-gpt-1b"].parameters / size for size in (4, 1)]',
+    'n = CATALOGUE["rinna/japanese-gpt-1b"].parameters\nlimits = (bandwidth / (4 * n), bandwidth / n)',
+]
+WRONG = {
+    'limits = [bandwidth / CATALOGUE["rinna/japanese-gpt-1b"].parameters] * 2': say(
+        "四倍", "four times"
+    ),
+    'n = CATALOGUE["rinna/japanese-gpt-1b"].parameters\nlimits = (bandwidth / n, 4 * bandwidth / n)': "× 4",
+}
+
+# %% tags=["solution", "varies"]
+weights = CATALOGUE["rinna/japanese-gpt-1b"].parameters
+limits = [bandwidth / (weights * size) for size in (4, 1)]
+print([f"{limit:.1f}" for limit in limits])
+
+# %% [markdown] lang="ja"
+# **練習 2（自由課題）.** あなたなら、授業で GPU のないパソコンに、どのモデルをどの形（`float32`、int8、CTranslate2）で載せますか。速さ、メモリ、待ち時間、文の質のどれを重く見たかを書いてください。
+
+# %% [markdown] lang="en"
+# **Exercise 2 (open).** Which model, and in which form (`float32`, int8, CTranslate2), would you put on a computer without a GPU for a class? Write down what mattered most to you: speed, memory, waiting, or the quality of the texts.
+
+# %% tags=["exercise"]
+my_choice = ""  # @param {type:"string"}
+
+# %% tags=["solution"]
+# 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
+my_choice = say(
+    "CTranslate2 の int8。一度変換しておけば、全員のメモリに収まる。文の質は、上の差なら気にならない。",
+    "int8 with CTranslate2: converted once, it fits into everybody’s memory, and the loss above does not matter to me.",
+)
+print(my_choice)
+
+# %% [markdown] lang="ja"
+# ## まとめ
+#
+# - CPU の速さの限界は、メモリを読む速さで決まります。int8 は読む量を減らし、そのぶん数は粗くなります。
+# - `generate` は、中で `no_grad` を使います。
+# - メモリは、重みの数 × バイト数と、文の数 × 長さで決まります。
+#
+# {{nav}}
+
+# %% [markdown] lang="en"
+# ## Summary
+#
+# - Reading memory is what limits a CPU. With int8 there is less to read, and the numbers are coarser.
+# - `generate` uses `no_grad` by itself.
+# - Memory is the number of weights × bytes, plus the number of texts × length.
+#
+# {{nav}}
