@@ -398,7 +398,7 @@ def test_the_live_curve_replaces_one_output(tiny, monkeypatch):
     run = fine_tune(tiny, TRAIN, HELD_OUT, SHORT, show=live_curve(every=0))
     assert len(shown) >= SHORT.steps
     assert "12/12" in repr(shown[-1]) and f"{run.held_out[-1][1]:.3f}" in repr(shown[-1])
-    assert "left" in repr(shown[0])
+    assert any("left" in repr(picture) for picture in shown)
 
 
 def test_a_long_text_shows_that_something_goes_on(tiny, monkeypatch):
@@ -418,6 +418,14 @@ def test_a_long_text_shows_that_something_goes_on(tiny, monkeypatch):
     before = [share for step, share in seen if step == 0]
     assert before[0] == 0.0 and before == sorted(before) and before[-1] > 0.5
     assert seen[-1] == (1, None)
+
+
+def test_measuring_a_long_text_has_a_bar(tiny, monkeypatch, capsys):
+    measured = bits_per_character(tiny.model, tiny.tokenizer, HELD_OUT)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("helpers.finetune.windows.LONG", 100)
+    assert bits_per_character(tiny.model, tiny.tokenizer, HELD_OUT) == measured
+    assert "measuring" in capsys.readouterr().err
 
 
 # --- saved models, LoRA

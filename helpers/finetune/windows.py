@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from helpers.tokenizer import SentencePieceTokenizer
 
 EVALUATION_WINDOW = 256  # tokens, as in training/evaluate.py
+LONG = 20_000  # characters: to measure more may take some seconds
 IGNORED = -100  # a label that counts for nothing: PyTorch's own number for it
 
 
@@ -75,16 +76,17 @@ def bits_per_character(
     tokenizer: SentencePieceTokenizer,
     text: str,
     window: int = EVALUATION_WINDOW,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] | None = None,
 ) -> float:
     """How many bits the model spends on a character of the text: nats / ln 2 / characters. Less is better.
 
     As in training/evaluate.py: a leading `<s>`, a window of 256 tokens that moves by half of itself, each token predicted
     once; characters are those of the normalised text, and an unknown one costs what `<unk>` costs.
-    `progress` is called with the share (0 to 1) that is done, before each window.
+    `progress` is called with the share (0 to 1) that is done, before each window; without it, a long text has a bar.
     """
     import torch
     from torch.nn.functional import cross_entropy
+    from tqdm import tqdm
 
     from helpers.tokenizer import normalize
 
@@ -95,8 +97,11 @@ def bits_per_character(
     model.eval()
     try:
         with torch.no_grad():
-            for start in range(0, max(1, len(ids) - window // 2), window // 2):
-                progress(start / len(ids))
+            starts = range(0, max(1, len(ids) - window // 2), window // 2)
+            quiet = progress is not None or len(text) < LONG
+            for start in tqdm(starts, say("測定", "measuring"), leave=False, disable=quiet):
+                if progress:
+                    progress(start / len(ids))
                 row = torch.tensor([ids[start : start + window]], device=model.device)
                 logits = model(input_ids=row, use_cache=False).logits[0, :-1].float()
                 losses = cross_entropy(logits, row[0, 1:], reduction="none")
