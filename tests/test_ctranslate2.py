@@ -483,8 +483,11 @@ def test_other_activations_norms_and_an_output_layer_of_its_own(bare, activation
     ids = encode_prompt(lm, PROMPT)
     with torch.no_grad():
         wanted = load_model(bare, device="cpu").model(ids).logits
-    # Rounding each weight to one of 255 moves the logits of so small a model by a few hundredths of their spread.
-    assert (lm.model.all_logits(ids) - wanted).square().mean().sqrt() < 0.1 * wanted.std()
+    # Rounding each weight to one of 255 moves the logits of so small a model by a few hundredths of their spread (0.03
+    # measured). Without VNNI oneDNN adds two products in 16 bits and cuts off what does not fit: 0.24 were measured with
+    # ONEDNN_MAX_CPU_ISA=AVX2. torch's oneDNN tells which of them this processor does.
+    bound = 0.1 if int8.can_compute() else 0.5
+    assert (lm.model.all_logits(ids) - wanted).square().mean().sqrt() < bound * wanted.std()
 
 
 def test_without_ctranslate2_one_sentence_names_the_command_and_the_other_engine(bare, monkeypatch):
