@@ -665,10 +665,7 @@ def test_what_cannot_be_loaded_is_told(built, address, page):
     load = (
         "(base) => engine.openModel(base).then(() => null, (e) => [e.name, e.code, e.values.file])"
     )
-    assert (
-        page.evaluate(load, {"base": "nowhere/"}) == ["LoadError", "network", "model.safetensors"]
-        or True
-    )
+    assert page.evaluate(load, {"base": "nowhere/"})[:2] == ["LoadError", "network"]
     folder = built / "cut"
     folder.mkdir()
     for name in site.DATA:
