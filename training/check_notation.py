@@ -82,7 +82,8 @@ def compare(path: Path) -> Result:
     text = path.read_bytes().decode("cp932", "replace")
     body = split_file(text)[1]
     ours, prose, other = plain(body), plain(body, headings=False), note_free(text)
-    meant, lost, missing = Counter(), [], 0
+    meant: Counter[str] = Counter()
+    lost, missing = [], 0
     for mine, theirs in _pairs(ours.split("\n"), other):
         kinds = Counter() if mine == theirs else _explained(mine, theirs)
         if kinds is None:
@@ -127,7 +128,8 @@ def _explained(mine: str, theirs: str) -> Counter | None:
 
     What stands between the signs must be in both, in order, and no further apart than a sign can be long.
     """
-    kinds, at, last, room, shorter = Counter(), 0, 0, 0, 0
+    kinds: Counter[str] = Counter()
+    at, last, room, shorter = 0, 0, 0, 0
     for found in _SPECIAL.finditer(theirs):
         shorter += len(found[1] or "") + len(re.findall("[`'^~:&,_/@〔〕]", found[3] or ""))
         at = _after(mine, theirs[last : found.start()], at, room)

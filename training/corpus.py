@@ -139,7 +139,8 @@ def read_catalogue(path: Path, authors: dict[str, Author]) -> set[str]:
     A work stays if its spelling is 新字新仮名, the work is free of copyright, and every person
     named with it, in whatever role, is free of copyright and in the author table.
     """
-    allowed, refused = set(), set()
+    allowed: set[str] = set()
+    refused: set[str] = set()
     with open(path, encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
             author = authors.get(row["人物ID"].zfill(6))
@@ -171,7 +172,8 @@ def build(texts: Path, work_dir: Path, catalogue: Path | None = None) -> dict:
         for path in sorted((texts / "cards" / author.person_id / "files").glob("*/*.txt")):
             if allowed is None or path.name.split("_")[0] in allowed:
                 jobs.append((path, author))
-    left_out, works, seen = Counter(), [], set()
+    left_out: Counter[str] = Counter()
+    works, seen = [], set()
     with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
         for result in tqdm(pool.map(_read, jobs, chunksize=32), total=len(jobs), unit="file"):
             if isinstance(result, str):
@@ -183,7 +185,8 @@ def build(texts: Path, work_dir: Path, catalogue: Path | None = None) -> dict:
                 works.append(result)
     # A fixed shuffle: what an author's cap cuts off, and the order of training, depend on it.
     works.sort(key=lambda work: hashlib.sha256(work.work_id.encode()).digest())
-    used, counts = Counter(), {}
+    used: Counter[str] = Counter()
+    counts: dict[str, dict[str, int]] = {}
     work_dir.mkdir(parents=True, exist_ok=True)
     partial = work_dir / "corpus.jsonl.partial"
     with open(partial, "w", encoding="utf-8") as file:

@@ -10,7 +10,7 @@ import sys
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import sentencepiece as spm
@@ -204,7 +204,8 @@ def continuations(
     ids = processor.encode(prompt)
     torch.manual_seed(seed)
     inputs = torch.tensor([ids])
-    output = model.generate(
+    writer: Any = model  # transformers' types do not let a GPT-2 call its own generate
+    output = writer.generate(
         inputs, attention_mask=torch.ones_like(inputs), num_return_sequences=count, **SETTINGS
     )
     return [[i for i in row if i != PAD] for row in output[:, len(ids) :].tolist()]
@@ -217,7 +218,7 @@ def copied_shares(groups: dict[str, list[str]], corpus: list[str]) -> dict[str, 
     """
     texts = [text for group in groups.values() for text in group]
     covered = [np.zeros(len(text), dtype=bool) for text in texts]
-    windows = {}
+    windows: dict[str, list[tuple[int, int]]] = {}
     for number, text in enumerate(texts):
         for at in range(len(text) - COPY + 1):
             windows.setdefault(text[at : at + COPY], []).append((number, at))
@@ -227,7 +228,7 @@ def copied_shares(groups: dict[str, list[str]], corpus: list[str]) -> dict[str, 
         if not len(hashes) or not len(wanted):
             continue
         places = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
-        for at in np.flatnonzero(wanted[places] == hashes):
+        for at in np.flatnonzero(wanted[places] == hashes).tolist():
             for number, start in windows.get(text[at : at + COPY], ()):
                 covered[number][start : start + COPY] = True
     shares, marks = {}, iter(covered)
@@ -264,7 +265,9 @@ def generation_figures(
     characters: int = 20_000,
 ) -> tuple[dict, list[str]]:
     """Variety and flaws of at least `characters` generated characters, and the texts."""
-    sequences, texts, seed = [], [], 0
+    sequences: list[list[int]] = []
+    texts: list[str] = []
+    seed = 0
     while sum(map(len, texts)) < characters:
         for prompt in PROMPTS:
             new = continuations(model, processor, prompt, 4, seed)
@@ -333,7 +336,7 @@ def main() -> None:
         texts = [work.text for work in read_corpus(args.work_dir, split)]
         splits[split] = passages(texts, processor)
         openings[split] = passages(texts, processor, OPENING)
-    results = {}
+    results: dict[str, Any] = {}
     for split, held in splits.items():
         bits = [model_bits(model, ids) for ids in tqdm(held.ids, unit="work", desc=split)]
         results[split] = model_figures(sum(b.sum() for b in bits), held)

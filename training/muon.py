@@ -22,7 +22,7 @@ class Muon(torch.optim.Optimizer):
         self.run = run  # a pool's map updates matrices side by side
         self.dtype = dtype  # of the orthogonalisation
 
-    def step(self, closure=None) -> None:
+    def step(self, closure=None) -> None:  # type: ignore[override]  # calls no closure, returns no loss
         for group in self.param_groups:
             list(self.run(lambda p, group=group: self._update(p, group), group["params"]))
 
@@ -30,8 +30,10 @@ class Muon(torch.optim.Optimizer):
     def _update(self, p: torch.Tensor, group: dict) -> None:
         if "momentum" not in self.state[p]:
             self.state[p]["momentum"] = torch.zeros_like(p)
-        buffer = self.state[p]["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        update = p.grad.lerp(buffer, group["momentum"])
+        gradient = p.grad
+        assert gradient is not None  # every matrix of the blocks is in every loss
+        buffer = self.state[p]["momentum"].lerp_(gradient, 1 - group["momentum"])
+        update = gradient.lerp(buffer, group["momentum"])
         # Queries, keys and values share one matrix: each is made orthogonal by itself.
         parts = update.chunk(3, dim=1) if p.shape[1] == 3 * p.shape[0] else [update]
         parts = [orthogonal(part, dtype=self.dtype) for part in parts]

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -125,7 +126,7 @@ class Blocks:
         if count < 1:
             raise ValueError(f"{len(ids)} tokens are too few; training needs at least {BLOCK + 1}.")
         self.ids, self.count, self.seed, self.opens = ids, count, seed, opens
-        self._epoch, self._order = -1, None
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
     def rows(self, start: int, blocks: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets, int64 (blocks * 512 // length, length), of `blocks` from `start`.
@@ -271,22 +272,25 @@ def train(
     checkpoint, curve = run_dir / "checkpoint.pt", run_dir / "loss.csv"
     device = torch.device(device)
     dtype, reason = autocast_dtype(device)
-    model = make_model(recipe, vocab_size).to(device).train()
+    model: Any = make_model(recipe, vocab_size)
+    model = model.to(device).train()
     team = Workers(model, workers, dtype)
     optimizers = make_optimizers(model, recipe, team.pool.map, dtype)
     # `line` is the schedule: the learning rate's factor goes from (at, value) to (end, last).
     unit = 60 if steps is None else 1
-    budget = minutes * unit if steps is None else steps
-    state = {
+    budget = minutes if steps is None else steps
+    assert budget is not None  # one of the two is given, see above
+    state: dict[str, Any] = {
         "step": 0,
         "blocks": recipe.tokens_before // BLOCK,
         "seconds": 0.0,
-        "line": (0.0, 1.0, float(budget), float(recipe.constant)),
+        "line": (0.0, 1.0, float(budget * unit), float(recipe.constant)),
         "rows": [],
     }
     new = not checkpoint.exists()
-    if not new or decay_from is not None:
-        saved = read_checkpoint(decay_from if new else checkpoint, recipe, device)
+    source = decay_from if new else checkpoint
+    if source is not None:
+        saved = read_checkpoint(source, recipe, device)
         model.load_state_dict(saved["model"])
         for optimizer, values in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(values)
@@ -348,12 +352,12 @@ def train(
         bar.update(0)
         done = clock() >= state["line"][2] or state["step"] == stop_after
         if done or now - saved_at > checkpoint_seconds:
-            score = ""
+            score: float | str = ""
             if held is not None:
                 picked = held.rows(0, min(held.count, VALIDATION_BLOCKS), BLOCK)
                 bits = team.loss(*picked, train=False) / math.log(2)
                 score = round(bits / characters_per_token, 4)
-            row = [state["step"], state["blocks"] * BLOCK, round(state["seconds"], 1)]
+            row: list[Any] = [state["step"], state["blocks"] * BLOCK, round(state["seconds"], 1)]
             row += [round(scale, 4), length, round(sum(losses) / len(losses), 4), score]
             state["rows"].append(row)
             bar.write(" ".join(f"{value}" for value in row))
@@ -394,7 +398,7 @@ def draw_curve(curve: Path, picture: Path) -> None:
     right.plot(tokens, [float(row["validation"]) for row in rows], "C1--", label="validation")
     right.set_ylabel("validation (bits a character)")
     handles = list(itertools.chain(left.get_lines(), right.get_lines()))
-    left.legend(handles, [handle.get_label() for handle in handles])
+    left.legend(handles, [str(handle.get_label()) for handle in handles])
     figure.tight_layout()
     figure.savefig(picture, dpi=120)
     plt.close(figure)
