@@ -56,7 +56,7 @@ def drop_file_pages(tensor: torch.Tensor) -> None:
 
 def _left_by_cgroups() -> list[int]:
     """What each cgroup (version 2) above this process leaves it; pages of files count as free, they can be dropped."""
-    left = []
+    left: list[int] = []
     try:
         path = Path("/proc/self/cgroup").read_text(encoding="utf-8").split("::", 1)[1].strip()
     except (OSError, IndexError):

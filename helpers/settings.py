@@ -82,21 +82,21 @@ class SamplingSettings:
                 f"0 以上 {MAX_INTEGER} 以下の整数か None",
                 f"an integer from 0 to {MAX_INTEGER}, or None",
             )
-        low, high = TEMPERATURES
+        least, most = TEMPERATURES
         self._set_number(
             "temperature",
-            low,
-            high,
-            f"{low:g} 以上 {high:g} 以下の数（いつも 1 位を選ばせるには do_sample=False）",
-            f"a number from {low:g} to {high:g} (always the most probable token: do_sample=False)",
+            least,
+            most,
+            f"{least:g} 以上 {most:g} 以下の数（いつも 1 位を選ばせるには do_sample=False）",
+            f"a number from {least:g} to {most:g} (always the most probable token: do_sample=False)",
         )
-        low, high = PENALTIES
+        least, most = PENALTIES
         self._set_number(
             "repetition_penalty",
-            low,
-            high,
-            f"{low:g} 以上 {high:g} 以下の数（1 は罰なし）",
-            f"a number from {low:g} to {high:g} (1 is off)",
+            least,
+            most,
+            f"{least:g} 以上 {most:g} 以下の数（1 は罰なし）",
+            f"a number from {least:g} to {most:g} (1 is off)",
         )
         self._set_number(
             "top_p",

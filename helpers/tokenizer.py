@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from transformers.tokenization_utils_sentencepiece import SentencePieceBackend
 
@@ -28,8 +28,8 @@ class SentencePieceTokenizer(SentencePieceBackend):
     unless `add_special_tokens=False`.
     """
 
-    vocab_files_names: ClassVar = {"vocab_file": "spiece.model"}
-    model_input_names: ClassVar = ["input_ids", "attention_mask"]
+    vocab_files_names: ClassVar = {"vocab_file": "spiece.model"}  # type: ignore[misc]  # transformers declares it without ClassVar
+    model_input_names: ClassVar = ["input_ids", "attention_mask"]  # type: ignore[misc]  # transformers declares it without ClassVar
 
     def __init__(self, vocab_file: str, do_lower_case: bool = False, **kwargs) -> None:
         self.do_lower_case = do_lower_case
@@ -59,7 +59,7 @@ class SentencePieceTokenizer(SentencePieceBackend):
             ) from error
         return text.lower() if self.do_lower_case else text
 
-    def tokenize(self, text: str, **kwargs) -> list[str]:
+    def tokenize(self, text: str, *_: Any, **kwargs: Any) -> list[str]:
         """The pieces of a text. Unlike the base class, pieces of unknown characters read `<unk>`.
 
         The base class would look the pieces' text up again, and unknown characters that happen to spell a
@@ -107,18 +107,20 @@ class SentencePieceTokenizer(SentencePieceBackend):
         return 0
 
     def _decode(
-        self, token_ids: int | list[int], skip_special_tokens: bool = False, **kwargs
+        self, token_ids: int | list[int], skip_special_tokens: bool = False, *_: Any, **kwargs: Any
     ) -> str:
         # transformers strips the ends of the text; sentencepiece itself loses nothing.
         ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
         special, pieces = set(self.all_special_ids), self.vocab_size
-        parts: list[str | list[int]] = [[]]
+        run: list[int] = []
+        parts: list[str | list[int]] = [run]
         for i in ids:
             added = i in self._added_tokens_decoder and i not in special
             if i < pieces and i not in special and not added:
-                parts[-1].append(i)
+                run.append(i)
             elif added or not skip_special_tokens:
-                parts += [self.convert_ids_to_tokens(i), []]
+                run = []
+                parts += [self.convert_ids_to_tokens(i), run]
         return "".join(p if isinstance(p, str) else self.sp_model.decode(p) for p in parts)
 
 

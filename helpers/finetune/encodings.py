@@ -124,7 +124,9 @@ def _read_mail(data: bytes) -> Decoded | None:
 
 def _read_on(data: bytes, codec: str) -> tuple[str | None, list[int]]:
     """The text with U+FFFD for what does not decode, and where that was; None if that is much of it."""
-    view, pieces, damaged, start = memoryview(data), [], [], 0
+    view, start = memoryview(data), 0
+    pieces: list[str] = []
+    damaged: list[int] = []
     while True:
         try:
             pieces.append(codecs.decode(view[start:], codec))

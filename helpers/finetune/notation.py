@@ -80,9 +80,9 @@ def gaiji(note: str) -> str:
     if found := _PLANE_ROW_CELL.search(note):
         plane, row, cell = map(int, found.groups())
         if 1 <= row <= 94 and 1 <= cell <= 94:
-            code = bytes([0xA0 + row, 0xA0 + cell])
+            pair = bytes([0xA0 + row, 0xA0 + cell])
             try:
-                return (code if plane == 1 else b"\x8f" + code).decode("euc_jis_2004")
+                return (pair if plane == 1 else b"\x8f" + pair).decode("euc_jis_2004")
             except UnicodeDecodeError:
                 pass
     return GETA
@@ -138,7 +138,9 @@ def _repeated(before: str, voiced: bool) -> str:
         elif word in known:
             return word
     kana, stretch = _KANA.search(before), _WORD.search(before)
-    if kana and ((kana[0] == stretch[0] and len(kana[0]) <= 3) or "ァ" <= kana[0][0] <= "ヶ"):
+    if kana and (
+        (stretch and kana[0] == stretch[0] and len(kana[0]) <= 3) or "ァ" <= kana[0][0] <= "ヶ"
+    ):
         return kana[0] if len(kana[0]) <= 5 else ""
     return ""
 

@@ -140,7 +140,8 @@ class _Written:
             yield
         except Exception as error:
             if self.steps:
-                error.generation = self.generation()
+                carrier: Any = error  # whatever was raised takes it along
+                carrier.generation = self.generation()
             raise
 
     def generation(self) -> Generation:
