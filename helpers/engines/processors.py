@@ -45,6 +45,6 @@ def logits_processors(
 
 def stand_in(vocab_size: int, n_positions: int) -> GPT2LMHeadModel:
     """A one-unit GPT-2, never run: transformers builds its logits processors from it."""
-    sizes = {"vocab_size": vocab_size, "n_positions": n_positions}
-    ends = {"bos_token_id": None, "eos_token_id": None}
+    sizes: dict[str, Any] = {"vocab_size": vocab_size, "n_positions": n_positions}
+    ends: dict[str, Any] = {"bos_token_id": None, "eos_token_id": None}
     return GPT2LMHeadModel(GPT2Config(n_embd=1, n_layer=1, n_head=1, **sizes, **ends)).eval()

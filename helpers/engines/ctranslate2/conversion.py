@@ -139,7 +139,7 @@ def remove_stale(cache: Path) -> None:
             shutil.rmtree(_partial(folder))
 
 
-def _is_as_it_was(seen: list[str | int]) -> bool:
+def _is_as_it_was(seen: list[Any]) -> bool:
     try:
         return _look(Path(seen[0])) == seen
     except FileNotFoundError:
@@ -242,7 +242,7 @@ def _specification(model: GPT2LMHeadModel, eos_token_id: int, advance: Callable[
         matrix(to, module.weight.t())
         to.bias = module.bias.detach().float().numpy()
 
-    def norm(to: Any, module: torch.nn.LayerNorm) -> None:
+    def norm(to: Any, module: Any) -> None:
         to.gamma = module.weight.detach().float().numpy()
         to.beta = module.bias.detach().float().numpy()
 
@@ -252,7 +252,8 @@ def _specification(model: GPT2LMHeadModel, eos_token_id: int, advance: Callable[
     spec.config.layer_norm_epsilon = config.layer_norm_epsilon
     decoder = spec.decoder
     decoder.scale_embeddings = False
-    for to, layer in zip(decoder.layer, body.h, strict=True):
+    layers: Any = body.h
+    for to, layer in zip(decoder.layer, layers, strict=True):
         norm(to.self_attention.layer_norm, layer.ln_1)
         linear(to.self_attention.linear[0], layer.attn.c_attn)
         linear(to.self_attention.linear[1], layer.attn.c_proj)

@@ -348,6 +348,7 @@ class _Rows:
             # The first of a step brings the logits of all sequences that go on.
             self.logits = np.array(result.logits)
             self._row = [None] * self.count
+        assert self.logits is not None  # the first of the step brought them
         raw, final = _probabilities(
             self.logits[self._seen], result.token_id, self.settings, self.eos_token_id
         )

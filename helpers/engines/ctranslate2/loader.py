@@ -135,7 +135,7 @@ def load(
     target = conversion.converted_folder(request.name, source)
     if not target.is_dir():
         conversion.check_room(count_parameters(config.to_dict()))
-        model = read(folder, dtype=None)
+        model: Any = read(folder, dtype=None)
         conversion.convert(model, eos, target, source)
         del model  # before the engine takes its memory
     return CTranslate2Engine(target, config, eos)

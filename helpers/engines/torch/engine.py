@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
@@ -95,6 +95,7 @@ class TorchEngine:
     ) -> Iterator[list[Step | None]]:
         """What `model.generate` calls: all sequences to their ends, as many side by side as there is memory for."""
         total, prompt = input_ids.shape
+        assert settings.seed is not None  # whoever gave none had one drawn
         generator = torch.Generator(input_ids.device).manual_seed(settings.seed)
         waiting = [
             _Group(
@@ -187,7 +188,7 @@ def _step(
     )
     logits = output.logits[:, -1].to(copy=True, dtype=torch.float32)
     refuse_nan(logits)
-    scores = logits_processor(group.ids, logits)
+    scores = logits_processor(cast("torch.LongTensor", group.ids), logits)
     try:
         if generation_config.do_sample:
             final = scores.softmax(-1)

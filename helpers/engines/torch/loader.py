@@ -153,7 +153,8 @@ def load(
     from helpers.engines.torch.packing import can_pack, pack
 
     as_stored = choice.dtype == torch.int8
-    model = read(folder, None if as_stored else choice.dtype).to(choice.device).eval()
+    model: Any = read(folder, None if as_stored else choice.dtype)
+    model = model.to(choice.device).eval()
     if choice.device.type == "cpu" and isinstance(model, GPT2LMHeadModel):
         if choice.dtype == torch.int8:
             to_int8(model)

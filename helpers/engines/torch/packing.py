@@ -79,7 +79,8 @@ class _Packed(nn.Module):
     """A layer that multiplies by a packed matrix, and becomes an ordinary one before anything else is done with it."""
 
     packed: torch.Tensor
-    bias: torch.Tensor | None
+    bias: Any  # the ordinary layer's: (outputs,) or None
+    _ordinary: Any  # the class of the ordinary layer
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # The packed product has no gradient, and takes numbers of its own dtype only.
@@ -94,13 +95,16 @@ class _Packed(nn.Module):
     def _changed(self) -> bool:
         return False
 
+    def _ordinary_state(self) -> dict[str, Any]:
+        raise NotImplementedError
+
     def unpack(self) -> None:
         """Turn into the ordinary layer."""
         ordinary = self._ordinary_state()
         self.__class__ = self._ordinary
         self.__dict__ = ordinary
 
-    def train(self, mode: bool = True) -> nn.Module:
+    def train(self, mode: bool = True) -> Any:
         if not mode:
             return super().train(mode)
         self.unpack()
@@ -131,7 +135,7 @@ class PackedConv1D(_Packed, Conv1D):
         nn.Module.__init__(self)
         self.__dict__.update(layer.__dict__)
         self._parameters = layer._parameters.copy()
-        weight = self._parameters.pop("weight")
+        weight: Any = self._parameters.pop("weight")
         self.packed = nn.Parameter(_packed(weight.t()), weight.requires_grad)
 
     @property
