@@ -140,7 +140,7 @@ def main() -> None:
     roots = {Requirement(line).name for line in [*readers, *testers]}
     for name in sorted(needed_besides(roots, versions, _site_packages(ENVIRONMENT))):
         link(name, ENVIRONMENT)
-    installed = {
+    installed: dict[str, str] = {
         canonicalize_name(found.name): found.version
         for found in metadata.distributions(path=[str(_site_packages(ENVIRONMENT))])
     }

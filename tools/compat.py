@@ -119,7 +119,9 @@ def outcome(name: str) -> Outcome | None:
     if not (home / "tests.xml").is_file():
         return None
     pins = (home / "pins.txt").read_text(encoding="utf-8").split()
-    versions = {canonicalize_name(n): v for n, _, v in (pin.partition("==") for pin in pins)}
+    versions: dict[str, str] = {
+        canonicalize_name(n): v for n, _, v in (pin.partition("==") for pin in pins)
+    }
     results = {}
     for case in ElementTree.parse(home / "tests.xml").iter("testcase"):
         kinds = {child.tag for child in case}
