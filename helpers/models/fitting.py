@@ -33,9 +33,8 @@ def fit(name: str, tokenizer: SentencePieceTokenizer, config: dict[str, Any]) ->
     }
     for attribute, token in without_row.items():
         # Of what was typed nothing may become such a token either.
-        tokenizer._added_tokens_decoder.pop(
-            tokenizer._added_tokens_encoder.pop(str(token), None), None
-        )
+        number: Any = tokenizer._added_tokens_encoder.pop(str(token), None)
+        tokenizer._added_tokens_decoder.pop(number, None)
         setattr(tokenizer, attribute, None)
     added = [
         token.content
