@@ -15,7 +15,7 @@ export PYTHONUTF8 := 1
 OFFLINE := $(if $(filter wheels,$(MAKECMDGOALS)),,$(WHEELS))
 SOURCE := $(if $(OFFLINE),--no-index --find-links "$(OFFLINE)")
 
-.PHONY: run lab check test test-exact lessons kit lint format wheels compat bench serve class test-server site site-serve
+.PHONY: run lab check test test-all test-exact lessons kit lint format wheels compat bench serve class test-server site site-serve
 
 run: .venv/installed
 	@$(PY) -m helpers.generate
@@ -29,6 +29,9 @@ check: .venv/test-installed
 
 test: .venv/test-installed .venv-colab/installed site/node_modules/.package-lock.json
 	$(PY) -m tools.tests test
+
+test-all: test
+	$(PY) -m tools.tests test-all
 
 test-exact: .venv/test-installed site/node_modules/.package-lock.json
 	$(PY) -m pytest -m exact

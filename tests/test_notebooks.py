@@ -40,8 +40,6 @@ from tools.lessons import (
 from tools.pictures import definitions, without_definitions
 from tools.project import ROOT
 
-pytestmark = pytest.mark.colab
-
 LESSONS = lesson_sources()
 # PYTHONPATH of a lesson's kernel: what lies here cuts it off from the network.
 OFFLINE = Path(__file__).parent / "offline"
@@ -92,6 +90,7 @@ def offline(tmp_path: Path) -> Iterator[dict[str, str]]:
     assert log.read_text(encoding="utf-8") == "", "the lesson reached for the network"
 
 
+@pytest.mark.colab
 @each_lesson
 @pytest.mark.timeout(600)
 def test_lesson_runs_and_shows_what_is_in_git(

@@ -1,7 +1,8 @@
 """The tests in their tiers, and where the time went: `python -m tools.tests check`, or `test`.
 
 `check` is for each save: lint, types, and what starts no process, browser or kernel. `test` is everything but the
-real vLLM (`make test-server`) and the long exactness run of the site (`make test-exact`).
+real vLLM (`make test-server`), the long exactness run of the site (`make test-exact`) and what `test-all` adds: the
+slow ones.
 """
 
 import argparse
@@ -48,7 +49,7 @@ TIERS = {
         *LINT,
         Stage("browsers", ["-m", "tools.browser"]),
         Stage("tests", [*PYTEST, *SIDE_BY_SIDE, "-m", f"not (browser or kernel or alone) and {ELSEWHERE}"]),
-        Stage("kernels", [*PYTEST, "-n", "2", "--dist", "load", "-m", f"kernel and {ELSEWHERE}"]),
+        Stage("kernels", [*PYTEST, "-n", "2", "--dist", "load", "-m", f"kernel and not slow and {ELSEWHERE}"]),
         # Neither memory nor time is measured, and no event loop shared, beside another test.
         Stage("alone", [*PYTEST, "-p", "no:xdist", "-m", f"alone and not browser and {ELSEWHERE}"]),
         Stage("in a browser", [*PYTEST, "-p", "no:xdist", "-m", f"browser and {ELSEWHERE}"]),
@@ -56,8 +57,10 @@ TIERS = {
             Stage(f"as on {kind.name}", [*PYTEST, *SIDE_BY_SIDE, "-m", "processor and not process and not alone"], environment=kind.environment)
             for kind in processors.playable()
         ),
-        Stage("Colab's versions", [*PYTEST, "-p", "no:xdist", "-m", f"colab and {ELSEWHERE}"], True),
+        Stage("Colab's kernels", [*PYTEST, "-n", "2", "--dist", "load", "-m", f"colab and kernel and {ELSEWHERE}"], True),
+        Stage("Colab's versions", [*PYTEST, "-p", "no:xdist", "-m", f"colab and not kernel and {ELSEWHERE}"], True),
     ],
+    "test-all": [Stage("slow tests", [*PYTEST, "-p", "no:xdist", "-m", f"slow and {ELSEWHERE}"])],
 }  # fmt: skip
 
 
