@@ -612,7 +612,7 @@ if SERVER:
     import os
 
     os.environ["HELPERS_SERVER_KEY"] = KEY
-    shared = load_model("rinna/japanese-gpt-1b", engine="server", url=SERVER)
+    shared = load_model("auto", engine="server", url=SERVER)
     print(generate(shared, text, SamplingSettings(seed=12)).sequences[0].text)
 else:
     print(

@@ -16,7 +16,7 @@ import pytest
 from nbformat import NotebookNode
 
 from tools import lesson_time
-from tools.build_lessons import WAY_IN, executed
+from tools.build_lessons import WAY_IN, executed, number_cells
 from tools.check_notebooks import (
     code_cells,
     comment_problems,
@@ -124,11 +124,11 @@ def test_the_copy_without_outputs_shows_the_same_once_it_is_run(
     workspace = make_workspace(tmp_path / "copy")
     folder = (workspace / notebook_path(lesson, "en", start=True)).parent
     execute(start, folder, environment=offline)
+    number_cells(start)
     assert output_problems(start) == []
     reading = read(lesson, "en")
     reading.cells = [c for c in reading.cells if c.cell_type == "markdown" or not is_solution(c)]
-    for number, cell in enumerate(code_cells(reading), start=1):
-        cell.execution_count = number
+    number_cells(reading)
     assert differences(reading, start) == []
 
 

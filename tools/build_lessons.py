@@ -103,12 +103,17 @@ def executed(
         shutil.copyfile(ROOT / WAY_IN, path.parent / WAY_IN)
         execute(notebook, path.parent, environment=environment)
     found = facts.gather(notebook)
+    number_cells(notebook)
+    return notebook, found["problems"] + fill_in(notebook, found, edition)
+
+
+def number_cells(notebook: NotebookNode) -> None:
+    """Count the code cells from 1 on, also the empty ones that an exercise is to be written into, which none executes."""
     for number, cell in enumerate(code_cells(notebook), start=1):
         cell.execution_count = number
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-    return notebook, found["problems"] + fill_in(notebook, found, edition)
 
 
 def fill_in(notebook: NotebookNode, found: Mapping[str, Any], edition: str) -> list[str]:
