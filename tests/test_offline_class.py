@@ -56,14 +56,17 @@ def checkout(tmp_path: Path) -> Path:
     home = tmp_path / "雪国 教室" / "教材"
     home.mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", home)
-    shutil.copytree(ROOT / "tools", home / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    skipped = shutil.ignore_patterns("__pycache__", "aozora_mini")
+    for folder in ("tools", "helpers"):
+        shutil.copytree(ROOT / folder, home / folder, ignore=skipped)
     (home / "requirements.txt").write_text(f"{STUBS[0]}>=1,<3\n", encoding="utf-8")
     (home / "constraints.txt").write_text(
         "".join(f"{stub}==1.0\n" for stub in STUBS), encoding="utf-8"
     )
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    fast = next(line for line in project.splitlines() if line.startswith("fast = "))
-    project = project.replace(fast, f'fast = ["{STUBS[2]}>=1"]')
+    for name in ("ctranslate2", "fast"):
+        extra = next(line for line in project.splitlines() if line.startswith(f"{name} = "))
+        project = project.replace(extra, f'{name} = ["{STUBS[2]}>=1"]')
     (home / "pyproject.toml").write_text(project, encoding="utf-8")
     return home
 

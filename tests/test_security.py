@@ -182,10 +182,10 @@ def test_no_input_can_become_code():
 
 def test_models_are_loaded_without_their_code():
     """Where a model's own configuration may name classes, transformers would ask the reader whether to run them."""
-    tree = ast.parse((ROOT / "helpers/models.py").read_text(encoding="utf-8"))
     calls = [
         node
-        for node in ast.walk(tree)
+        for file in sorted((ROOT / "helpers").rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and re.match(r"Auto\w+\.from_", ast.unparse(node.func))
     ]
     assert calls
@@ -348,7 +348,7 @@ def assert_harmless(html: str) -> None:
         if name.startswith("on") or name in ("src", "href", "srcdoc")
     ]
     assert markup.comments == 0
-    assert not [value for value in markup.values if "alert(" in value or "display:none" in value]
+    assert not [value for value in markup.values if "alert(" in value or "*{" in value]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -462,7 +463,10 @@ def assert_tokens_are_sentencepieces(folder: Path, texts: list[str]) -> None:
     for text, ids, tokens in zip(texts, expected, found["tokens"], strict=True):
         assert tokens["ids"] == ids == sp.encode(tokenizer.prepare_text(text)), ascii(text)
         pieces = split_pieces(tokenizer, text)
-        assert [p["surface"] for p in tokens["pieces"]] == [p.surface for p in pieces]
+        # Of a character in bytes, `split_pieces` gives the first token the character and the others nothing.
+        assert [p["surface"] for p in tokens["pieces"]] == [
+            p.piece if re.fullmatch("<0x[0-9A-F]{2}>", p.piece) else p.surface for p in pieces
+        ]
         assert [p["piece"] for p in tokens["pieces"]] == [p.piece for p in pieces]
         assert tokens["normalized"] == normalize(tokenizer, text)
         assert tokens["unknown"] == ids.count(sp.unk_id())

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pypandoc
 
+from helpers.console import run
 from tools.browser import FLAGS, find_browser
 from tools.project import ROOT
 
@@ -177,4 +178,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(lambda: main(sys.argv[1:])))
