@@ -184,7 +184,12 @@ def test_the_whole_lesson_runs_and_each_control_moves_the_picture_to_the_values_
 ):
     open_notebook(page, address, LESSON)
     run_all(page, timeout=600_000)
-    cells = cells_shown(page)
+    # The lab is in sight before the last cells of the lesson have run.
+    for _ in range(600):
+        cells = cells_shown(page)
+        if all(cell["execution_count"] for cell in cells):
+            break
+        page.wait_for_timeout(100)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"] == []
@@ -219,7 +224,7 @@ def test_the_whole_lesson_runs_and_each_control_moves_the_picture_to_the_values_
 
     type_number(page, "min_length", 0)
     expect_rows(page, expected_rows(lm, **all_four))
-    for name, value in (("min_length", "1"), ("max_length", "101"), ("seed", "1")):
+    for name, value in (("min_length", "1"), ("max_length", "101"), ("seed", "13")):
         slider(page, name).press("ArrowRight")
         expect(number_box(page, name)).to_have_value(value)
     slider(page, "num_return_sequences").press("ArrowLeft")

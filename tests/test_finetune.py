@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, PeftModel, get_peft_model
 from rinna_layout import TEXT, make_model, raw
+from small_disk import on_small_disk
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -599,3 +600,70 @@ def test_the_notebook_improves_by_three_percent(edition):
     outputs = json.dumps(nbformat.read(path, as_version=4).cells, ensure_ascii=False)
     (change,) = re.findall(r"\d\.\d+ → \d\.\d+ \((-[\d.]+)%\), step \d+", outputs)
     assert float(change) <= -3
+
+
+@pytest.mark.parametrize("place", ["file/run", "/proc/nothing/here", "a\0b"])
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tiny, tmp_path, place):
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    before = [p.clone() for p in tiny.model.parameters()]
+    with pytest.raises(FinetuneError, match="cannot be written to"):
+        fine_tune(tiny, TRAIN, HELD_OUT, SHORT, folder=tmp_path / place)
+    assert all(map(torch.equal, before, tiny.model.parameters()))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("size", ["16k", "2m"])
+def test_a_disk_without_room_for_a_checkpoint(tmp_path, size):
+    """Too small from the start it is refused before any work; filled on the way, the curve and the best weights are kept."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    model = make_model(tmp_path / "model")
+    code = """
+import json, sys
+from pathlib import Path
+import torch
+from helpers.finetune import CheckpointNotSaved, FinetuneError, TrainingSettings, fine_tune, load_for_training
+from helpers.language import set_language
+
+set_language("en")
+model, disk, said = sys.argv[1], Path(sys.argv[2]), {}
+lm = load_for_training(model, device="cpu")
+settings = TrainingSettings(steps=6, length=16, batch_size=2, warmup_steps=1, evaluate_every=2)
+text = "国境の長いトンネルを抜けると雪国であった。吾輩は猫である。" * 40
+
+
+def fill(run):
+    if len(run.losses) == 3 and not (disk / "filler").exists():
+        for size in (65536, 1024, 1):
+            try:
+                with open(disk / "filler", "ab", buffering=0) as filler:
+                    while True:
+                        filler.write(bytes(size))
+            except OSError:
+                pass
+
+
+try:
+    fine_tune(lm, text, text, settings, show=fill, folder=disk / "run")
+except CheckpointNotSaved as error:
+    said["filled"], said["losses"] = str(error), len(error.run.losses)
+except FinetuneError as error:
+    said["refused"] = str(error)
+said["left"] = sorted(p.name for p in (disk / "run").iterdir())
+print(json.dumps(said))
+"""
+    done = subprocess.run(
+        [*on_small_disk(disk, size), sys.executable, "-c", code, str(model), str(disk)],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    if size == "16k":
+        assert "make room" in said["refused"] and said["left"] == []
+    else:
+        assert "could not be saved" in said["filled"] and said["losses"] == 4
+        # The last whole checkpoint stays, and nothing half written.
+        assert said["left"] == ["checkpoint.pt"]

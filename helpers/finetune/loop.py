@@ -13,9 +13,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
+from helpers.finetune.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from helpers.finetune.errors import FinetuneError, unusable
 from helpers.finetune.model import check_memory
 from helpers.finetune.run import LossNotFinite, TrainingRun, TrainingSettings
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from helpers.models import LanguageModel
 
-CHECKPOINT = "checkpoint.pt"
 LONG = 100_000  # characters
 
 
@@ -71,7 +70,9 @@ def fine_tune(
 
     Raises:
         FinetuneError: a text is too short, the window longer than the model can take, the weights in half precision, the
-            memory too little, or the checkpoint in `folder` of another run: all before any work.
+            memory too little, `folder` cannot be written or has no room, or its checkpoint is of another run: all before
+            any work.
+        CheckpointNotSaved: an OSError; the disk became full. `run` keeps the curve, the model its best weights.
         LossNotFinite: the loss became NaN or infinite; the model has its best weights again.
     """
     import torch
@@ -120,12 +121,11 @@ def fine_tune(
     loop = _Loop(model, settings, dtype)
     run, path, key = TrainingRun(settings), None, ""
     if folder is not None:
-        path = Path(folder) / CHECKPOINT
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = checkpoint_path(folder, loop.checkpoint_bytes())
         texts = f"{train_text}\0{held_out_text}".encode()
         key = f"{language_model.name}, {loop.count} weights, {settings}, {zlib.crc32(texts):08x}"
         if path.exists():
-            run = loop.restore(_read_checkpoint(path, key, model.device), settings)
+            run = loop.restore(read_checkpoint(path, key, model.device), settings)
 
     def measure() -> float:
         shown = time.monotonic()
@@ -253,14 +253,13 @@ class _Loop:
             yield
 
     def save(self, path: Path, key: str, run: TrainingRun) -> None:
-        """Write a checkpoint; a kill at any moment leaves a whole one."""
+        """Write all that `restore` needs to go on to the same numbers."""
         import torch
 
         device = self.model.device
         random_state = [torch.get_rng_state()]
         if device.type == "cuda":
             random_state.append(torch.cuda.get_rng_state(device))
-        partial = path.with_name(path.name + ".partial")
         values = {
             "key": key,
             "weights": {name: p.detach() for name, p in self.weights.items()},
@@ -270,8 +269,11 @@ class _Loop:
             "random_state": random_state,
             "run": [run.losses, run.held_out, run.seconds],
         }
-        torch.save(values, partial)
-        partial.replace(path)
+        write_checkpoint(path, values, run)
+
+    def checkpoint_bytes(self) -> int:
+        """About what a checkpoint takes: trained weights, the best ones, and the two averages of AdamW, in float32."""
+        return 16 * self.count
 
     def restore(self, saved: dict[str, Any], settings: TrainingSettings) -> TrainingRun:
         self._load(saved["weights"])
@@ -281,31 +283,6 @@ class _Loop:
         self.random_state = [state.cpu() for state in saved["random_state"]]
         losses, held_out, seconds = saved["run"]
         return TrainingRun(settings, losses, [tuple(point) for point in held_out], seconds)
-
-
-def _read_checkpoint(path: Path, key: str, device: torch.device) -> dict[str, Any]:
-    import torch
-
-    try:
-        saved = torch.load(path, weights_only=True, map_location=device)
-        found = saved["key"]
-    except (OSError, RuntimeError, UnpicklingError, KeyError, TypeError) as error:
-        raise FinetuneError(
-            say(
-                f"{path} を読めません（{type(error).__name__}）。このファイルを消してから、もう一度実行してください。",
-                f"{path} cannot be read ({type(error).__name__}): delete this file and run this again.",
-            )
-        ) from error
-    if found != key:
-        raise FinetuneError(
-            say(
-                f"{path} は、ほかの設定か文章で学習した途中のものです。"
-                "続けるには同じ設定と文章を、やり直すには別の folder を指定してください。",
-                f"{path} belongs to a run with other settings or texts: give the same ones to go on with it, "
-                "or another folder to start again.",
-            )
-        )
-    return saved
 
 
 def learning_rate_factor(settings: TrainingSettings, step: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from helpers.errors import Explained
 from helpers.finetune.errors import FinetuneError, unusable
 
 
@@ -79,6 +80,14 @@ class TrainingRun:
 
 class LossNotFinite(FinetuneError):
     """The loss became NaN or infinite. The model has the best weights of before; `run` holds the curve."""
+
+    def __init__(self, message: str, run: TrainingRun) -> None:
+        super().__init__(message)
+        self.run = run
+
+
+class CheckpointNotSaved(Explained, OSError):
+    """A checkpoint could not be written. The model has its best weights; `run` holds the curve."""
 
     def __init__(self, message: str, run: TrainingRun) -> None:
         super().__init__(message)

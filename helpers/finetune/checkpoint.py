@@ -1,0 +1,119 @@
+"""The file that a training goes on from: where it may be, writing it whole or not at all, and reading it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+from helpers.finetune.errors import FinetuneError
+from helpers.finetune.run import CheckpointNotSaved
+from helpers.language import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from helpers.finetune.run import TrainingRun
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def checkpoint_path(folder: str | Path, size: int) -> Path:
+    """The checkpoint's file in `folder`, which is made and tried; `size` in bytes is what a checkpoint takes.
+
+    Raises:
+        FinetuneError: nothing can be written there, or the disk has no room. Nothing was done yet.
+    """
+    path = Path(folder).expanduser() / CHECKPOINT
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = partial_of(path)
+        partial.write_bytes(b"\0")
+        partial.unlink()
+        free = shutil.disk_usage(path.parent).free
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        why = getattr(error, "strerror", None) or str(error)
+        raise FinetuneError(
+            say(
+                f"folder = {str(folder)!r} に書き込めません（{why}）。書き込める場所を指定するか、folder を書かないでください。",
+                f"folder = {str(folder)!r} cannot be written to ({why}): name another place, or leave folder out.",
+            )
+        ) from error
+    # Until a new checkpoint is whole, the old one stays beside it.
+    if free < size:
+        raise FinetuneError(
+            say(
+                f"途中の状態の保存に約 {size / 1e6:,.0f} MB 必要ですが、{path.parent} の空きは {free / 1e6:,.0f} MB です。"
+                "空きを作るか、別の folder を指定してください。",
+                f"a checkpoint takes about {size / 1e6:,.0f} MB and {path.parent} has {free / 1e6:,.0f} MB free: "
+                "make room, or name another folder.",
+            )
+        )
+    return path
+
+
+def write_checkpoint(path: Path, values: dict[str, Any], run: TrainingRun) -> None:
+    """Write a checkpoint; a kill at any moment, and a full disk, leave the one that was there before.
+
+    Raises:
+        CheckpointNotSaved: an OSError, with the run so far.
+    """
+    import torch
+
+    partial = partial_of(path)
+    try:
+        torch.save(values, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        # torch's own writer says of a full disk that it is not where it ought to be in the file.
+        words = ("PytorchStreamWriter", "inline_container", "unexpected pos")
+        if isinstance(error, RuntimeError) and not any(word in str(error) for word in words):
+            raise
+        partial.unlink(missing_ok=True)
+        why = getattr(error, "strerror", None) or type(error).__name__
+        step = len(run.losses)
+        raise CheckpointNotSaved(
+            say(
+                f"ステップ {step} の状態を {path} に保存できませんでした（{why}）。学習を止め、一番よかった重みに戻しました。"
+                "空きを作ってもう一度実行すると、最後に保存したところから続きます。",
+                f"step {step} could not be saved to {path} ({why}): training has stopped and the best weights are back; "
+                "make room and run this again to go on from the last checkpoint.",
+            ),
+            run,
+        ) from error
+
+
+def read_checkpoint(path: Path, key: str, device: torch.device) -> dict[str, Any]:
+    """What a checkpoint of the run `key` holds.
+
+    Raises:
+        FinetuneError: it cannot be read, or belongs to another run.
+    """
+    import torch
+
+    try:
+        saved = torch.load(path, weights_only=True, map_location=device)
+        found = saved["key"]
+    except (OSError, RuntimeError, UnpicklingError, KeyError, TypeError) as error:
+        raise FinetuneError(
+            say(
+                f"{path} を読めません（{type(error).__name__}）。このファイルを消してから、もう一度実行してください。",
+                f"{path} cannot be read ({type(error).__name__}): delete this file and run this again.",
+            )
+        ) from error
+    if found != key:
+        raise FinetuneError(
+            say(
+                f"{path} は、ほかの設定か文章で学習した途中のものです。"
+                "続けるには同じ設定と文章を、やり直すには別の folder を指定してください。",
+                f"{path} belongs to a run with other settings or texts: give the same ones to go on with it, "
+                "or another folder to start again.",
+            )
+        )
+    return dict(saved)
+
+
+def partial_of(path: Path) -> Path:
+    """Where a checkpoint is written until it is whole."""
+    return path.with_name(path.name + ".partial")
