@@ -44,7 +44,7 @@ from helpers.sampling import SamplingSettings, generate, generate_arguments
 from tools.lessons import build
 
 OPENING = "国境の長いトンネルを抜けると雪国であった。"
-LESSON = "03_generate.ipynb"
+LESSON = "03_generate.ipynb"  # its lab has the seed 12
 # A machine that is busy with other things may take long: that alone is no fault.
 PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
@@ -305,7 +305,7 @@ def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
 
     type_number(page, "max_length", 24)
     type_number(page, "min_length", 0)
-    settings = SamplingSettings(min_length=0, max_length=24, seed=0)
+    settings = SamplingSettings(min_length=0, max_length=24, seed=12)
     press("1 トークン進める")
     first = generate(lm, OPENING, replace(settings, num_return_sequences=1)).sequences[0].steps[0]
     expect(output).to_contain_text("選んだトークン 1 個")
@@ -336,7 +336,7 @@ def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
     press("このトークンで続ける")
     expect(output).to_contain_text("選んだトークン 3 個")
     start = torch.cat([start, torch.tensor([candidates[4:5]])], dim=1)
-    torch.manual_seed(0)
+    torch.manual_seed(12)
     arguments = generate_arguments(lm.tokenizer, settings)
     written = lm.model.generate(start, attention_mask=torch.ones_like(start), **arguments)
     expect_texts(page, lm, written.tolist())
@@ -473,7 +473,7 @@ def test_in_the_dark_and_without_a_mouse(page, address, lab_alone, lm, artefacts
         # Back past five settings, the check box, four presets and the switch.
         tab_to("生成", at_most=20, key="Shift+Tab")
         keys.press("Enter")
-        settings = SamplingSettings(min_length=0, max_length=24, top_k=9, seed=0)
+        settings = SamplingSettings(min_length=0, max_length=24, top_k=9, seed=12)
         texts = generate(lm, OPENING, settings).sequences
         expect_texts(page, lm, [sequence.token_ids for sequence in texts])
         expect(output).to_contain_text("で終わり")
