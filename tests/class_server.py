@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.rinna_layout import make_tokenizer
+from rinna_layout import make_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".venv-server" / "bin" / "python"
@@ -234,10 +234,10 @@ def write_answers(recorded: dict[str, Any]) -> None:
 
 
 def record(port: int = 8177) -> dict[str, Any]:
-    """What the real server says to each scene of the tests: `python -m tests.class_server` puts it into the tree."""
+    """What the real server says to each scene of the tests: `python tests/class_server.py` puts it into the tree."""
     import tempfile
 
-    from tests.test_server import SCENES, play
+    from test_server import SCENES, play
 
     recorded: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:

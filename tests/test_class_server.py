@@ -18,15 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import sentencepiece
 import torch
-
-from helpers import BUNDLED_PATH
-from helpers.engines.server import engine as server_engine
-from helpers.engines.server.connection import Address, ServerUnavailable, answer_of, send
-from helpers.lab import SamplingLab
-from helpers.lab.records import as_code
-from helpers.models import load_model
-from helpers.sampling import SamplingSettings, distribution_from_logits, generate, stream
-from tests.class_server import (
+from class_server import (
     KEY,
     QUICK,
     RealServer,
@@ -35,7 +27,15 @@ from tests.class_server import (
     record,
     write_model,
 )
-from tests.rinna_layout import TEXT
+from rinna_layout import TEXT
+
+from helpers import BUNDLED_PATH
+from helpers.engines.server import engine as server_engine
+from helpers.engines.server.connection import Address, ServerUnavailable, answer_of, send
+from helpers.lab import SamplingLab
+from helpers.lab.records import as_code
+from helpers.models import load_model
+from helpers.sampling import SamplingSettings, distribution_from_logits, generate, stream
 from tools.serve_limits import Limits
 
 pytestmark = [
@@ -378,7 +378,7 @@ def test_a_server_killed_in_mid_text_comes_back_and_the_text_is_kept(server, the
 
 
 def test_the_record_of_the_quick_tests_still_holds():
-    """If not, look at what has changed; then `python -m tests.class_server` writes the new answers down.
+    """If not, look at what has changed; then `python tests/class_server.py` writes the new answers down.
 
     The ids of draws could differ on a processor whose sums round otherwise, at the edge between two tokens.
     """

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from class_server import DATA, KEY, local_server, read_answers, replay, write_model
 
 from helpers.engines.server import connection, engine
 from helpers.engines.server.connection import Address, ServerUnavailable, address_of
@@ -22,7 +23,6 @@ from helpers.sampling import (
     distribution_from_logits,
     stream_ids,
 )
-from tests.class_server import DATA, KEY, local_server, read_answers, replay, write_model
 from tools import serve
 from tools.serve_limits import Limits, Offer, Refused, checked
 
