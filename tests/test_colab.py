@@ -23,7 +23,7 @@ from tools.execution import execute
 from tools.lessons import build, lesson_sources
 from tools.project import ROOT
 
-pytestmark = pytest.mark.colab
+pytestmark = [pytest.mark.process, pytest.mark.colab]
 # What lessons load and Colab lacks: lesson 01's Japanese font, which the setup cell adds there, and the fast engine.
 ADDED = {"matplotlib-fontja", "ctranslate2"}
 LIST_MODULES = """
