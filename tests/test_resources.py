@@ -120,6 +120,7 @@ def test_a_stream_goes_on_from_where_it_was(lm, monkeypatch):
     assert card.batches.index(2) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["ja", "en"])
 @pytest.mark.parametrize("function", [generate, lambda *a: streamed(stream(*a))[1]])
 def test_what_was_written_is_kept_and_the_sentence_says_what_fits(
@@ -220,6 +221,7 @@ def test_other_errors_stay_what_they_are(lm, monkeypatch):
     assert type(caught.value) is RuntimeError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("raises", "words", "said"),
     [
