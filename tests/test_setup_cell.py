@@ -38,6 +38,8 @@ NOTEBOOKS = [ROOT / notebook_path(lesson_sources()[0], edition, True) for editio
 OLD_CELL = (Path(__file__).parent / "data" / "setup_cell_of_2026.txt").read_text(encoding="utf-8")
 # A module of the reader's own, imported before the first of two runs.
 MINE = "if 'mine' not in globals():\n    import helpers as mine\n"
+# The Python that runs the tests may be the lessons' own, which finds this checkout from anywhere (`make run`'s .pth).
+ELSEWHERE = f"import sys; sys.path[:] = [p for p in sys.path if p != {str(ROOT)!r}]\n"
 FOLDERS = ["notebooks", "notebooks/en", "notebooks/start", "notebooks/start/en"]
 
 
@@ -53,7 +55,7 @@ def run(
     """Run a setup cell twice in one process, with `folder` as its working directory."""
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return subprocess.run(
-        [str(python), "-X", "utf8", "-c", "\n".join([source, source, SHOW])],
+        [str(python), "-X", "utf8", "-c", "\n".join([ELSEWHERE, source, source, SHOW])],
         cwd=folder,
         env={**inherited, "NO_PROXY": "127.0.0.1", "LC_ALL": "C", **variables},
         capture_output=True,
@@ -203,11 +205,13 @@ def test_a_failed_fetch_shows_what_git_says_and_leaves_nothing(
 def test_what_git_says_shows_in_a_notebook(tmp_path: Path):
     """Not all kernels show what another process writes: the cell prints it."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell())])
+    (tmp_path / "start").mkdir()
+    (tmp_path / "start" / "sitecustomize.py").write_text(ELSEWHERE, encoding="utf-8")
     elsewhere = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "url.file:///nowhere.insteadOf",
         "GIT_CONFIG_VALUE_0": REPOSITORY,
-        "PYTHONPATH": "",
+        "PYTHONPATH": str(tmp_path / "start"),
     }
     with pytest.raises(CellExecutionError, match="No module named 'yukiguni'"):
         execute(notebook, tmp_path, environment=elsewhere)
