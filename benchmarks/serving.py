@@ -48,7 +48,9 @@ def write(language_model, seed: int) -> tuple[int, float, float]:
 def serving(port: int):
     """The server's address and its process, while it runs."""
     python = str(ROOT / ".venv-server" / "bin" / "python")
+    # All readers have one address here; in a class each has a machine.
     command = [python, "-m", "tools.serve", "aozora-mini", "--port", str(port), "--key", KEY]
+    command += ["--pupil", "1000"]
     begun = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
