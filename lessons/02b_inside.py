@@ -184,14 +184,14 @@ table(
 #
 # 小さすぎる数は扱いにくいので、ふつうは「ビット」で表します。確率が半分になるごとに 1 ビット増えます。文のビット数をトークンの数で割り（1 トークンあたりの平均）、`2 ** 平均` を計算した値が、**パープレキシティ**（perplexity、ppl）です。「平均して、いくつの候補から等しい確率で選ぶのと同じくらい迷ったか」という数です。
 #
-# dev ppl は、学習に使わなかった文章（dev は development の略）で測った値です。
+# rinna 社の表にある dev ppl は、学習に使わなかった文章（dev は development の略）で測った値です。
 
 # %% [markdown] lang="en"
 # ## What dev ppl means
 #
 # Such small numbers are clumsy, so they are usually given in bits: each halving of a probability adds 1 bit. Divide the bits of a text by its tokens (the average per token) and compute `2 ** average`: this is the **perplexity**, ppl. It says among how many equally likely candidates the model was hesitating, on average.
 #
-# The dev ppl is measured on texts that were not used for training (dev is short for development).
+# The dev ppl in rinna's table is measured on texts that were not used for training (dev is short for development).
 
 # %%
 import math
@@ -212,12 +212,12 @@ for count in (10, 15, 30):
     print(count, 2 ** (60 / count))
 
 # %% [markdown] lang="ja"
-# 文の確率は同じなのに、細かく切るほどパープレキシティは小さくなります。だから、**トークナイザーが違うモデルどうしでは、比べられません**。表の gpt-1b と gpt2 の三つも、語彙が違います。
+# 文の確率は同じなのに、細かく切るほどパープレキシティは小さくなります。だから、**トークナイザーが違うモデルどうしでは、比べられません**。このあとの表に出る gpt-1b と、gpt2 の三つも、語彙が違います。
 #
 # 比べたいときは、1 文字あたりのビット数を使います。文字の数は、切り方によらないからです。同梱モデルの成績も、この単位で[モデルカード]({{repository}}/blob/{{branch}}/helpers/aozora_mini/README.md)に書いてあります。
 
 # %% [markdown] lang="en"
-# The text is equally probable each time, but the finer the cuts, the smaller the perplexity. So **perplexities of models with different tokenizers cannot be compared**. In the table, gpt-1b has another vocabulary than the three gpt2 models.
+# The text is equally probable each time, but the finer the cuts, the smaller the perplexity. So **perplexities of models with different tokenizers cannot be compared**. In the table further down, gpt-1b has another vocabulary than the three gpt2 models.
 #
 # To compare, use bits per character: the number of characters does not depend on the cuts. The bundled model's results are given in this unit in its [model card]({{repository}}/blob/{{branch}}/helpers/aozora_mini/README.md).
 

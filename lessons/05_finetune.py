@@ -659,13 +659,13 @@ claim(
 # %% [markdown] lang="ja"
 # ## 保存して、もう一度読み込む
 #
-# `save_pretrained` で、モデルとトークナイザーを一つのフォルダーに保存します。Colab のマシンは、終わると消えます。取っておくには、Google ドライブのフォルダーに保存してください（レッスン 2）。
+# `save_pretrained` で、モデルとトークナイザーを一つのフォルダーに保存します。Colab のマシンは、終わると消えます。取っておくには、Google ドライブのフォルダーに保存してください（[02b](02b_inside.ipynb)）。
 
 # %% [markdown] lang="en"
 # ## Saving and loading again
 #
 # `save_pretrained` writes model and tokenizer into one folder. A Colab machine is gone when you are done; to keep the model, save it in
-# a folder on Google Drive (lesson 2).
+# a folder on Google Drive ([02b](02b_inside.ipynb)).
 
 # %% tags=["varies"]
 from transformers.utils import logging
