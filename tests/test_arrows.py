@@ -12,14 +12,13 @@ FLOORS = [
     {"console", "errors", "memory", "catalogue"},
     {"device", "environment", "settings", "hub"},
     {"results", "tokenizer"},
-    {"failures"},
+    {"device_errors"},
     {"engines"},
     {"models"},
     {"prompts"},
     {"sampling"},
     {"charts"},
     {"answers", "lab", "open", "rehearse", "finetune", "doctor", "generate"},
-    {"fast", "int8"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -250,34 +249,6 @@ def test_a_conversion_is_made_once_and_anew_when_the_weights_change(tmp_path):
     model.save_pretrained(folder)
     assert load_model(folder, engine="ctranslate2").model.folder != first
     assert len(cached()) == before + 2
-
-
-def test_a_conversion_that_nothing_asks_for_again_goes_a_day_after_its_last_use(bare, tmp_path):
-    def used_yesterday():
-        for folder in cached():
-            os.utime(folder, (0, time.time() - 25 * 3600))
-
-    old = load_model(bare, engine="ctranslate2")
-    other = load_model(make_model(tmp_path / "other"), engine="ctranslate2").model.folder
-    shutil.copy(bare / "model.safetensors", tmp_path / "again")
-    os.replace(tmp_path / "again", bare / "model.safetensors")
-    used_yesterday()
-    generate(old, PROMPT, SHORT)
-    old.model.ready()  # it reads its weights anew
-    new = load_model(bare, engine="ctranslate2").model.folder
-    assert cached() == sorted([old.model.folder, other, new])
-    generate(old, PROMPT, SHORT)  # it is still there, for whoever compares the two
-    old.model.ready()
-    (conversion.cache_folder() / "killed.1-0123456789abcdef.partial").mkdir()
-    used_yesterday()
-    (conversion.cache_folder() / "being made.partial").mkdir()
-    (conversion.cache_folder() / "source.json is damaged").mkdir()
-    (conversion.cache_folder() / "source.json is damaged" / "source.json").write_text("{", "utf-8")
-    os.utime(conversion.cache_folder() / "source.json is damaged", (0, 0))
-    shutil.rmtree(tmp_path / "other")
-    newest = load_model(make_model(tmp_path / "newest"), engine="ctranslate2").model.folder
-    kept = ["being made.partial", "source.json is damaged"]
-    assert cached() == sorted([new, newest, *(conversion.cache_folder() / name for name in kept)])
 
 
 CONVERT = """

@@ -21,7 +21,7 @@ from small_disk import on_small_disk
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from helpers import BUNDLED_MODEL
-from helpers.failures import DeviceLost
+from helpers.device_errors import DeviceLost
 from helpers.hub import ModelUnavailable, cache, local_folder, weights_file
 from helpers.hub import download as downloading
 

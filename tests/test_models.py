@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 import helpers.models
 from helpers import BUNDLED_MODEL, BUNDLED_PATH
 from helpers.device import DeviceChoice
-from helpers.failures import DeviceLost
+from helpers.device_errors import DeviceLost
 from helpers.hub import ModelUnavailable
 from helpers.models import (
     CATALOGUE,

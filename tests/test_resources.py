@@ -26,7 +26,7 @@ import helpers.memory
 import helpers.models
 from helpers import BUNDLED_MODEL
 from helpers.device import choose_device
-from helpers.failures import DeviceLost, OutOfMemory
+from helpers.device_errors import DeviceLost, OutOfMemory
 from helpers.hub import ModelUnavailable
 from helpers.language import set_language
 from helpers.models import CATALOGUE, LARGE_MODEL, NotEnoughMemory, choose_model, load_model
@@ -303,7 +303,7 @@ from dataclasses import replace
 from pathlib import Path
 import torch, transformers
 from helpers.models import load_model
-from helpers.failures import OutOfMemory
+from helpers.device_errors import OutOfMemory
 from helpers.sampling import SamplingSettings, generate
 
 def leave(megabytes):
@@ -389,7 +389,7 @@ def test_a_full_disk_while_saving_and_converting(lm, tmp_path):
             said["saving"] = str(error)
         said["kept"] = load(file) == [run]
         try:
-            convert(lm.model, lm.tokenizer.eos_token_id, target, {})
+            convert(lm.model, lm.tokenizer.eos_token_id, target)
         except EngineUnavailable as error:
             said["converting"] = str(error)
         said["left"] = sorted(p.name for p in disk.iterdir() if p.stat().st_size and p.suffix != ".lock")

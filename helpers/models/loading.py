@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.catalogue import CATALOGUE
+from helpers.device_errors import explained_device_errors
 from helpers.engines import DEFAULT_ENGINE, ENGINES, loader_of
 from helpers.engines.protocol import Request
 from helpers.errors import InputError
-from helpers.failures import explained_device_errors
 from helpers.hub import clean_name, is_cached, local_folder, weights_file
 from helpers.language import say
 from helpers.models.choice import choose

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from helpers.failures import explained_device_errors
+from helpers.device_errors import explained_device_errors
 from helpers.prompts import encode_prompt
 from helpers.results import Generation, Sequence, Step, StreamEvent
 from helpers.settings import SamplingSettings

@@ -7,9 +7,8 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
 
 LAYOUT = 4  # of what `convert` writes: raise it to invalidate every cached conversion
-SOURCE = "source.json"  # in a conversion: what it was made of
-PARTIAL = ".partial"
-KEPT_AFTER_USE = 24 * 3600  # seconds
 # The end token has a second row in the output layer, moved so far down that it is never drawn. CTranslate2 hands
 # logits out only after it has barred the end token from texts shorter than min_length; its twin still tells its logit.
 TWIN_BIAS = -1000.0
@@ -120,37 +116,6 @@ def converted_folder(name: str, source: dict[str, Any]) -> Path:
     return cache_folder() / f"{_readable(name)}-{key}"
 
 
-def remove_stale(cache: Path) -> None:
-    """Delete conversions of weights that are gone or have changed since: nothing asks for them again.
-
-    A model that is still in use somewhere reads its conversion anew for each text, and keeps it for a day. What a killed
-    kernel left goes after a day as well. What cannot be read or deleted stays: nobody waits for the room.
-    """
-    for folder in cache.iterdir():
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            if not folder.is_dir() or time.time() - folder.stat().st_mtime < KEPT_AFTER_USE:
-                continue
-            if folder.suffix != PARTIAL:
-                source = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
-                if source["layout"] >= LAYOUT and all(map(_is_as_it_was, source["files"])):
-                    continue
-                # What is half deleted must not look like a conversion.
-                os.replace(folder, _partial(folder))
-            shutil.rmtree(_partial(folder))
-
-
-def _is_as_it_was(seen: list[Any]) -> bool:
-    try:
-        return _look(Path(seen[0])) == seen
-    except FileNotFoundError:
-        return False
-
-
-def _partial(folder: Path) -> Path:
-    """The name of a conversion that is being made or deleted."""
-    return folder.with_name(folder.name.removesuffix(PARTIAL) + PARTIAL)
-
-
 def is_converted(name: str) -> bool:
     """Whether some conversion of a model of this name is there, of the present weights or of others."""
     return any(folder.is_dir() for folder in cache_folder().glob(f"{_readable(name)}-{'?' * 16}"))
@@ -161,14 +126,12 @@ def _readable(name: str) -> str:
     return "".join(letters).strip("-.")[-60:]
 
 
-def convert(
-    model: GPT2LMHeadModel, eos_token_id: int, target: Path, source: dict[str, Any]
-) -> None:
+def convert(model: GPT2LMHeadModel, eos_token_id: int, target: Path) -> None:
     """Write a model in CTranslate2's format, its matrices in int8, with a progress bar where that takes long.
 
     A folder appears whole or not at all: it is written under another name and renamed. `target`'s parent must be
     there. Two kernels do not collide: a lock makes the second one wait, and it says so. What a killed one left is
-    removed, and so is what `remove_stale` finds.
+    removed. Conversions of weights that have changed since stay: the whole cache can be deleted at any time.
 
     Raises:
         EngineUnavailable: the folder cannot be written.
@@ -178,15 +141,13 @@ def convert(
     with _explained_writing(target.parent), _alone(target.with_name(target.name + ".lock")):
         if target.is_dir():
             return
-        remove_stale(target.parent)
-        partial = _partial(target)
+        partial = target.with_name(f"{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
             title, steps = say("int8 に変換", "converting to int8"), model.config.n_layer + 2
             with tqdm(total=steps, desc=title, delay=1.0) as bar:
                 _specification(model, eos_token_id, bar.update).save(str(partial))
-                (partial / SOURCE).write_text(json.dumps(source), encoding="utf-8")
                 bar.update()
             os.replace(partial, target)
         finally:

@@ -9,23 +9,18 @@ that should be 32 became 0.25.
 
 from __future__ import annotations
 
-import atexit
-import os
-import queue
 import shutil
-import threading
-from collections.abc import Callable, Generator
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Generator
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from helpers.catalogue import count_parameters
-from helpers.engines.ctranslate2.conversion import TWIN_BIAS
+from helpers.device_errors import explained_device_errors, is_out_of_memory, refuse_nan
+from helpers.engines.ctranslate2 import thread
 from helpers.engines.ctranslate2.refusals import EngineUnavailable
-from helpers.failures import explained_device_errors, is_out_of_memory, refuse_nan
+from helpers.engines.ctranslate2.rows import Rows
 from helpers.language import say
 from helpers.memory import available_memory, size, trim_heap
 from helpers.results import Step
@@ -62,7 +57,7 @@ class CTranslate2Engine:
         self.threads = threads or choose_threads(config)
         self._generator: ctranslate2.Generator | None = None
         try:
-            _in_engine_thread(self._renew).result()
+            thread.submit(self._renew).result()
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
@@ -85,15 +80,17 @@ class CTranslate2Engine:
                     'engine="torch" works as it is.',
                 )
             ) from error
-        _models.add(self)
+        thread.engines.add(self)
+
+    def let_go(self) -> None:
+        """Give the weights up: Python ends."""
+        self._generator = None
 
     def _renew(self) -> None:
         import ctranslate2
 
         self._generator = None  # first, so that the weights are not in memory twice
         trim_heap()
-        with suppress(OSError):  # of a cache that can only be read nothing is deleted either
-            os.utime(self.folder)  # see `remove_stale`
         self._generator = ctranslate2.Generator(
             str(self.folder), device="cpu", compute_type="int8_float32", intra_threads=self.threads
         )
@@ -113,7 +110,7 @@ class CTranslate2Engine:
 
     def ready(self) -> None:
         """Wait until the weights are read again."""
-        _in_engine_thread(lambda: None).result()
+        thread.submit(lambda: None).result()
 
     def check(self, settings: SamplingSettings) -> None:
         """Raise `SettingsError` for a setting that means something else to this engine."""
@@ -194,7 +191,7 @@ class CTranslate2Engine:
         def forward() -> np.ndarray:
             return np.array(self._awake().forward_batch(input_ids.tolist()))
 
-        return torch.from_numpy(_in_engine_thread(forward).result())[..., :-1]
+        return torch.from_numpy(thread.submit(forward).result())[..., :-1]
 
     def steps(
         self, input_ids: torch.Tensor, settings: SamplingSettings, at_once: int | None = None
@@ -210,9 +207,9 @@ class CTranslate2Engine:
         count = settings.num_return_sequences if settings.do_sample else 1
         # One certain text needs to be written once only; CTranslate2 would refuse to do it several times.
         certain = not settings.do_sample or settings.top_k == 1
-        rows = _Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
+        rows = Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
         prompt = input_ids.shape[1]
-        _written.add(rows)
+        thread.being_written.add(rows)
         options = {
             "max_length": settings.max_length - prompt,
             "min_length": max(0, settings.min_length - prompt),
@@ -221,7 +218,7 @@ class CTranslate2Engine:
             "sampling_topp": 1.0 if certain else settings.top_p,
             "sampling_temperature": 1.0 if certain else settings.temperature,
         }
-        _in_engine_thread(self._write, settings.seed, input_ids, rows, options)
+        thread.submit(self._write, settings.seed, input_ids, rows, options)
         try:
             with _explained():
                 while (row := rows.finished.get()) is not None:
@@ -233,11 +230,11 @@ class CTranslate2Engine:
             rows.stop = True
 
     def _write(
-        self, seed: int, input_ids: torch.Tensor, rows: _Rows, options: dict[str, Any]
+        self, seed: int, input_ids: torch.Tensor, rows: Rows, options: dict[str, Any]
     ) -> None:
         import ctranslate2
 
-        if _closing.is_set():
+        if thread.closing.is_set():
             return
         try:
             # The largest number stands for "no seed".
@@ -248,10 +245,10 @@ class CTranslate2Engine:
         except Exception as error:  # it is raised where somebody waits for the tokens
             rows.finished.put(error)
         rows.finished.put(None)
-        if options["sampling_topk"] != 1 and not _closing.is_set():
+        if options["sampling_topk"] != 1 and not thread.closing.is_set():
             self._renew()
 
-    def _generate(self, input_ids: torch.Tensor, rows: _Rows, **options: Any) -> None:
+    def _generate(self, input_ids: torch.Tensor, rows: Rows, **options: Any) -> None:
         self._awake().generate_batch(
             [[str(i) for i in input_ids[0].tolist()]],
             end_token=[self.eos_token_id],
@@ -273,124 +270,6 @@ def _explained() -> AbstractContextManager[None]:
     import torch
 
     return explained_device_errors(torch.device("cpu"))
-
-
-# All work of the library is done in one thread. It seeds for the whole process, so texts are written one after another;
-# and memory that one thread gave back, another thread would not always be given again.
-_jobs: queue.SimpleQueue[tuple[Future, Callable[..., Any], tuple] | None] = queue.SimpleQueue()
-_threads: list[threading.Thread] = []
-_starting = threading.Lock()
-_models: WeakSet[CTranslate2Engine] = WeakSet()
-_written: WeakSet[_Rows] = WeakSet()
-_closing = threading.Event()
-
-
-def _in_engine_thread(function: Callable[..., Any], *arguments: Any) -> Future:
-    with _starting:
-        if not _threads:
-            _threads.append(threading.Thread(target=_work, name="ctranslate2", daemon=True))
-            _threads[0].start()
-    future: Future = Future()
-    _jobs.put((future, function, arguments))
-    return future
-
-
-def _work() -> None:
-    while (job := _jobs.get()) is not None:
-        future, function, arguments = job
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:  # it is raised where somebody waits for the result
-            future.set_exception(error)
-        del job, future, function, arguments
-
-
-@atexit.register
-def _close() -> None:
-    """Python ends: the library's threads must end before its memory goes."""
-    _closing.set()
-    for rows in list(_written):
-        rows.stop = True
-    _jobs.put(None)
-    for thread in _threads:
-        thread.join()
-    for model in list(_models):
-        model._generator = None
-
-
-class _Rows:
-    """CTranslate2's callback: gathers the tokens of a step into one row, and puts it into `finished`.
-
-    Called on the engine's thread for one token after another. An exception there would end the process.
-    """
-
-    def __init__(self, count: int, settings: SamplingSettings | None, eos_token_id: int) -> None:
-        self.count, self.settings, self.eos_token_id = count, settings, eos_token_id
-        self.finished: queue.SimpleQueue[list | Exception | None] = queue.SimpleQueue()
-        self.stop = False
-        self.logits: np.ndarray | None = None
-        self._open = count
-        self._row: list[Step | None] = []
-        self._seen = self._ended = 0
-
-    def __call__(self, result: ctranslate2.GenerationStepResult) -> bool:
-        try:
-            self._add(result)
-        except Exception as error:  # see above
-            self.finished.put(error)
-            self.stop = True
-        return self.stop
-
-    def _add(self, result: ctranslate2.GenerationStepResult) -> None:
-        import numpy as np
-
-        if self._seen == 0:
-            # The first of a step brings the logits of all sequences that go on.
-            self.logits = np.array(result.logits)
-            self._row = [None] * self.count
-        assert self.logits is not None  # the first of the step brought them
-        raw, final = _probabilities(
-            self.logits[self._seen], result.token_id, self.settings, self.eos_token_id
-        )
-        self._row[result.hypothesis_id] = Step(result.token_id, raw, final)
-        self._seen += 1
-        self._ended += result.is_last
-        if self._seen == self._open:
-            self.finished.put(self._row)
-            self._open -= self._ended
-            self._seen = self._ended = 0
-
-
-def _probabilities(
-    logits: np.ndarray, token: int, settings: SamplingSettings | None, eos_token_id: int
-) -> tuple[float, float]:
-    """The model's own probability of a token, and the one it was drawn with (1 without settings: it was certain)."""
-    import numpy as np
-
-    # What is drawn from; the end token is barred from short texts.
-    open_to = logits[:-1]
-    own = open_to.copy()
-    own[eos_token_id] = logits[-1] - np.float32(TWIN_BIAS)
-    raw = float(np.exp(own[token] - _log_sum(own)))
-    if settings is None:
-        return raw, 1.0
-    with np.errstate(over="ignore"):  # a barred token's logit is the lowest number there is
-        scores = open_to / np.float32(settings.temperature)
-    kept = scores
-    if 0 < settings.top_k < len(kept):
-        kept = np.partition(kept, -settings.top_k)[-settings.top_k :]
-    if settings.top_p < 1:
-        kept = np.sort(kept)[::-1]
-        share = np.exp(kept - _log_sum(kept))
-        kept = kept[np.cumsum(share) - share < settings.top_p]
-    return raw, float(min(1.0, np.exp(scores[token] - _log_sum(kept))))
-
-
-def _log_sum(scores: np.ndarray) -> np.float32:
-    import numpy as np
-
-    highest = scores.max()
-    return highest + np.log(np.exp(scores - highest).sum())
 
 
 def choose_threads(config: GPT2Config) -> int:

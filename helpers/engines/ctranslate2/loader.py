@@ -131,12 +131,11 @@ def load(
                 'engine="torch".',
             )
         )
-    source = conversion.source_of(folder, weights, eos)
-    target = conversion.converted_folder(request.name, source)
+    target = conversion.converted_folder(request.name, conversion.source_of(folder, weights, eos))
     if not target.is_dir():
         conversion.check_room(count_parameters(config.to_dict()))
         model: Any = read(folder, dtype=None)
-        conversion.convert(model, eos, target, source)
+        conversion.convert(model, eos, target)
         del model  # before the engine takes its memory
     return CTranslate2Engine(target, config, eos)
 

@@ -10,15 +10,15 @@ from typing import Any, cast
 import torch
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
-from helpers.engines.processors import prepared
-from helpers.engines.torch.int8 import Int8Layer
-from helpers.failures import (
+from helpers.device_errors import (
     OutOfMemory,
     explained_device_errors,
     free_after_error,
     out_of_memory_sentence,
     refuse_nan,
 )
+from helpers.engines.processors import prepared
+from helpers.engines.torch.int8 import Int8Layer
 from helpers.results import Step
 from helpers.settings import SamplingSettings
 
