@@ -6,7 +6,7 @@ import math
 import operator
 from dataclasses import asdict, dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.errors import InputError
 from helpers.language import say
@@ -15,10 +15,41 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 MAX_INTEGER = 2**63 - 1  # what torch takes
-MAX_SEQUENCES = 1000
-# Beyond these, probabilities in float32 become infinite or are no numbers.
-TEMPERATURES = (0.001, 1000.0)
-PENALTIES = (0.01, 100.0)
+
+
+class Range(NamedTuple):
+    """What a number among the settings may be: its kind, its least and greatest value, and the same in words."""
+
+    kind: type
+    low: float
+    high: float
+    ja: str
+    en: str
+
+
+# Beyond those of temperature and repetition_penalty, probabilities in float32 become infinite or NaN.
+# fmt: off
+RANGES = {
+    "min_length": Range(int, 0, MAX_INTEGER, "0 以上の整数", "an integer of 0 or more"),
+    "max_length": Range(int, 1, MAX_INTEGER, "1 以上の整数", "an integer of 1 or more"),
+    "top_k": Range(int, 0, MAX_INTEGER, "0 以上の整数（0 は制限なし）", "an integer of 0 or more (0 is off)"),
+    "num_return_sequences": Range(int, 1, 1000, "1 以上 1000 以下の整数", "an integer from 1 to 1000"),
+    "seed": Range(
+        int, 0, MAX_INTEGER,
+        f"0 以上 {MAX_INTEGER} 以下の整数か None", f"an integer from 0 to {MAX_INTEGER}, or None",
+    ),
+    "temperature": Range(
+        float, 0.001, 1000.0,
+        "0.001 以上 1000 以下の数（いつも 1 位を選ばせるには do_sample=False）",
+        "a number from 0.001 to 1000 (always the most probable token: do_sample=False)",
+    ),
+    "repetition_penalty": Range(float, 0.01, 100.0, "0.01 以上 100 以下の数（1 は罰なし）", "a number from 0.01 to 100 (1 is off)"),
+    "top_p": Range(
+        float, math.ulp(0.0), 1.0,
+        "0 より大きく 1 以下の数（1 は制限なし）", "a number greater than 0, at most 1 (1 is off)",
+    ),
+}
+# fmt: on
 
 
 class SettingsError(InputError):
@@ -31,7 +62,7 @@ class SettingsError(InputError):
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How to generate. The defaults are the article's; `validate` of the fields happens on creation.
+    """How to generate. The defaults are the article's; the fields are checked on creation (`RANGES`).
 
     Lengths are in tokens and count the prompt. Ranges: `0 <= min_length <= max_length`, `top_k >= 0` (0 is off),
     `0 < top_p <= 1` (1 is off), `0.001 <= temperature <= 1000`, `0.01 <= repetition_penalty <= 100` (1 is off),
@@ -55,56 +86,14 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if not isinstance(self.do_sample, bool):
             raise unusable("do_sample", self.do_sample, "True / False", "True or False")
-        for field, low, high, ja, en in (
-            ("min_length", 0, MAX_INTEGER, "0 以上の整数", "an integer of 0 or more"),
-            ("max_length", 1, MAX_INTEGER, "1 以上の整数", "an integer of 1 or more"),
-            (
-                "top_k",
-                0,
-                MAX_INTEGER,
-                "0 以上の整数（0 は制限なし）",
-                "an integer of 0 or more (0 is off)",
-            ),
-            (
-                "num_return_sequences",
-                1,
-                MAX_SEQUENCES,
-                f"1 以上 {MAX_SEQUENCES} 以下の整数",
-                f"an integer from 1 to {MAX_SEQUENCES}",
-            ),
-        ):
-            self._set_integer(field, low, high, ja, en)
-        if self.seed is not None:
-            self._set_integer(
-                "seed",
-                0,
-                MAX_INTEGER,
-                f"0 以上 {MAX_INTEGER} 以下の整数か None",
-                f"an integer from 0 to {MAX_INTEGER}, or None",
-            )
-        least, most = TEMPERATURES
-        self._set_number(
-            "temperature",
-            least,
-            most,
-            f"{least:g} 以上 {most:g} 以下の数（いつも 1 位を選ばせるには do_sample=False）",
-            f"a number from {least:g} to {most:g} (always the most probable token: do_sample=False)",
-        )
-        least, most = PENALTIES
-        self._set_number(
-            "repetition_penalty",
-            least,
-            most,
-            f"{least:g} 以上 {most:g} 以下の数（1 は罰なし）",
-            f"a number from {least:g} to {most:g} (1 is off)",
-        )
-        self._set_number(
-            "top_p",
-            math.ulp(0.0),
-            1.0,
-            "0 より大きく 1 以下の数（1 は制限なし）",
-            "a number greater than 0, at most 1 (1 is off)",
-        )
+        for field, allowed in RANGES.items():
+            value = getattr(self, field)
+            if field == "seed" and value is None:
+                continue
+            number = _number(allowed.kind, value)
+            if number is None or not allowed.low <= number <= allowed.high:
+                raise unusable(field, value, allowed.ja, allowed.en)
+            object.__setattr__(self, field, number)
         if self.min_length > self.max_length:
             raise SettingsError(
                 "min_length",
@@ -116,34 +105,18 @@ class SamplingSettings:
                 ),
             )
 
-    def _set_integer(self, field: str, low: int, high: int, ja: str, en: str) -> None:
-        value = getattr(self, field)
-        if _is_truth_value(value):
-            raise unusable(field, value, ja, en)
-        try:
-            number = operator.index(value)
-        except (TypeError, RuntimeError):
-            raise unusable(field, value, ja, en) from None
-        if not low <= number <= high:
-            raise unusable(field, value, ja, en)
-        object.__setattr__(self, field, number)
 
-    def _set_number(self, field: str, low: float, high: float, ja: str, en: str) -> None:
-        value = getattr(self, field)
-        if _is_truth_value(value) or not isinstance(value, Real):
-            raise unusable(field, value, ja, en)
-        try:
-            number = float(value)
-        except OverflowError:
-            raise unusable(field, value, ja, en) from None
-        if not low <= number <= high:
-            raise unusable(field, value, ja, en)
-        object.__setattr__(self, field, number)
-
-
-def _is_truth_value(value: object) -> bool:
-    """True and False, numpy's own too: older numpy takes those for integers, and warns."""
-    return type(value).__name__ in ("bool", "bool_")
+def _number(kind: type, value: Any) -> int | float | None:
+    """A value of any library's type as Python's int or float; None if it is not one, or is too large for a float."""
+    # True and False, numpy's own too: older numpy takes those for integers, and warns.
+    if type(value).__name__ in ("bool", "bool_"):
+        return None
+    try:
+        if kind is int:
+            return operator.index(value)
+        return float(value) if isinstance(value, Real) else None
+    except (TypeError, RuntimeError, OverflowError):
+        return None
 
 
 def unusable(field: str, value: object, ja: str, en: str) -> SettingsError:

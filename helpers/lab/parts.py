@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as widgets
 
-from helpers.errors import Explained
 from helpers.language import say
 
 if TYPE_CHECKING:
@@ -89,22 +88,6 @@ def note(text: str) -> str:
 def press_generate_first() -> str:
     """What stands in a pane as long as there is no text."""
     return note(say("まず「生成」を押してください。", "Press Generate first."))
-
-
-def sentence(error: Exception) -> str:
-    """What the reader is told about an error, whoever raised it."""
-    # The model's NaN is told in a sentence too, as a FloatingPointError.
-    if isinstance(error, Explained | FloatingPointError):
-        return str(error)
-    if isinstance(error, OSError) and error.filename:
-        return say(
-            f"ファイル {error.filename} を開けません（{error.strerror}）。ファイル名を確かめてください。",
-            f"the file {error.filename} cannot be opened ({error.strerror}): check its name.",
-        )
-    return say(
-        f"予期しない問題が起きました（{type(error).__name__}: {error}）。セルをもう一度実行してください。",
-        f"something unexpected happened ({type(error).__name__}: {error}): run the cell again.",
-    )
 
 
 class Soon:

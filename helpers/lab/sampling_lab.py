@@ -6,8 +6,8 @@ Only what ipywidgets 7.7.1 (Google Colab) and 8 share is used.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -21,26 +21,17 @@ from helpers.lab.drafts import Draft, encode_draft, write_at_once
 from helpers.lab.history_pane import HistoryPane
 from helpers.lab.japanese_pane import JapanesePane
 from helpers.lab.next_token_view import NextTokenView
-from helpers.lab.parts import (
-    COLUMNS,
-    FITS,
-    REDRAW_AFTER,
-    ROW,
-    WIDE,
-    Pane,
-    Soon,
-    box,
-    button,
-    sentence,
-)
+from helpers.lab.parts import COLUMNS, REDRAW_AFTER, ROW, WIDE, Pane, Soon, box, button
 from helpers.lab.presets import Preset, presets
+from helpers.lab.problems import Problems
+from helpers.lab.prompt_view import PromptView
 from helpers.lab.still import still_picture
+from helpers.lab.texts_view import TextsView
 from helpers.lab.token_pane import TokenPane
 from helpers.lab.writer import Writer
 from helpers.language import say
 from helpers.results import Generation
 from helpers.sampling import SamplingSettings
-from helpers.tokenizer import normalize
 
 if TYPE_CHECKING:
     import torch
@@ -50,9 +41,6 @@ if TYPE_CHECKING:
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # The picture waits for typing longer than for a drag, in seconds.
 TYPING_PAUSE = 0.3
-# Pixels: on a laptop a text is as wide as the page, and so the first one is in sight whole.
-TEXT_WIDTH = 640
-CHIPS_SHOWN = 200
 # How many tokens the lab may write before it is shown.
 FIRST_TOKENS = 400
 
@@ -73,9 +61,6 @@ class SamplingLab:
     with its history, to which what the other had just been writing is added.
 
     Attributes:
-        errors: what the reader is shown as gone wrong, by what it came from. It stays until that succeeds, or the
-            reader acts on it.
-        generation: what the generate button wrote last, or None.
         history: all that was written, the oldest first; labs on the same model have it in common.
     """
 
@@ -86,13 +71,9 @@ class SamplingLab:
         settings: SamplingSettings | None = None,
     ) -> None:
         self.language_model = language_model
-        self.errors: dict[str, Exception] = {}
-        self.generation: Generation | None = None
+        self.problems = Problems()
         self.history: list[Generation] = []
         self.writer = Writer(language_model, self.keep, self.shown_errors, self._running_changed)
-        self._chosen: tuple[int, ...] = ()
-        self._before: list[Draft] = []
-        self._changing = False
         self._redraw_soon = Soon(self.redraw)
 
         # Running a cell again leaves the lab of its last run behind: it need not write on unseen. What it has
@@ -108,6 +89,16 @@ class SamplingLab:
         self.set_settings(
             settings or SamplingSettings(), own_settings() if settings else presets()[0].why
         )
+
+    @property
+    def generation(self) -> Generation | None:
+        """What the generate button wrote last, or None."""
+        return self.texts.generation
+
+    @property
+    def errors(self) -> dict[str, Exception]:
+        """What the reader is shown as gone wrong, by what it came from, until that succeeds or the reader acts on it."""
+        return self.problems.errors
 
     @property
     def error(self) -> Exception | None:
@@ -138,14 +129,9 @@ class SamplingLab:
     # What the reader sees
 
     def _build(self, prompt: str) -> None:
-        self.prompt_box = widgets.Textarea(
-            value=prompt,
-            description="prompt",
-            rows=2,
-            layout={"flex": "1 1 220px", "width": "auto", "min_width": "0", "max_width": FITS},
-            style={"description_width": "initial"},
-        )
-        self.prompt_box.observe(self._prompt_changed, names="value")
+        self.prompt = PromptView(self, prompt, self._prompt_typed, self._draft_moved)
+        self.prompt_box, self.chips = self.prompt.box, self.prompt.chips
+        self.problem = self.problems.view
         self.generate_button = button(say("生成", "Generate"), self._generate_clicked)
         self.generate_button.button_style = "primary"
         self.stop_button = button(say("停止", "Stop"), self._stop_clicked)
@@ -158,8 +144,6 @@ class SamplingLab:
         self.mask_button.observe(self._mask_changed, names="value")
         self.progress = self.writer.progress
         self.progress.layout = box(240)
-        self.chips = widgets.HTML(layout=WIDE)
-        self.problem = widgets.HTML(layout=WIDE)
 
         model = self.language_model
         self.controls = Controls(
@@ -172,7 +156,8 @@ class SamplingLab:
 
         self.next_token = NextTokenView(self, self._go_back)
         self.chart = self.next_token.chart
-        self.result = widgets.HTML(layout=WIDE)
+        self.texts = TextsView(self)
+        self.result = self.texts.view
 
         self.token_pane = TokenPane(self)
         self.japanese_pane = JapanesePane(self)
@@ -281,31 +266,25 @@ class SamplingLab:
     @property
     def draft(self) -> Draft:
         """The text that is to be continued: the typed prompt and the tokens chosen after it."""
-        return Draft(self.prompt_box.value, self._chosen)
+        return self.prompt.draft
 
     def set_draft(self, draft: Draft) -> None:
         """Go to another text; the back button returns to this one."""
-        self._before.append(self.draft)
-        self._show_draft(draft)
+        self.prompt.go_to(draft)
 
-    def _show_draft(self, draft: Draft) -> None:
-        self._changing = True
-        try:
-            self.prompt_box.value = draft.prompt
-        finally:
-            self._changing = False
-        self._chosen = draft.chosen
-        self.next_token.back_button.disabled = not self._before
+    def _go_back(self) -> None:
+        if self.prompt.can_go_back:
+            self.acted()
+            self.prompt.go_back()
+
+    def _draft_moved(self) -> None:
+        self.next_token.back_button.disabled = not self.prompt.can_go_back
         self.redraw()
 
-    def _prompt_changed(self, change: dict[str, Any]) -> None:
-        if not self._changing:
-            # What was typed is not to be lost to a step back.
-            self._chosen = ()
-            self._before.clear()
-            self.next_token.back_button.disabled = True
-            self.acted()
-            self._redraw_soon(TYPING_PAUSE, restart=True)
+    def _prompt_typed(self) -> None:
+        self.next_token.back_button.disabled = True
+        self.acted()
+        self._redraw_soon(TYPING_PAUSE, restart=True)
 
     def catch_up(self) -> None:
         """Draw now what is to be drawn a moment later: a click is about what the reader has set, not what was drawn."""
@@ -314,24 +293,8 @@ class SamplingLab:
 
     def redraw(self) -> None:
         """Draw the prompt's tokens and the next token's distribution as the controls stand."""
-        chips = ""
-        with self.shown_errors("tokens"):
-            chips = self._chips()
-        self.chips.value = chips
+        self.prompt.redraw()
         self.next_token.redraw()
-
-    def _chips(self) -> str:
-        tokenizer, prompt = self.language_model.tokenizer, self.prompt_box.value
-        chips = str(charts.token_chips(tokenizer, prompt, CHIPS_SHOWN))
-        chips += charts.normalization(prompt, normalize(tokenizer, prompt), CHIPS_SHOWN)
-        if self._chosen:
-            chips += charts.chosen_chips(tokenizer, self._chosen)
-        return chips
-
-    def _go_back(self) -> None:
-        if self._before:
-            self.acted()
-            self._show_draft(self._before.pop())
 
     # Texts
 
@@ -369,35 +332,18 @@ class SamplingLab:
                 lab.history_pane.refresh()
 
     async def _generate(self, draft: Draft, settings: SamplingSettings) -> None:
-        start = charts.pieces_text(self.language_model.tokenizer, draft.chosen)
-
-        def show(texts: list[str]) -> None:
-            views = [
-                charts.plain_text(draft.prompt, start + text, masked=self.masked) for text in texts
-            ]
-            titles = [str(i + 1) for i in range(len(texts))]
-            self.result.value = charts.cards(views, titles, TEXT_WIDTH)
-
-        self.show(await self.write(draft, settings, show))
+        self.show(await self.write(draft, settings, self.texts.as_written(draft)))
 
     def show(self, generation: Generation) -> None:
         """Take up a generation: its texts below the controls, its tokens in the panes."""
-        self.generation = generation
-        self._show_texts()
+        self.texts.show(generation)
         self.token_pane.show(generation)
         self.japanese_pane.show(generation)
-
-    def _show_texts(self) -> None:
-        if self.generation is not None:
-            tokenizer = self.language_model.tokenizer
-            self.result.value = charts.generation_cards(
-                self.generation, tokenizer, self.masked, TEXT_WIDTH
-            )
 
     def _mask_changed(self, change: dict[str, Any]) -> None:
         # Texts that are being written follow with their next token.
         if not self.running:
-            self._show_texts()
+            self.texts.redraw()
         for pane in self.panes:
             pane.redraw()
 
@@ -415,31 +361,13 @@ class SamplingLab:
 
     # Errors
 
-    @contextmanager
-    def shown_errors(self, source: str) -> Iterator[None]:
-        """Show what a callback raises to the reader, and keep it in `errors`: nothing else would report it.
-
-        A success takes away what the same source has raised before, and nothing else.
-        """
-        self.errors.pop(source, None)
-        try:
-            yield
-        except Exception as error:
-            # Put behind the others: `error` is the last.
-            self.errors.pop(source, None)
-            self.errors[source] = error
-        self._show_errors()
+    def shown_errors(self, source: str) -> AbstractContextManager[None]:
+        """Show what a callback raises to the reader, and keep it in `errors`: nothing else would report it."""
+        return self.problems.shown(source)
 
     def acted(self) -> None:
         """The reader has changed something: what a click raised before is out of date.
 
         Pictures report their own errors when redrawn.
         """
-        for source in ("settings", "step", "draw", "writing", "compare", "continue"):
-            self.errors.pop(source, None)
-        self._show_errors()
-
-    def _show_errors(self) -> None:
-        # Two clicks may fail for one reason.
-        sentences = dict.fromkeys(map(sentence, self.errors.values()))
-        self.problem.value = charts.problem(*sentences) if sentences else ""
+        self.problems.forget("settings", "step", "draw", "writing", "compare", "continue")

@@ -8,9 +8,7 @@ the model's distribution once; all settings are then applied here.
 from __future__ import annotations
 
 import math
-import time
-from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,26 +17,22 @@ from helpers.engines.server.connection import (
     Address,
     ServerUnavailable,
     answer_of,
-    events_of,
     other_version,
     send,
     wrong_model,
 )
+from helpers.engines.server.text import Text
 from helpers.language import say
 from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
 
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
-
     import torch
     from transformers import GPT2LMHeadModel
 
 SEQUENCES = 10  # texts at once; the gate in front of the server lets no more in from one address
 # What vLLM takes; below the lower one it would compute with that one and say nothing to the reader.
 TEMPERATURES = (0.01, 2.0)
-# How often a broken stream is taken up again, and the seconds between: a network that stutters, not a server that is gone.
-AGAIN = (0.2, 1.0)
 
 
 class ServerEngine:
@@ -101,7 +95,7 @@ class ServerEngine:
         self.check(settings)
         prompt = input_ids[0].tolist()
         count = settings.num_return_sequences if settings.do_sample else 1
-        texts = [_Text(self, prompt, settings, i) for i in range(count)]
+        texts = [Text(self, prompt, settings, i) for i in range(count)]
         with ExitStack() as stack:
             for text in texts:
                 stack.callback(text.close)
@@ -210,77 +204,6 @@ def _top(choice: dict[str, Any]) -> dict[int, float]:
     """Log-probabilities for the first new token, by token id."""
     told = choice["logprobs"]["top_logprobs"][0]
     return {int(name.removeprefix("token_id:")): value for name, value in told.items()}
-
-
-class _Text:
-    """One text that the server is writing."""
-
-    def __init__(
-        self, engine: ServerEngine, prompt: list[int], settings: SamplingSettings, place: int
-    ) -> None:
-        self.engine, self.prompt, self.settings, self.place = engine, prompt, settings, place
-        self.written: list[int] = []
-        self.waiting: deque[tuple[int, float]] = deque()
-        self.ended = False
-        self.connection: HTTPConnection | None = None
-        self.events: Iterator[dict[str, Any]] = iter(())
-        self.failures = 0
-
-    def open(self) -> None:
-        """Ask the server to write, from where the text is."""
-        ids = self.prompt + self.written
-        # Texts and neighbouring seeds have nothing in common; neither has what follows a broken connection.
-        seed = (self.settings.seed or 0) * 10_000 + self.place * 100 + self.failures
-        fields = self.engine.fields(len(ids), self.settings, seed)
-        address = self.engine.address
-        self.connection = send(address, *self.engine.request(ids, stream=True, **fields))
-        self.events = events_of(address, self.connection)
-
-    def next(self) -> Step:
-        """The next token, waited for."""
-        while not self.waiting:
-            try:
-                self._take(next(self.events, None))
-            except ServerUnavailable:
-                # Begun, it is worth another try; a server that refuses has said all.
-                if not self.written or self.failures >= len(AGAIN):
-                    raise
-                self._again()
-        token, final = self.waiting.popleft()
-        self.written.append(token)
-        ids = len(self.prompt) + len(self.written)
-        self.ended = token == self.engine.eos_token_id or ids >= self.settings.max_length
-        if self.ended:
-            self.close()
-        return Step(token, math.nan, final)
-
-    def _again(self) -> None:
-        self.close()
-        while True:
-            time.sleep(AGAIN[self.failures])
-            self.failures += 1
-            try:
-                return self.open()
-            except ServerUnavailable:
-                if self.failures >= len(AGAIN):
-                    raise
-
-    def _take(self, event: dict[str, Any] | None) -> None:
-        if event is None:
-            raise other_version(self.engine.address)
-        try:
-            for choice in event["choices"]:
-                logprobs = choice["logprobs"]["token_logprobs"] if choice["token_ids"] else []
-                for token, logprob in zip(choice["token_ids"], logprobs, strict=True):
-                    final = math.exp(logprob) if self.settings.do_sample else 1.0
-                    self.waiting.append((token, final))
-        except (KeyError, TypeError, ValueError) as error:
-            raise other_version(self.engine.address) from error
-
-    def close(self) -> None:
-        """End it: the server aborts what is not finished."""
-        if self.connection is not None:
-            self.connection.close()
 
 
 def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> ServerEngine:

@@ -1,0 +1,92 @@
+"""One text as the class's server writes it: a stream of tokens, taken up again where it breaks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from helpers.engines.server.connection import ServerUnavailable, events_of, other_version, send
+from helpers.results import Step
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+    from helpers.engines.server.engine import ServerEngine
+    from helpers.settings import SamplingSettings
+
+# The seconds before each new try at a broken stream: for a network that stutters, not a server that is gone.
+PAUSES = (0.2, 1.0)
+
+
+class Text:
+    """One text that the server is writing."""
+
+    def __init__(
+        self, engine: ServerEngine, prompt: list[int], settings: SamplingSettings, place: int
+    ) -> None:
+        self.engine, self.prompt, self.settings, self.place = engine, prompt, settings, place
+        self.written: list[int] = []
+        self.waiting: deque[tuple[int, float]] = deque()
+        self.ended = False
+        self.connection: HTTPConnection | None = None
+        self.events: Iterator[dict[str, Any]] = iter(())
+        self.failures = 0
+
+    def open(self) -> None:
+        """Ask the server to write, from where the text is."""
+        ids = self.prompt + self.written
+        # Texts and neighbouring seeds have nothing in common; neither has what follows a broken connection.
+        seed = (self.settings.seed or 0) * 10_000 + self.place * 100 + self.failures
+        fields = self.engine.fields(len(ids), self.settings, seed)
+        address = self.engine.address
+        self.connection = send(address, *self.engine.request(ids, stream=True, **fields))
+        self.events = events_of(address, self.connection)
+
+    def next(self) -> Step:
+        """The next token, waited for."""
+        while not self.waiting:
+            try:
+                self._take(next(self.events, None))
+            except ServerUnavailable:
+                # Begun, it is worth another try; a server that refuses has said all.
+                if not self.written or self.failures >= len(PAUSES):
+                    raise
+                self._again()
+        token, final = self.waiting.popleft()
+        self.written.append(token)
+        ids = len(self.prompt) + len(self.written)
+        self.ended = token == self.engine.eos_token_id or ids >= self.settings.max_length
+        if self.ended:
+            self.close()
+        return Step(token, math.nan, final)
+
+    def _again(self) -> None:
+        self.close()
+        while True:
+            time.sleep(PAUSES[self.failures])
+            self.failures += 1
+            try:
+                return self.open()
+            except ServerUnavailable:
+                if self.failures >= len(PAUSES):
+                    raise
+
+    def _take(self, event: dict[str, Any] | None) -> None:
+        if event is None:
+            raise other_version(self.engine.address)
+        try:
+            for choice in event["choices"]:
+                logprobs = choice["logprobs"]["token_logprobs"] if choice["token_ids"] else []
+                for token, logprob in zip(choice["token_ids"], logprobs, strict=True):
+                    final = math.exp(logprob) if self.settings.do_sample else 1.0
+                    self.waiting.append((token, final))
+        except (KeyError, TypeError, ValueError) as error:
+            raise other_version(self.engine.address) from error
+
+    def close(self) -> None:
+        """End it: the server aborts what is not finished."""
+        if self.connection is not None:
+            self.connection.close()
