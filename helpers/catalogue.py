@@ -68,70 +68,30 @@ def parameters_of(config: dict[str, Any]) -> int:
     return count_parameters(config) if known else 0
 
 
-def _rinna(name: str, config: dict[str, Any], bytes_per_weight: int, **published: Any) -> ModelInfo:
+def _info(name: str, config: dict[str, Any], bytes_per_weight: int, **published: Any) -> ModelInfo:
+    """From the numbers of a config.json; the file to download has `bytes_per_weight` for each weight, 0 for none."""
     parameters = count_parameters(config)
-    shape = {key: config[key] for key in ("n_layer", "n_embd", "vocab_size", "n_positions")}
+    shape = {key: config[key] for key in sorted(SHAPE)}
     return ModelInfo(
         name, parameters, **shape, download_bytes=parameters * bytes_per_weight, **published
     )
 
 
-def _bundled() -> ModelInfo:
-    config = json.loads((BUNDLED_PATH / "config.json").read_text(encoding="utf-8"))
-    return ModelInfo(
-        BUNDLED_MODEL,
-        count_parameters(config),
-        **{key: config[key] for key in ("n_layer", "n_embd", "vocab_size", "n_positions")},
-        download_bytes=0,
-    )
+def _rinna(n_layer: int, n_embd: int, n_inner: int | None = None, **more: Any) -> dict[str, Any]:
+    numbers = {"n_layer": n_layer, "n_embd": n_embd, "n_inner": n_inner}
+    return {"vocab_size": 32_000, "n_positions": 1024, **numbers, **more}
 
 
-def _shape(
-    n_layer: int, n_embd: int, vocab_size: int, n_inner: int | None = None
-) -> dict[str, Any]:
-    return {
-        "n_layer": n_layer,
-        "n_embd": n_embd,
-        "vocab_size": vocab_size,
-        "n_positions": 1024,
-        "n_inner": n_inner,
-    }
-
-
+_BUNDLED = json.loads((BUNDLED_PATH / "config.json").read_text(encoding="utf-8"))
+# fmt: off
 CATALOGUE: dict[str, ModelInfo] = {
     info.name: info
     for info in (
-        _bundled(),
-        _rinna(
-            "rinna/japanese-gpt2-xsmall",
-            _shape(6, 512, 32_000, 2304),
-            4,
-            epochs="3",
-            dev_perplexity=28,
-            training_time="4 days",
-        ),
-        _rinna(
-            "rinna/japanese-gpt2-small",
-            _shape(12, 768, 32_000),
-            4,
-            epochs="3",
-            dev_perplexity=21,
-            training_time="15 days",
-        ),
-        _rinna(
-            "rinna/japanese-gpt2-medium",
-            _shape(24, 1024, 32_000),
-            4,
-            epochs="4",
-            dev_perplexity=18,
-            training_time="45 days",
-        ),
-        _rinna(
-            LARGE_MODEL,
-            _shape(24, 2048, 44_928, 8192),
-            2,
-            epochs="10+",
-            dev_perplexity=13.9,
-        ),
+        _info(BUNDLED_MODEL, _BUNDLED, 0),
+        _info("rinna/japanese-gpt2-xsmall", _rinna(6, 512, 2304), 4, epochs="3", dev_perplexity=28, training_time="4 days"),
+        _info("rinna/japanese-gpt2-small", _rinna(12, 768), 4, epochs="3", dev_perplexity=21, training_time="15 days"),
+        _info("rinna/japanese-gpt2-medium", _rinna(24, 1024), 4, epochs="4", dev_perplexity=18, training_time="45 days"),
+        _info(LARGE_MODEL, _rinna(24, 2048, 8192, vocab_size=44_928), 2, epochs="10+", dev_perplexity=13.9),
     )
 }
+# fmt: on

@@ -1,18 +1,26 @@
-"""How a command of this project ends: with its status, quietly when nobody reads on (`| head`), also on Ctrl-C."""
+"""What the commands of this project share: options for the settings, and how a command ends."""
 
+import io
+import math
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable
+from typing import Any
 
-from helpers.language import write_utf8
+from helpers.language import say
+from helpers.settings import SamplingSettings
 
 INTERRUPTED = 130  # as shells report it
 NOBODY_READS = 141
 
 
 def run(main: Callable[[], int | None]) -> int:
-    """Run a command; returns the status to exit with, 0 for a command that returns none."""
-    write_utf8()
+    """Run a command; returns the status to exit with, 0 for a command that returns none.
+
+    It ends quietly when nobody reads on (`| head`), and on Ctrl-C.
+    """
+    _write_utf8()
     try:
         status = main() or 0
         sys.stdout.flush()
@@ -23,3 +31,60 @@ def run(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def _write_utf8() -> None:
+    """Let a command write any character: a Windows console in cp932 has no 𠮷 and would raise."""
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(encoding="utf-8")
+
+
+def add_settings(parser: ArgumentParser) -> None:
+    """Add the options that `given_settings` reads."""
+    for option, kind, name, ja, en in (
+        (
+            "top-k",
+            *(int, "N"),
+            "確率の上位何個から引くか。0 は制限なし（500）",
+            "sample from the N most probable tokens; 0 is off (500)",
+        ),
+        (
+            "top-p",
+            *(float, "P"),
+            "確率の合計がここに届くまでから引く。0 より大きく 1 以下、1 は制限なし（0.95）",
+            "sample from the fewest tokens whose probabilities add up to P; 1 is off (0.95)",
+        ),
+        (
+            "temperature",
+            *(float, "T"),
+            "0 より大きい数。小さいほど無難（1.0）",
+            "greater than 0; the lower, the safer the text (1.0)",
+        ),
+        (
+            "min-length",
+            *(int, "N"),
+            "最短の長さ。単位はトークンで、PROMPT も数える（50、max-length が短ければそこまで）",
+            "at least N tokens, PROMPT included (50, or max-length if that is less)",
+        ),
+        (
+            "max-length",
+            *(int, "N"),
+            "最長の長さ。単位はトークンで、PROMPT も数える（100）",
+            "at most N tokens, PROMPT included (100)",
+        ),
+        ("num-return-sequences", int, "N", "いくつ書くか（3）", "how many texts to write (3)"),
+    ):
+        parser.add_argument(f"--{option}", type=kind, metavar=name, help=say(ja, en))
+
+
+def given_settings(**given: Any) -> SamplingSettings:
+    """Settings of which some were given, and the others (absent or None) are the defaults.
+
+    Raises:
+        SettingsError: see `SamplingSettings`.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    # Whoever asks for a short text and nothing else does not mean to contradict the default of min_length.
+    shortest = min(SamplingSettings.min_length, given.get("max_length", math.inf))
+    return SamplingSettings(**{"min_length": max(shortest, 0), **given})

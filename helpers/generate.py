@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import io
 import json
-import math
 import sys
 import warnings
 from collections.abc import Sequence as Arguments
@@ -14,15 +13,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from helpers import OPENING_LINE
-from helpers.console import run
+from helpers.console import INTERRUPTED, add_settings, given_settings, run
+from helpers.engines import DEFAULT_ENGINE, ENGINES
 from helpers.errors import Explained
-from helpers.language import say, write_utf8
+from helpers.language import say
 
 if TYPE_CHECKING:
     from helpers.sampling import Generation
     from helpers.tokenizer import SentencePieceTokenizer
-
-INTERRUPTED = 130  # as shells report it
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,63 +46,35 @@ def _parser() -> argparse.ArgumentParser:
         metavar="M",
         help=say(
             "auto、aozora-mini、rinna/japanese-gpt-1b など、またはモデルのフォルダー（auto）",
-            "auto, aozora-mini, rinna/japanese-gpt-1b and the like, or a folder (auto)",
+            "auto, aozora-mini, a hub id such as rinna/japanese-gpt-1b, or a folder (auto)",
         ),
     )
     parser.add_argument(
         "--engine",
-        default="torch",
-        choices=("torch", "ctranslate2"),
+        default=DEFAULT_ENGINE,
+        choices=ENGINES,
         help=say(
-            "ctranslate2 は CPU 用で、メモリが少なくて済みます（torch）",
-            "ctranslate2 is for a CPU, and takes less memory (torch)",
+            "ctranslate2 は CPU 用で、メモリが少なくて済みます。server は環境変数 HELPERS_SERVER のサーバーです（torch）",
+            "ctranslate2 is for a CPU and takes less memory; server is the one that HELPERS_SERVER names (torch)",
         ),
     )
     parser.add_argument(
         "--dtype",
         choices=("float32", "bfloat16", "float16", "int8"),
-        help=say("重みの形式（デバイスに合うもの）", "of the weights (what suits the device)"),
+        help=say(
+            "重みの形式（デバイスに合うもの）", "dtype of the weights (what suits the device)"
+        ),
     )
-    for option, kind, ja, en in (
-        (
-            "top-k",
-            int,
-            "確率の上位何個から引くか。0 は制限なし（500）",
-            "draw from the top N; 0 is off (500)",
-        ),
-        (
-            "top-p",
-            float,
-            "確率の合計がここに届くまでから引く。0 より大きく 1 以下、1 は制限なし（0.95）",
-            "draw from those that sum up to N; above 0, at most 1, 1 is off (0.95)",
-        ),
-        (
-            "temperature",
-            float,
-            "0 より大きい数。小さいほど無難（1.0）",
-            "above 0; the smaller, the safer (1.0)",
-        ),
-        (
-            "min-length",
-            int,
-            "最短の長さ。単位はトークンで、PROMPT も数える（50、max-length が短ければそこまで）",
-            "least tokens, PROMPT counted (50, or max-length if that is less)",
-        ),
-        (
-            "max-length",
-            int,
-            "最長の長さ。単位はトークンで、PROMPT も数える（100）",
-            "most tokens, PROMPT counted (100)",
-        ),
-        ("num-return-sequences", int, "いくつ書くか（3）", "how many texts (3)"),
-        (
-            "seed",
-            int,
+    add_settings(parser)
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help=say(
             "同じ数なら同じ文章になる（毎回ちがう数）",
             "the same number gives the same text (a new one each time)",
         ),
-    ):
-        parser.add_argument(f"--{option}", type=kind, metavar="N", help=say(ja, en))
+    )
     parser.add_argument(
         "--json",
         action="store_true",
@@ -138,7 +108,6 @@ def main(arguments: Arguments[str] | None = None) -> int:
 
     It is 0, 2 for what cannot be done, which is said in one line on stderr, or 130 if the reader interrupted it.
     """
-    write_utf8()
     options = vars(_parser().parse_args(arguments))
     prompt, name, engine, dtype, as_json = (
         options.pop(key) for key in ("prompt", "model", "engine", "dtype", "json")
@@ -148,13 +117,10 @@ def main(arguments: Arguments[str] | None = None) -> int:
     import torch
 
     from helpers.models import load_model
-    from helpers.sampling import SamplingSettings, encode_prompt, generate
+    from helpers.sampling import encode_prompt, generate
 
     try:
-        given = {k: v for k, v in options.items() if v is not None}
-        # Asked for a short text alone, nobody means to contradict the default of min_length.
-        shortest = min(SamplingSettings.min_length, given.get("max_length", math.inf))
-        settings = SamplingSettings(**{"min_length": max(shortest, 0), **given})
+        settings = given_settings(**options)
         # "auto" prints its choice, which this command says in its own way.
         with (
             contextlib.redirect_stdout(io.StringIO()),

@@ -1,8 +1,6 @@
 """The language that sentences and labels are shown in: one choice for the whole process."""
 
-import io
 import os
-import sys
 
 LANGUAGES = ("ja", "en")
 
@@ -37,10 +35,3 @@ def get_language() -> str:
 def say(ja: str, en: str) -> str:
     """The sentence in the language in use. Both stand side by side in the source, so neither is forgotten."""
     return ja if _language == "ja" else en
-
-
-def write_utf8() -> None:
-    """Let a command write any character: a Windows console in cp932 has no 𠮷 and would raise."""
-    for output in (sys.stdout, sys.stderr):
-        if isinstance(output, io.TextIOWrapper):
-            output.reconfigure(encoding="utf-8")

@@ -1,12 +1,15 @@
-"""How much memory is free, and giving back what is not needed."""
+"""How much memory and disk is free, the one way of saying it, and giving back memory that is not needed."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from helpers.language import say
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +18,23 @@ if TYPE_CHECKING:
 def size(count: int) -> str:
     """A number of bytes as people write it: "2.6 GB", "27.6 MB"."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def needed_and_free(needed: int, free: int) -> str:
+    """Two numbers of bytes in words, for parentheses: "8.3 GB needed, 4.0 GB free"."""
+    return say(
+        f"必要 {size(needed)}、空き {size(free)}", f"{size(needed)} needed, {size(free)} free"
+    )
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder at `path`, or where there is none yet, the nearest one above it."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def free_disk(path: Path) -> int:
+    """Bytes that are free on the disk of a folder, which need not be there yet."""
+    return shutil.disk_usage(nearest_folder(path)).free
 
 
 def available_memory(device: torch.device) -> int:
@@ -77,12 +97,12 @@ def _left_by_cgroups() -> list[int]:
 
 def _left_by_limits() -> list[int]:
     """What `ulimit -v` and `ulimit -d` leave this process."""
-    import resource
+    import psutil
 
-    status = Path("/proc/self/status").read_text(encoding="utf-8").split()
-    left = []
-    for kind, key in ((resource.RLIMIT_AS, "VmSize:"), (resource.RLIMIT_DATA, "VmData:")):
-        limit, _ = resource.getrlimit(kind)
-        if limit != resource.RLIM_INFINITY:
-            left.append(limit - int(status[status.index(key) + 1]) * 1024)
-    return left
+    process = psutil.Process()
+    used = process.memory_info()
+    limits = [
+        (process.rlimit(kind)[0], taken)
+        for kind, taken in ((psutil.RLIMIT_AS, used.vms), (psutil.RLIMIT_DATA, used.data))
+    ]
+    return [limit - taken for limit, taken in limits if limit != psutil.RLIM_INFINITY]

@@ -12,8 +12,8 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from helpers import OPENING_LINE
-from helpers.console import run
+from helpers import BUNDLED_MODEL, OPENING_LINE
+from helpers.console import add_settings, given_settings, run
 from helpers.errors import Explained
 from helpers.language import say
 
@@ -36,17 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seeds", type=int, nargs="+", metavar="N", default=[0, 1, 2, 42], help=seeds
     )
-    parser.add_argument("--model", default="aozora-mini", metavar="M", help="aozora-mini")
-    for option, kind in (
-        ("top-k", int),
-        ("top-p", float),
-        ("temperature", float),
-        ("min-length", int),
-        ("max-length", int),
-        ("num-return-sequences", int),
-    ):
-        same = say("generate と同じ", "as for helpers.generate")
-        parser.add_argument(f"--{option}", type=kind, metavar="N", help=same)
+    parser.add_argument("--model", default=BUNDLED_MODEL, metavar="M", help=BUNDLED_MODEL)
+    add_settings(parser)
     return parser
 
 
@@ -69,12 +60,9 @@ def rehearse(
         SettingsError: for a setting or a prompt that does not fit, before anything is printed.
     """
     from helpers.prompts import encode_prompt
-    from helpers.sampling import SamplingSettings, generate
+    from helpers.sampling import generate
 
-    # Asked for a short text alone, nobody means to contradict the default of min_length.
-    if "max_length" in settings:
-        settings.setdefault("min_length", min(SamplingSettings.min_length, settings["max_length"]))
-    tries = [(p, SamplingSettings(seed=seed, **settings)) for p in prompts for seed in seeds]
+    tries = [(p, given_settings(seed=seed, **settings)) for p in prompts for seed in seeds]
     for prompt, chosen in tries:
         encode_prompt(language_model, prompt, chosen)
     with_words: set[int] = set()
@@ -100,8 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             language_model = load_model(name)
-        given = {option: value for option, value in options.items() if value is not None}
-        clean, with_words = rehearse(language_model, prompts or [OPENING_LINE], seeds, **given)
+        clean, with_words = rehearse(language_model, prompts or [OPENING_LINE], seeds, **options)
     except BrokenPipeError:
         raise
     except (Explained, ValueError, OSError) as error:

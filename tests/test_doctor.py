@@ -233,7 +233,7 @@ def test_little_memory_and_a_full_disk(monkeypatch):
     finding = found(machine.check_memory)["memory"]
     assert finding.status == doctor.NG and "close other programs" in finding.next_step
     usage = namedtuple("usage", "total used free")(10**9, 10**9, 5_000_000)
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     finding = found(machine.check_disk)["disk"]
     assert finding.status == doctor.NG and str(Path.cwd()) in finding.next_step
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 import tempfile
 import threading
@@ -12,10 +11,11 @@ from pathlib import Path
 
 from helpers.doctor.finding import NG, NOTE, OK, Finding
 from helpers.language import say
+from helpers.memory import available_memory, free_disk, nearest_folder, size
 
 # A lesson's kernel peaks at 0.6 GB (README, "The lessons").
-MEMORY_NEEDED = 0.7e9  # bytes
-DISK_NEEDED = 0.1e9  # bytes: notebooks, pictures, temporary files
+MEMORY_NEEDED = 700_000_000  # bytes
+DISK_NEEDED = 100_000_000  # bytes: notebooks, pictures, temporary files
 NETWORK_SECONDS = 20
 
 
@@ -48,15 +48,14 @@ def check_memory() -> Finding:
     import torch
 
     from helpers.catalogue import CATALOGUE
-    from helpers.memory import available_memory
 
     free = available_memory(torch.device("cpu"))
     fits = [info.name for info in CATALOGUE.values() if MEMORY_NEEDED + info.memory_bytes(4) < free]
-    found = say(f"空き {free / 1e9:.1f} GB", f"{free / 1e9:.1f} GB free")
+    found = say(f"空き {size(free)}", f"{size(free)} free")
     if free < MEMORY_NEEDED:
         step = say(
-            f"ほかのアプリやノートブックを閉じて、{MEMORY_NEEDED / 1e9} GB を空けてください。",
-            f"close other programs or notebooks until {MEMORY_NEEDED / 1e9} GB are free.",
+            f"ほかのアプリやノートブックを閉じて、{size(MEMORY_NEEDED)} を空けてください。",
+            f"close other programs or notebooks until {size(MEMORY_NEEDED)} is free.",
         )
         return Finding("memory", NG, found, step, {"free": free})
     if fits:
@@ -65,20 +64,17 @@ def check_memory() -> Finding:
 
 
 def check_disk() -> Finding:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
     from helpers.catalogue import CATALOGUE, LARGE_MODEL
+    from helpers.hub import cache_folder
 
     places = [Path.cwd(), Path(tempfile.gettempdir())]
-    full = min(places, key=lambda place: shutil.disk_usage(place).free)
-    here = shutil.disk_usage(full).free
-    cache = Path(HF_HUB_CACHE)
-    nearest = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    room, needed = shutil.disk_usage(nearest).free, CATALOGUE[LARGE_MODEL].download_bytes
+    full = min(places, key=free_disk)
+    here, nearest = free_disk(full), nearest_folder(cache_folder())
+    room, needed = free_disk(nearest), CATALOGUE[LARGE_MODEL].download_bytes
     values = {"free": here, "cache_free": room}
     found = say(
-        f"空き {here / 1e9:.1f} GB、モデルの置き場所は {room / 1e9:.1f} GB",
-        f"{here / 1e9:.1f} GB free, {room / 1e9:.1f} GB where models are kept",
+        f"空き {size(here)}、モデルの置き場所は {size(room)}",
+        f"{size(here)} free, {size(room)} where models are kept",
     )
     if here < DISK_NEEDED:
         step = say(
@@ -94,8 +90,8 @@ def check_disk() -> Finding:
         return Finding("disk", NOTE, found, step, values)
     if room < needed:
         step = say(
-            f"{LARGE_MODEL}（{needed / 1e9:.1f} GB）は入りません。同梱モデルには要りません。",
-            f"{LARGE_MODEL} ({needed / 1e9:.1f} GB) does not fit; the bundled model needs no room.",
+            f"{LARGE_MODEL}（{size(needed)}）は入りません。同梱モデルには要りません。",
+            f"{LARGE_MODEL} ({size(needed)}) does not fit; the bundled model needs no room.",
         )
         return Finding("disk", NOTE, found, step, values)
     return Finding("disk", OK, found, values=values)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from helpers.doctor import machine, model, packages
 from helpers.doctor.finding import NG, Finding, install_again
-from helpers.language import LANGUAGES, say, set_language, write_utf8
+from helpers.language import LANGUAGES, say, set_language
 
 
 def examine() -> Iterator[Finding]:
@@ -47,7 +47,6 @@ def diagnose() -> list[Finding]:
 
 def main(arguments: Arguments[str] | None = None) -> int:
     """Run the command; returns the exit status: 1 if something keeps the lessons from running, else 0."""
-    write_utf8()
     language = argparse.ArgumentParser(add_help=False)
     language.add_argument(
         "--lang", choices=LANGUAGES, help=say("表示の言葉", "the language of the page")

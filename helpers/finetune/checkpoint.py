@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.finetune.errors import FinetuneError
 from helpers.finetune.run import CheckpointNotSaved
 from helpers.language import say
+from helpers.memory import free_disk, needed_and_free
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def checkpoint_path(folder: str | Path, size: int) -> Path:
         partial = partial_of(path)
         partial.write_bytes(b"\0")
         partial.unlink()
-        free = shutil.disk_usage(path.parent).free
+        free = free_disk(path.parent)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         why = getattr(error, "strerror", None) or str(error)
         raise FinetuneError(
@@ -44,9 +44,9 @@ def checkpoint_path(folder: str | Path, size: int) -> Path:
     if free < size:
         raise FinetuneError(
             say(
-                f"途中の状態の保存に約 {size / 1e6:,.0f} MB 必要ですが、{path.parent} の空きは {free / 1e6:,.0f} MB です。"
+                f"途中の状態を保存する場所が足りません（{path.parent}、{needed_and_free(size, free)}）。"
                 "空きを作るか、別の folder を指定してください。",
-                f"a checkpoint takes about {size / 1e6:,.0f} MB and {path.parent} has {free / 1e6:,.0f} MB free: "
+                f"there is no room for a checkpoint ({path.parent}: {needed_and_free(size, free)}): "
                 "make room, or name another folder.",
             )
         )

@@ -13,6 +13,7 @@ from helpers.finetune.files import read_bytes, unpacked
 from helpers.finetune.notation import plain, split_file
 from helpers.finetune.xhtml import is_page, read_page
 from helpers.language import say
+from helpers.memory import size
 
 # Characters. With less there is neither something to learn nor something to measure.
 SHORTEST = 1000
@@ -58,8 +59,10 @@ def read_document(source: str | Path | bytes) -> Document:
         data, name = read_bytes(Path(source)), str(source)
     data = unpacked(data, name)
     if len(data) > LONG:
-        size = f"{len(data) / 1e6:.1f} MB"
-        print(say(f"{name}（{size}）を読んでいます……", f"reading {name} ({size}) ..."), flush=True)
+        length = size(len(data))
+        print(
+            say(f"{name}（{length}）を読んでいます……", f"reading {name} ({length}) ..."), flush=True
+        )
     if not data.strip(b"\0 \t\r\n\xef\xbb\xbf\xfe\xff"):
         raise _empty(name)
     if is_page(data):

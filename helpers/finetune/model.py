@@ -116,7 +116,7 @@ def training_memory(
 
 def check_memory(model: PreTrainedModel, settings: TrainingSettings) -> None:
     """Raise FinetuneError if the device has no room for what training takes beside the weights."""
-    from helpers.memory import available_memory
+    from helpers.memory import available_memory, needed_and_free
 
     weights = [p for p in model.parameters() if p.requires_grad]
     parts = training_memory(
@@ -132,9 +132,9 @@ def check_memory(model: PreTrainedModel, settings: TrainingSettings) -> None:
     if needed > free:
         raise FinetuneError(
             say(
-                f"学習にはあと約 {needed / 1e9:.1f} GB のメモリが必要ですが、空きは {free / 1e9:.1f} GB です。"
+                f"学習には、メモリが足りません（{needed_and_free(needed, free)}）。"
                 "batch_size か length を小さくするか、LoRA か小さいモデルを使ってください。",
-                f"training needs about {needed / 1e9:.1f} GB more memory and {free / 1e9:.1f} GB are free: "
+                f"there is not enough memory for training ({needed_and_free(needed, free)}): "
                 "make batch_size or length smaller, or use LoRA or a smaller model.",
             )
         )

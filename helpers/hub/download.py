@@ -8,7 +8,6 @@ in threads go on to their end).
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from helpers.hub.cache import (
 from helpers.hub.errors import Interrupted, ModelUnavailable, NotAHub, TransferFailed
 from helpers.hub.trouble import explanation, no_space
 from helpers.language import say
+from helpers.memory import free_disk
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -205,10 +205,7 @@ def _check_content(name: str, file: Path) -> None:
 
 
 def check_space(name: str, needed: int) -> None:
-    folder = cache_folder()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = free_disk(cache_folder())
     if needed > free:
         raise ModelUnavailable(no_space(name, needed, free))
 

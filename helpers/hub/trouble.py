@@ -10,7 +10,7 @@ from helpers import BUNDLED_MODEL
 from helpers.hub.cache import cache_folder, cached_folder
 from helpers.hub.errors import NotAHub
 from helpers.language import say
-from helpers.memory import size
+from helpers.memory import needed_and_free
 
 
 def explanation(name: str, error: Exception) -> str:
@@ -94,8 +94,8 @@ def no_space(name: str, needed: int | None = None, free: int | None = None) -> s
     """That the disk has no room for a download; `needed` and `free` are in bytes."""
     ja = en = ""
     if needed is not None and free is not None:
-        ja = f"（必要 {size(needed)}、空き {size(free)}）"
-        en = f" ({size(needed)} needed, {size(free)} free)"
+        both = needed_and_free(needed, free)
+        ja, en = f"（{both}）", f" ({both})"
     return say(
         f"ディスクの空きが足りないので、{name} をダウンロードできません{ja}。いらないファイルを消すか、"
         f"環境変数 HF_HOME で保存先（今は {cache_folder()}）を変えてください。"

@@ -11,6 +11,7 @@ from helpers.device import DeviceChoice
 from helpers.engines.protocol import Loader, Request
 from helpers.hub import clean_name, hub_problem, local_folder
 from helpers.language import say
+from helpers.memory import needed_and_free, size
 from helpers.models.reading import read_config
 
 
@@ -28,7 +29,7 @@ def choose_model(choice: DeviceChoice) -> tuple[str, str]:
     if choice.device.type != "cuda":
         return BUNDLED_MODEL, say(
             "大きいモデルには CUDA の GPU が要るので、同梱の小さいモデルを使います。",
-            "the large model wants a CUDA GPU, so the small bundled one is used",
+            "the large model needs a CUDA GPU, so the small bundled one is used",
         )
     import torch
 
@@ -36,9 +37,9 @@ def choose_model(choice: DeviceChoice) -> tuple[str, str]:
     free, _ = torch.cuda.mem_get_info(choice.device)
     if free < needed:
         return BUNDLED_MODEL, say(
-            f"{LARGE_MODEL} には GPU メモリが約 {needed / 1e9:.1f} GB 必要ですが、空きは {free / 1e9:.1f} GB です。"
+            f"{LARGE_MODEL} には GPU のメモリが足りない（{needed_and_free(needed, free)}）ので、"
             "同梱の小さいモデルを使います。",
-            f"{LARGE_MODEL} needs about {needed / 1e9:.1f} GB of GPU memory and {free / 1e9:.1f} GB are free, "
+            f"there is not enough GPU memory for {LARGE_MODEL} ({needed_and_free(needed, free)}), "
             "so the small bundled model is used",
         )
     if problem := hub_problem(LARGE_MODEL):
@@ -47,8 +48,8 @@ def choose_model(choice: DeviceChoice) -> tuple[str, str]:
             f"the small bundled model is used, because {problem}",
         )
     return LARGE_MODEL, say(
-        f"GPU に {LARGE_MODEL} が載ります（約 {needed / 1e9:.1f} GB）。",
-        f"the GPU holds {LARGE_MODEL} (about {needed / 1e9:.1f} GB)",
+        f"GPU に {LARGE_MODEL} が載ります（約 {size(needed)}）。",
+        f"the GPU has room for {LARGE_MODEL} (about {size(needed)})",
     )
 
 

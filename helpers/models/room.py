@@ -8,7 +8,7 @@ from helpers.device import DeviceChoice
 from helpers.engines import ENGINES, loader_of
 from helpers.errors import Explained
 from helpers.language import say
-from helpers.memory import size
+from helpers.memory import needed_and_free, size
 
 
 class NotEnoughMemory(Explained, MemoryError):
@@ -30,9 +30,8 @@ def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) 
     gpu = choice.device.type == "cuda"
     raise NotEnoughMemory(
         say(
-            f"{name} には{'GPU の' if gpu else ''}メモリが約 {size(needed)} 必要ですが、"
-            f"空きは {size(free)} です。{ja}",
-            f"{name} needs about {size(needed)} of {'GPU ' if gpu else ''}memory and {size(free)} are free: {en}",
+            f"{name} には{'GPU の' if gpu else ''}メモリが足りません（{needed_and_free(needed, free)}）。{ja}",
+            f"there is not enough {'GPU ' if gpu else ''}memory for {name} ({needed_and_free(needed, free)}): {en}",
         )
     )
 

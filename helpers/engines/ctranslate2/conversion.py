@@ -16,7 +16,7 @@ from helpers.engines.ctranslate2.refusals import ACTIVATIONS, EngineUnavailable
 from helpers.errors import Explained
 from helpers.hub import cache_folder as downloads_folder
 from helpers.language import say
-from helpers.memory import size
+from helpers.memory import free_disk, needed_and_free
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ def check_room(parameters: int, download: int = 0) -> None:
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
-    needed, free = converted_bytes(parameters), shutil.disk_usage(folder).free
+    needed, free = converted_bytes(parameters), free_disk(folder)
     ja = en = ""
     if download and shares_disk_with_downloads():
         needed += download
@@ -62,10 +62,10 @@ def check_room(parameters: int, download: int = 0) -> None:
     if free < needed:
         raise EngineUnavailable(
             say(
-                f"{ja}変換したモデルを置く場所が足りません（{folder}、必要 {size(needed)}、空き {size(free)}）。"
+                f"{ja}変換したモデルを置く場所が足りません（{folder}、{needed_and_free(needed, free)}）。"
                 "空きを作るか、環境変数 HF_HOME で場所を変えるか、"
                 'engine="torch" を使ってください。',
-                f"there is no room for {en}the converted model ({folder}: {size(needed)} needed, {size(free)} free): "
+                f"there is no room for {en}the converted model ({folder}: {needed_and_free(needed, free)}): "
                 'make room, choose another place with HF_HOME in the environment, or use engine="torch".',
             )
         )

@@ -22,7 +22,7 @@ from helpers.engines.ctranslate2 import thread
 from helpers.engines.ctranslate2.refusals import EngineUnavailable
 from helpers.engines.ctranslate2.rows import Rows
 from helpers.language import say
-from helpers.memory import available_memory, size, trim_heap
+from helpers.memory import available_memory, needed_and_free, trim_heap
 from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
 
@@ -152,11 +152,12 @@ class CTranslate2Engine:
         raise SettingsError(
             "num_return_sequences",
             say(
-                f"{count} 個の文で {new_tokens} トークンずつ書くには、CTranslate2 ではメモリがあと約 {size(needed)} 必要ですが、"
-                f"空きは {size(free)} です。num_return_sequences か max_length を小さくするか、"
+                f"CTranslate2 で {count} 個の文を {new_tokens} トークンずつ書くには、メモリが足りません"
+                f"（{needed_and_free(needed, free)}）。num_return_sequences か max_length を小さくするか、"
                 'engine="torch" を使ってください。',
-                f"to write {new_tokens} tokens in each of {count} texts CTranslate2 needs about {size(needed)} more memory, and "
-                f'{size(free)} are free: give a smaller num_return_sequences or max_length, or use engine="torch".',
+                f"there is not enough memory for CTranslate2 to write {new_tokens} tokens in each of {count} texts "
+                f"({needed_and_free(needed, free)}): give a smaller num_return_sequences or max_length, or use "
+                'engine="torch".',
             ),
         )
 
