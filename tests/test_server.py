@@ -14,6 +14,7 @@ import torch
 from class_server import DATA, KEY, local_server, read_answers, replay, write_model
 
 from helpers.engines.server import connection, engine
+from helpers.engines.server import text as server_text
 from helpers.engines.server.connection import Address, ServerUnavailable, address_of
 from helpers.errors import InputError
 from helpers.models import how_loaded, load_model
@@ -315,7 +316,7 @@ def test_what_the_server_does_not_allow_names_the_setting(folder, recorded):
 
 
 def test_a_broken_stream_keeps_what_was_written(folder, recorded, monkeypatch):
-    monkeypatch.setattr(engine, "AGAIN", ())
+    monkeypatch.setattr(server_text, "PAUSES", ())
     first = events_of_scene(recorded)
     with broken(folder, recorded, lambda *_: iter(first)) as language_model:
         with pytest.raises(
@@ -328,7 +329,7 @@ def test_a_broken_stream_keeps_what_was_written(folder, recorded, monkeypatch):
 
 
 def test_an_engine_that_dies_says_so_in_the_stream(folder, recorded, monkeypatch):
-    monkeypatch.setattr(engine, "AGAIN", ())
+    monkeypatch.setattr(server_text, "PAUSES", ())
     end = [b'data: {"error":{"message":"EngineCore","code":500}}\n\n', b"data: [DONE]\n\n"]
     pieces = events_of_scene(recorded) + end
     with broken(folder, recorded, lambda *_: iter(pieces)) as language_model:
@@ -339,7 +340,7 @@ def test_an_engine_that_dies_says_so_in_the_stream(folder, recorded, monkeypatch
 
 def test_a_broken_stream_is_taken_up_again_where_it_was(folder, recorded, here, monkeypatch):
     """The second request holds what was written, and asks for the rest only."""
-    monkeypatch.setattr(engine, "AGAIN", (0.01,))
+    monkeypatch.setattr(server_text, "PAUSES", (0.01,))
     asked = []
 
     def respond(method, path, body, key):
@@ -367,7 +368,7 @@ def test_a_broken_stream_is_taken_up_again_where_it_was(folder, recorded, here, 
 
 def test_a_server_that_says_nothing_is_given_up(folder, recorded, monkeypatch):
     monkeypatch.setattr(connection, "PATIENCE", 0.3)
-    monkeypatch.setattr(engine, "AGAIN", ())
+    monkeypatch.setattr(server_text, "PAUSES", ())
 
     def slow():
         yield from events_of_scene(recorded, count=3)
