@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ON_COLABS_VERSIONS = Path(sys.prefix).resolve() == ENVIRONMENT
 # For each save (`make check`): fewer examples of each property.
 settings.register_profile("quick", max_examples=20)
-# It holds there only: `make test-colab`.
+# It holds on Colab's versions only.
 collect_ignore = [] if ON_COLABS_VERSIONS else ["test_colab.py"]
 
 
@@ -61,6 +61,7 @@ def english() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a kernel or a browser by the fixtures it asks for. Browsers come last: Playwright keeps an event loop
     running in this thread until the session ends, and the lab, asked on a running loop, rightly leaves its work to it.
+    Kernels come first: they take longest, and at the end of a run no worker is to wait for another.
     """
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
@@ -68,7 +69,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if "offline" in asked:  # the environment of a lesson's kernel
             item.add_marker("kernel")
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("browser") is not None,
+            item.get_closest_marker("kernel") is None,
+        )
+    )
 
 
 # A process or a port takes time, and `make check` is for each save: what starts one says so.

@@ -1,7 +1,7 @@
 """The sampling lab in a real browser on a real JupyterLab: `python -m pytest tests/test_browser.py`.
 
-JupyterLab and the kernel run on the Python that runs the tests: `make test-colab` runs them on Google Colab's
-widgets too. Pictures of what was seen are left in test-results/.
+JupyterLab and the kernel run on the Python that runs the tests: `make test` runs some of them on Google Colab's
+widgets too, `make test-all` the others. Pictures of what was seen are left in test-results/.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ LESSON = "03_generate.ipynb"  # its lab has the seed 12
 # A machine that is busy with other things may take long: that alone is no fault.
 PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
-pytestmark = [pytest.mark.timeout(900), pytest.mark.colab]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +179,7 @@ def expect_texts(page: Page, lm, all_ids: list[list[int]]) -> None:
         expect(lab_output(page)).to_contain_text(text)
 
 
+@pytest.mark.colab
 def test_the_whole_lesson_runs_and_each_control_moves_the_picture_to_the_values_worked_out_by_hand(
     page, address, lm, artefacts
 ):
@@ -242,6 +243,7 @@ def test_the_whole_lesson_runs_and_each_control_moves_the_picture_to_the_values_
     expect_rows(page, expected_rows(lm, **end))
 
 
+@pytest.mark.colab
 def test_generate_stop_and_reload(page, address, lab_alone, lm, artefacts):
     open_notebook(page, address, lab_alone)
     run_all(page)
@@ -293,6 +295,7 @@ def test_generate_stop_and_reload(page, address, lab_alone, lm, artefacts):
     page.screenshot(path=artefacts / "lab-reloaded.png")
 
 
+@pytest.mark.colab
 def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
     open_notebook(page, address, lab_alone)
     run_all(page)

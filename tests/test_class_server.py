@@ -91,7 +91,7 @@ def fifty_prompts():
     dice = random.Random(1)
     while len(found) < 50:
         length = 1 + len(found) * 120 // 50 if len(found) % 2 else dice.randint(1, 12)
-        found.append([dice.randrange(3, 8000) for _ in range(length)])
+        found.append([dice.randrange(3, sp.get_piece_size()) for _ in range(length)])
     return found
 
 
@@ -298,8 +298,10 @@ def test_a_websocket_is_not_answered(server):
 def test_the_server_outlives_whatever_is_sent(server):
     """Without the check in front of it, vLLM's engine ends with the first id beyond the vocabulary."""
     fine = {"model": "aozora-mini", "prompt": [5, 6, 7], "max_tokens": 2}
-    strange = [0, -1, 1, 2.5, 1e308, 2**31, 2**63, 2**70, True, None, "x", [], {}, [[1]], [8000]]
-    strange += [[2**31], [-1], [7999] * 511, [1] * 600, [1] * 5000]
+    config = json.loads((BUNDLED_PATH / "config.json").read_text(encoding="utf-8"))
+    beyond, longest = config["vocab_size"], config["n_positions"]
+    strange = [0, -1, 1, 2.5, 1e308, 2**31, 2**63, 2**70, True, None, "x", [], {}, [[1]], [beyond]]
+    strange += [[2**31], [-1], [beyond - 1] * (longest - 1), [1] * (longest + 88), [1] * 5000]
     fields = [
         *("prompt", "max_tokens", "min_tokens", "n", "seed", "top_k", "top_p", "temperature"),
         *("repetition_penalty", "logprobs", "prompt_logprobs", "logprob_token_ids"),

@@ -1,4 +1,4 @@
-"""That the run on Google Colab's versions had them: `make test-colab`, which makes the environment for it."""
+"""That the run on Google Colab's versions had them: `make test`, which makes the environment for it."""
 
 import ast
 import json

@@ -1,6 +1,6 @@
 """How the environment with Colab's versions is made: `pytest tests/test_colab_environment.py`.
 
-What it is then used for is `make test-colab`.
+What it is then used for: the last stage of `make test`.
 """
 
 import platform

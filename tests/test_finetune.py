@@ -56,7 +56,7 @@ TRAIN, HELD_OUT = split_text(TEXT)
 SHORT = TrainingSettings(steps=12, batch_size=4, length=32, warmup_steps=2, evaluate_every=4)
 
 
-pytestmark = [pytest.mark.usefixtures("english"), pytest.mark.colab]
+pytestmark = pytest.mark.usefixtures("english")
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,7 @@ def test_batches_go_on_from_any_step():
     assert all(torch.equal(next(later), row) for row in rows[5:])
 
 
+@pytest.mark.colab
 def test_the_loop_does_what_trainer_does(tiny, folder, tmp_path):
     other = load_for_training(str(folder), device="cpu").model
     for model in (tiny.model, other):
@@ -432,6 +433,7 @@ def test_measuring_a_long_text_has_a_bar(tiny, monkeypatch, capsys):
 # --- saved models, LoRA
 
 
+@pytest.mark.colab
 def test_a_saved_model_writes_the_same_again(tiny, tmp_path):
     fine_tune(tiny, TRAIN, HELD_OUT, replace(SHORT, learning_rate=1e-2))
     settings = SamplingSettings(min_length=0, max_length=40, seed=1)
@@ -465,6 +467,7 @@ def logits_of(model) -> torch.Tensor:
 
 # peft asks for it by a name that transformers has since changed.
 @pytest.mark.filterwarnings("error", "ignore:.*is_gradient_checkpointing")
+@pytest.mark.colab
 def test_lora_trains_saves_merges_and_reloads(folder, tmp_path):
     tiny = load_for_training(str(folder), device="cpu", gradient_checkpointing=True)
     frozen = weights(tiny.model)

@@ -1,8 +1,8 @@
 """The lessons: `pytest tests/test_notebooks.py` (one lesson: `-k 03_generate`).
 
-Each lesson is executed twice, offline, in a copy: the Japanese edition as the builder runs it, the English one as a
-reader does. What they show, and what prose says of it, is compared with what is in git; what else must hold for a
-notebook is read off it.
+Each lesson is executed twice, offline, in a copy: the Japanese edition as the builder runs it, and the English one as a
+reader does, in `make test` on Google Colab's versions. What they show, and what prose says of it, is compared with what is
+in git; what else must hold for a notebook is read off it.
 """
 
 import ast
@@ -25,6 +25,7 @@ from tools.check_notebooks import (
     metadata_problems,
     output_problems,
     prose_problems,
+    varies,
     word_problems,
 )
 from tools.execution import execute, make_workspace
@@ -45,6 +46,8 @@ LESSONS = lesson_sources()
 OFFLINE = Path(__file__).parent / "offline"
 
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+# Those that take long come last in the course; begun first, they leave no core idle at the end.
+each_executed = pytest.mark.parametrize("lesson", LESSONS[::-1], ids=lambda path: path.stem)
 each_edition = pytest.mark.parametrize("edition", EDITIONS)
 
 
@@ -90,8 +93,7 @@ def offline(tmp_path: Path) -> Iterator[dict[str, str]]:
     assert log.read_text(encoding="utf-8") == "", "the lesson reached for the network"
 
 
-@pytest.mark.colab
-@each_lesson
+@each_executed
 @pytest.mark.timeout(600)
 def test_lesson_runs_and_shows_what_is_in_git(
     lesson: Path, offline: dict[str, str], record_property: Callable[[str, object], None]
@@ -110,7 +112,8 @@ def test_lesson_runs_and_shows_what_is_in_git(
     assert not problems, "\n".join([f"make lessons LESSONS={lesson.stem}", *problems])
 
 
-@each_lesson
+@pytest.mark.colab
+@each_executed
 @pytest.mark.timeout(600)
 def test_the_copy_without_outputs_shows_the_same_once_it_is_run(
     lesson: Path,
@@ -283,6 +286,45 @@ def test_output_kinds_agree_between_editions(lesson: Path):
         for each in EDITIONS
     ]
     assert kinds[0] == kinds[1]
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers in a text or in its markup; two languages may name them in another order."""
+    return sorted(re.findall(r"\d[\d,.]*\d|\d", re.sub(r"<[^>]*>", " ", text)))
+
+
+@each_lesson
+def test_solutions_show_the_same_numbers_in_both_editions(lesson: Path):
+    """No reader's copy runs them, so in English they are held against the Japanese ones, which are executed."""
+    for pair in zip(*(code_cells(read(lesson, each)) for each in EDITIONS), strict=True):
+        if is_solution(pair[0]) and not varies(pair[0]):
+            shown = [
+                [(o.get("data") or {"text/plain": o.get("text", "")}) for o in cell.outputs]
+                for cell in pair
+            ]
+            for ja, en in zip(*shown, strict=True):
+                for kind in ja.keys() & {"text/plain", "text/html"}:
+                    assert numbers(ja[kind]) == numbers(en[kind]), pair[0].id
+
+
+def filled(lesson: Path, edition: str) -> list[tuple[str, list[str]]]:
+    """What the executed lesson gave into its prose, in order: the name in its source and the numbers in the notebook."""
+    found = []
+    for old, new in zip(read(lesson, edition).cells, build(lesson, edition).cells, strict=True):
+        if old.cell_type == "markdown":
+            parts = PLACEHOLDER.split(new.source)
+            pieces, names = parts[::2], parts[1::2]
+            whole = re.fullmatch(
+                "(.+?)".join(map(re.escape, pieces)), without_definitions(old.source), re.DOTALL
+            )
+            found += zip(names, map(numbers, whole.groups()), strict=True)
+    # A picture is named after what it shows, words included.
+    return [(name, given) for name, given in found if " " not in name]
+
+
+@each_lesson
+def test_prose_is_filled_with_the_same_numbers_in_both_editions(lesson: Path):
+    assert filled(lesson, "ja") == filled(lesson, "en")
 
 
 def pyproject_address() -> str:

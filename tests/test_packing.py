@@ -60,17 +60,21 @@ def test_greedy_texts_of_the_bundled_model_are_the_same(dtype):
         AutoModelForCausalLM.from_pretrained(BUNDLED_PATH, dtype=dtype) for _ in range(2)
     )
     packing.pack(model)
-    prompts = torch.randint(4, 8000, (6, 12), generator=torch.Generator().manual_seed(1))
+    prompts = torch.randint(
+        4, plain.config.vocab_size, (6, 12), generator=torch.Generator().manual_seed(1)
+    )
     mask = torch.ones_like(prompts)
     texts = [
-        m.generate(prompts, attention_mask=mask, do_sample=False, max_length=40)[:, 12:]
+        m.generate(prompts, attention_mask=mask, do_sample=False, max_length=40)
         for m in (model, plain)
     ]
     assert packed_layers(model)
     if dtype == torch.float32:
         assert torch.equal(*texts)
     else:  # logits of three digits are often equal, and which of two is then taken is a matter of rounding
-        assert (texts[0] == texts[1]).float().mean() > 0.7
+        with torch.no_grad():
+            next_ids = [m(texts[1]).logits.argmax(-1) for m in (model, plain)]
+        assert (next_ids[0] == next_ids[1]).float().mean() > 0.9
 
 
 def test_gradients_are_those_of_ordinary_layers(pair):

@@ -38,7 +38,7 @@ SCENES = {
     "at least": replace(BASE, min_length=20, top_k=0, top_p=1.0),
     "to the last position": replace(BASE, do_sample=False, max_length=64),
 }
-pytestmark = [pytest.mark.process, pytest.mark.colab, pytest.mark.usefixtures("english")]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("english")]
 
 
 @pytest.fixture(scope="module")

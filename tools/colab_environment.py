@@ -1,4 +1,4 @@
-"""Google Colab's versions beside the ones we test with: `python -m tools.colab_environment`, run by `make test-colab`.
+"""Google Colab's versions beside the ones we test with: `python -m tools.colab_environment`, run by `make test`.
 
 It makes `.venv-colab`: what tests/data/colab-versions.txt names is installed there in that very version, and
 what the list does not name (torch, JupyterLab, the tests' own tools) is linked from the Python that runs this.

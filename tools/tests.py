@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,9 +20,12 @@ from tools.colab_environment import ENVIRONMENT
 from tools.project import ROOT
 
 PYTEST = ["-m", "pytest", "-q", "--no-header", "--durations=5"]
-# A file's tests stay together: they share models. Two workers, as the smallest machines have two cores.
+# Two workers, as the smallest machines have two cores. A file's tests stay together: they share models.
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
-ELSEWHERE = "not server and not exact"
+# One by one, in order: each takes long by itself.
+ONE_BY_ONE = ["-n", "2", "--dist", "load", "--maxschedchunk", "1"]
+ELSEWHERE = "not (server or exact or slow)"
+AS_ANOTHER = "processor and not (process or alone)"
 
 
 class Stage(NamedTuple):
@@ -37,9 +40,19 @@ class Stage(NamedTuple):
 LINT = [
     Stage("lint", ["-m", "ruff", "check", "."]),
     Stage("format", ["-m", "ruff", "format", "--check", "."]),
-    Stage("types", ["-m", "mypy"]),
+    Stage("types", ["-m", "mypy", "--num-workers", "2"]),
 ]
-QUICK = f"not (process or browser or kernel or slow or alone) and {ELSEWHERE}"
+QUICK = f"not (process or browser or kernel or alone) and {ELSEWHERE}"
+
+
+def as_kinds(kinds: Sequence[processors.Kind]) -> list[Stage]:
+    """What can differ between processors, on this one playing each of these kinds."""
+    return [
+        Stage(f"as on {kind.name}", [*PYTEST, *SIDE_BY_SIDE, "-m", f"{AS_ANOTHER} and {ELSEWHERE}"], environment=kind.environment)
+        for kind in kinds
+    ]  # fmt: skip
+
+
 TIERS = {
     "check": [
         *LINT,
@@ -49,18 +62,20 @@ TIERS = {
         *LINT,
         Stage("browsers", ["-m", "tools.browser"]),
         Stage("tests", [*PYTEST, *SIDE_BY_SIDE, "-m", f"not (browser or kernel or alone) and {ELSEWHERE}"]),
-        Stage("kernels", [*PYTEST, "-n", "2", "--dist", "load", "-m", f"kernel and not slow and {ELSEWHERE}"]),
-        # Neither memory nor time is measured, and no event loop shared, beside another test.
+        # What is executed on Colab's versions is not executed here as well.
+        Stage("kernels", [*PYTEST, *ONE_BY_ONE, "-m", f"kernel and not colab and {ELSEWHERE}"]),
+        # Neither memory nor time is measured beside another test.
         Stage("alone", [*PYTEST, "-p", "no:xdist", "-m", f"alone and not browser and {ELSEWHERE}"]),
-        Stage("in a browser", [*PYTEST, "-p", "no:xdist", "-m", f"browser and {ELSEWHERE}"]),
-        *(
-            Stage(f"as on {kind.name}", [*PYTEST, *SIDE_BY_SIDE, "-m", "processor and not process and not alone"], environment=kind.environment)
-            for kind in processors.playable()
-        ),
-        Stage("Colab's kernels", [*PYTEST, "-n", "2", "--dist", "load", "-m", f"colab and kernel and {ELSEWHERE}"], True),
-        Stage("Colab's versions", [*PYTEST, "-p", "no:xdist", "-m", f"colab and not kernel and {ELSEWHERE}"], True),
+        Stage("in a browser", [*PYTEST, *ONE_BY_ONE, "-m", f"browser and {ELSEWHERE}"]),
+        # The oldest kind lacks most: those between it and this machine's own wait for `test-all`.
+        *as_kinds(processors.playable()[:1]),
+        Stage("Colab's versions", [*PYTEST, *ONE_BY_ONE, "-m", f"colab and {ELSEWHERE}"], True),
     ],
-    "test-all": [Stage("slow tests", [*PYTEST, "-p", "no:xdist", "-m", f"slow and {ELSEWHERE}"])],
+    "test-all": [
+        Stage("slow tests", [*PYTEST, "-p", "no:xdist", "-m", "slow and not (server or exact)"]),
+        *as_kinds(processors.playable()[1:]),
+        Stage("Colab's browser", [*PYTEST, *ONE_BY_ONE, "-m", "browser", "tests/test_browser.py"], True),
+    ],
 }  # fmt: skip
 
 
