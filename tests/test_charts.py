@@ -352,6 +352,17 @@ def test_table_keeps_pictures_in_cells_and_aligns_columns(lm):
         charts.table([["a"]], ["a", "b"])
 
 
+def test_table_of_columns_puts_numbers_on_the_right():
+    columns = {"語": ["雪", "山"], "数": [1, 23], "割合": ["<0.1%", "99.9%"], "量": ["—", "2.61 GB"]}
+    html = charts.table(columns)
+    assert table_rows(html)[:2] == [["語", "数", "割合", "量"], ["雪", "1", "<0.1%", "—"]]
+    assert html.count("text-align:left") == 3
+    assert html.count("text-align:right") == 9
+    assert charts.table({"語": ["2 匹の猫が雪の中にいた"], "正": [True]}).count("right") == 0
+    with pytest.raises(ValueError, match="zip"):
+        charts.table({"a": [1], "b": [1, 2]})
+
+
 def test_bar_chart_draws_from_zero_and_marks_one_bar():
     html = charts.bar_chart(["雪", "山"], [0.75, 0.25], "次の語", "%", highlight=1)
     assert [row[:2] for row in table_rows(html)] == [["雪", "75%"], ["▶ 山", "25%"]]

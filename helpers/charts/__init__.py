@@ -8,7 +8,7 @@ text on it. What a colour says, a label or a hatch says too.
 from helpers.charts.blocks import bar_chart, cards, problem, progress_bar, table
 from helpers.charts.distribution import distribution_chart
 from helpers.charts.font import use_japanese_font
-from helpers.charts.look import Html, number, percent
+from helpers.charts.look import Html, number, percent, percents
 from helpers.charts.texts import (
     comparison,
     first_difference,
@@ -34,6 +34,7 @@ __all__ = [
     "normalization",
     "number",
     "percent",
+    "percents",
     "pieces_text",
     "plain_text",
     "probability_text",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from helpers.charts.look import (
@@ -22,26 +23,38 @@ from helpers.charts.look import (
 )
 from helpers.language import say
 
+SHORT = 12  # characters
+_NUMBER = re.compile(r"[<+−-]?\d[\d,.]*(e[+-]?\d+)?\+?( ?\S{1,8})?|[—–]")
+
 
 def table(
-    rows: Iterable[Iterable[object]],
-    header: Iterable[object],
+    rows: Iterable[Iterable[object]] | Mapping[str, Iterable[object]],
+    header: Iterable[object] | None = None,
     caption: str | None = None,
     align: Iterable[str] | None = None,
 ) -> Html:
     """A simple table; every cell is escaped, except one that is `Html` itself.
 
     Args:
-        align: "left", "right" or "center" for each column; left without it.
+        rows: the rows under `header`; or columns, `{"name": values}`, which bring their header along.
+        align: "left", "right" or "center" for each column. Without it, columns of numbers are on the right where columns
+            were given; everything else is on the left.
+
+    Raises:
+        ValueError: if the columns, or a row and the header, differ in length.
     """
-    header = list(header)
+    if isinstance(rows, Mapping):
+        columns = [list(column) for column in rows.values()]
+        header, rows = rows, zip(*columns, strict=True)
+        align = align or ["right" if all(map(_is_number, c)) else "left" for c in columns]
+    header = list(header or [])
     sides = list(align) if align is not None else ["left"] * len(header)
-    # A word is not broken to save width: a wide table scrolls.
-    cell = f"{CELL}{BORDER};padding:3px 8px;white-space:normal;overflow-wrap:normal;"
+    # A word is not broken to save width, nor is a short cell, which is one: a wide table scrolls.
+    cell = f"{CELL}{BORDER};padding:3px 8px;overflow-wrap:normal;white-space:"
 
     def line(cells: Iterable[object], opening: str, closing: str) -> str:
         return "".join(
-            f'<{opening} style="{cell}text-align:{side}">{markup(value)}</{closing}>'
+            f'<{opening} style="{cell}{_wrapping(value)};text-align:{side}">{markup(value)}</{closing}>'
             for value, side in zip(cells, sides, strict=True)
         )
 
@@ -62,6 +75,14 @@ def table(
         f"{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>",
         f"{caption}\n{alt}" if caption else alt,
     )
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, bool) and bool(_NUMBER.fullmatch(str(value)))
+
+
+def _wrapping(value: object) -> str:
+    return "normal" if isinstance(value, Html) or len(str(value)) > SHORT else "nowrap"
 
 
 def cards(contents: Iterable[Html], titles: Iterable[str], width: int = 220) -> Html:
