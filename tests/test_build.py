@@ -157,6 +157,9 @@ def test_a_rebuild_changes_nothing(lessons: list[Path], tmp_path: Path):
         lessons[0].write_text(FIRST.replace("time.time()", fault), encoding="utf-8")
         assert len(build_lessons.build_and_write(lessons[0], "ja", tmp_path)) == 1
         assert built.read_bytes() == before
+    lessons[0].write_text(FIRST, encoding="utf-8")
+    assert build_lessons.build_and_write(lessons[0], "ja", tmp_path, fresh=True) == []
+    assert built.read_bytes() != before  # the time of this run
 
 
 # Executing

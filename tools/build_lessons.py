@@ -36,7 +36,11 @@ def main(arguments: list[str]) -> int:
     """Build the named lessons, or all; nothing is written for one that does not run cleanly."""
     parser = argparse.ArgumentParser(prog="make lessons", description=__doc__)
     parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 03_generate")
-    chosen = parser.parse_args(arguments).lessons
+    parser.add_argument(
+        "--fresh", action="store_true", help="keep no output of before: after new weights"
+    )
+    options = parser.parse_args(arguments)
+    chosen = options.lessons
     sources = {source.stem: source for source in lesson_sources()}
     if unknown := sorted(set(chosen) - set(sources)):
         parser.error(
@@ -47,7 +51,7 @@ def main(arguments: list[str]) -> int:
     for name in chosen or sources:
         for edition in EDITIONS:
             start = time.monotonic()
-            problems = build_and_write(sources[name], edition)
+            problems = build_and_write(sources[name], edition, fresh=options.fresh)
             failed |= bool(problems)
             path = notebook_path(sources[name], edition)
             print(
@@ -60,7 +64,9 @@ def main(arguments: list[str]) -> int:
     return int(failed)
 
 
-def build_and_write(source: Path, edition: str, root: Path = ROOT) -> list[str]:
+def build_and_write(
+    source: Path, edition: str, root: Path = ROOT, fresh: bool = False
+) -> list[str]:
     """Build, execute and write one edition, with and without outputs; returns what stood in the way, empty if written."""
     target = root / notebook_path(source, edition)
     committed = nbformat.read(target, as_version=4) if target.exists() else None
@@ -71,7 +77,7 @@ def build_and_write(source: Path, edition: str, root: Path = ROOT) -> list[str]:
         draw_pictures(notebook, committed)
     except (ValueError, RuntimeError, CellControlSignal) as error:
         return [str(error)]
-    if committed:
+    if committed and not fresh:
         keep_varying_outputs(notebook, committed)
     for path, copy in (
         (target, notebook),
@@ -168,14 +174,20 @@ def draw_pictures(notebook: NotebookNode, committed: NotebookNode | None) -> Non
 
 
 def keep_varying_outputs(fresh: NotebookNode, committed: NotebookNode) -> None:
-    """Take over what varies, if nothing but its values would change: a rebuild leaves no trace."""
+    """Take over what varies, if nothing but its values would change: a rebuild leaves no trace.
+
+    All of it or nothing: one cell's numbers are quoted by the next, so they are of one run.
+    """
     known = {cell.id: cell for cell in code_cells(committed)}
+    for cell in code_cells(fresh):
+        old = known.get(cell.id)
+        if old is None or old.source != cell.source or difference(old, cell):
+            return
     for cell in filter(varies, code_cells(fresh)):
-        if cell.id in known and not difference(known[cell.id], cell):
-            cell.outputs = known[cell.id].outputs
-            for output in cell.outputs:
-                if output.output_type == "execute_result":
-                    output.execution_count = cell.execution_count
+        cell.outputs = known[cell.id].outputs
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = cell.execution_count
 
 
 if __name__ == "__main__":
