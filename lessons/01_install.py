@@ -28,9 +28,9 @@
 #
 # **You will be able to**
 #
-# - continue an opening line in a few lines of code;
+# - have an opening line continued with a few lines of code;
 # - say in a few words what transformers, sentencepiece and torch each do;
-# - fix the seed and get the same text again.
+# - set the seed and get the same text again.
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
@@ -40,7 +40,7 @@
 # コードのセルは、左の ▶ を押すか、選んで **Shift + Enter** で動きます。上から順に実行してください。最初は準備のセルです。教材と足りないライブラリを用意します。
 
 # %% [markdown] lang="en"
-# A code cell runs when you press ▶ at its left, or select it and press **Shift + Enter**. Run the cells from top to bottom. First comes the setup cell: it gets the lessons and the libraries that are missing.
+# To run a code cell, press ▶ to its left, or select it and press **Shift + Enter**. Run the cells from top to bottom. First comes the setup cell: it fetches the lessons and any missing libraries.
 
 # %% tags=["varies"]
 LANG = "ja"
@@ -49,12 +49,12 @@ LANG = "ja"
 # %% [markdown] lang="ja"
 # ## さっそく書かせる
 #
-# コードの意味は、あとで説明します。まず、実行してください。
+# 細かい意味は、まだわからなくてかまいません。実行してください。
 
 # %% [markdown] lang="en"
 # ## Let it write
 #
-# The code is explained below. Run it first.
+# You need not understand every detail yet. Just run it.
 
 # %%
 import torch
@@ -69,6 +69,7 @@ tokenizer = load_tokenizer(BUNDLED_PATH)
 model = AutoModelForCausalLM.from_pretrained(BUNDLED_PATH, dtype=torch.float32)
 
 PROMPT = "国境の長いトンネルを抜けると雪国であった。"
+# "pt" は、torch の表の形で受け取る指定です。 || "pt" asks for torch tables (tensors).
 inputs = tokenizer(PROMPT, return_tensors="pt", add_special_tokens=False)
 torch.manual_seed(16)
 output = model.generate(
@@ -88,9 +89,9 @@ print(tokenizer.decode(output[0], skip_special_tokens=True))
 # **先に知っておいてほしいこと。** 言語モデルは「ありそうな続き」を書くだけで、本当かどうかを確かめません。事実でないことを、もっともらしく書きます。人を傷つける表現が出ることもあります。学んだ文章に、そうした表現が含まれているからです。
 
 # %% [markdown] lang="en"
-# It wrote. The model is `aozora-mini`, which comes with these lessons: a small model that learned from Aozora Bunko, the library of public-domain Japanese literature. It runs at once on any computer, and what it writes often makes little sense.
+# That was `aozora-mini`, the model that comes with these lessons. It is small and learned from Aozora Bunko, a library of public-domain Japanese literature. It runs at once on any computer, and what it writes often makes little sense.
 #
-# **One thing to know first.** A language model writes what is likely to come next; it does not check whether it is true. It states falsehoods in a plausible tone. It can also write things that offend, because the texts it learned from contain such things.
+# **One thing to know first.** A language model writes what is likely to come next; it does not check whether that is true. It can state falsehoods in a convincing tone. It can also write offensive things, because the texts it learned from contain them.
 
 # %% [markdown] lang="ja"
 # ## 三つのライブラリ
@@ -114,31 +115,31 @@ print(tokenizer.decode(output[0], skip_special_tokens=True))
 #
 # This is the way from a text to its continuation. Three libraries share the work.
 #
-# | Library | Its part | In the code above |
+# | Library | What it does | In the code above |
 # |---|---|---|
-# | `sentencepiece` | cuts the text into parts called tokens and turns them into numbers (ids) | inside `tokenizer` |
-# | `transformers` | holds the blueprint of the model, loads its weights, knows how to generate | `from_pretrained`, `generate` |
-# | `torch` (PyTorch) | does the computing, on a CPU or a GPU | all computing, and the random draws |
+# | `sentencepiece` | cuts the text into pieces called tokens and turns them into numbers (ids) | inside `tokenizer` |
+# | `transformers` | provides the blueprint of the model, loads its weights, and generates text | `from_pretrained`, `generate` |
+# | `torch` (PyTorch) | does the actual computing, on a CPU or a GPU | all the arithmetic, and the random draws |
 #
-# These lessons grew out of a short Japanese article, 「rinna 社が構築した GPT-2 モデルを使ってみる」 ("Trying the GPT-2 models that rinna built", December 2022). It installed libraries on Colab, loaded `rinna/japanese-gpt-1b`, had the same line continued, and moved it to a GPU. We call it the article and follow its steps.
+# These lessons grew out of a short Japanese article, 「rinna 社が構築した GPT-2 モデルを使ってみる」 ("Trying the GPT-2 models that rinna built", December 2022). It installed libraries on Colab, loaded `rinna/japanese-gpt-1b`, had the same line continued, and moved it to a GPU. We call it "the article" and follow its steps.
 
 # %% [markdown] lang="ja"
 # ## シード
 #
 # `generate` は、モデルが出した確率に従って、次のトークンをくじ引きで選びます。だから、実行するたびに違う文になるはずです。
 #
-# コンピューターのくじは、「シード」という数から計算で作られます。`torch.manual_seed(16)` は、シードを 16 に決めます。（いくつか試して、読みやすい文になるものを選びました。）
+# コンピューターのくじは、「シード」という数から計算で作られます。`torch.manual_seed(16)` は、シードを 16 に決めます。（読みやすい文になるものを選びました。）
 #
-# **予想してみましょう。** 次のセルは、シード 16、16、3 で三回書かせます。三つの文のうち、同じになるのはどれとどれでしょうか。
+# **予想してみましょう。** シード 16、16、3 で三回書かせると、同じになるのはどれとどれでしょうか。次のセルの `""` の間（Colab では右の欄）に書いて、実行してください。採点はしません。
 
 # %% [markdown] lang="en"
 # ## The seed
 #
-# `generate` draws each next token at random, with the probabilities that the model gives. So the text ought to differ from run to run.
+# `generate` samples each next token: it draws at random, with the probabilities that the model gives. So the text should differ from run to run.
 #
-# But a computer calculates its random numbers, from a number called the seed. `torch.manual_seed(16)` sets the seed to 16. (We tried a few and chose one that gives a readable text.)
+# But a computer calculates its random numbers, starting from a number called the seed. `torch.manual_seed(16)` sets the seed to 16. (We chose one that gives a readable text.)
 #
-# **Predict:** the next cell writes three times, with the seeds 16, 16 and 3. Which of the three texts will be equal?
+# **Predict:** we generate three times, with the seeds 16, 16 and 3. Which texts will be the same? Write your guess between the `""` of the next cell (on Colab, in the box on the right) and run it. Nobody grades it.
 
 
 # %%
@@ -153,14 +154,14 @@ print(first, second, third, sep="\n\n")
 print(first == second, first == third)
 
 # %% [markdown] lang="ja"
-# 同じシードの二つは同じで、三つ目は違います。教室の全員が同じシードを使えば、同じ文を見ながら話し合えます。
+# 同じシードの二つは同じで、三つ目は違います。はじめのセルもシードは 16 でしたが、長さなどの設定が違うので、別の文です。教室の全員が同じ設定とシードを使えば、同じ文を見ながら話し合えます。
 #
 # CPU と GPU では、乱数の作り方と計算の細かい丸めが違うので、同じシードでも違う文になります。CPU どうしなら、ほとんどの場合、同じ文です。
 
 # %% [markdown] lang="en"
-# The two with one seed are equal, the third is not. If a whole class uses one seed, everybody talks about the same text.
+# The two texts with the same seed are the same; the third differs. The first cell used seed 16 too, but its settings, such as the length, are different, and so is its text. If a whole class uses the same settings and seed, everybody talks about the same text.
 #
-# A CPU and a GPU make their random numbers and round their sums differently, so one seed gives different texts there. Two CPUs nearly always agree.
+# A CPU and a GPU generate random numbers and round differently, so the same seed gives different texts. Two CPUs nearly always agree.
 
 # %% [markdown] lang="ja"
 # ## 教材の関数で書く
@@ -172,9 +173,9 @@ print(first == second, first == third)
 # %% [markdown] lang="en"
 # ## With our own functions
 #
-# Nobody wants to write all that each time. Our `helpers` have short functions that do the same; their default settings are the article's.
+# Nobody wants to write all that every time. Our `helpers` package has short functions that do the same. Their default settings are the article's.
 #
-# `load_model` loads model and tokenizer together. `generate` calls the same `model.generate` inside.
+# `load_model` loads the model and its tokenizer together. `generate` calls the same `model.generate` inside.
 
 # %%
 from helpers.models import load_model
@@ -186,14 +187,26 @@ generation = generate(language_model, PROMPT, settings)
 print(generation.sequences[0].token_ids == output[0].tolist())
 
 # %% [markdown] lang="ja"
-# `True` は、さっきの文と id の列まで同じという意味です。では、何のための関数でしょうか。間違った設定を、計算の前に、わかる言葉で知らせます。GPU があれば使います。そして、選んだトークンの確率を残します。
+# `True` は、最初に書かせた文と id の列まで同じという意味です。では、何のための関数でしょうか。間違った設定を、計算の前に、わかる言葉で知らせます。GPU があれば使います。そして、選んだトークンの確率を残します。
 #
 # 残した確率を使うと、最初の絵になります。色は、モデルがそのトークンをどのくらい「ありそう」と思ったかです。自信を持って書いたのは、どこでしょうか。
+#
+# <details><summary>答え（押すと開きます）</summary>
+#
+# たいてい、助詞や句読点です。名前や名詞は、当てにくいところです。
+#
+# </details>
 
 # %% [markdown] lang="en"
-# `True` says: id by id the same as before. What are these functions for, then? They tell you of a wrong setting in plain words, before any computing. They use a GPU if there is one. And they keep the probability of every token that was drawn.
+# `True` means that the ids are exactly those of the first text. So what are these functions for? They report a wrong setting in plain words before any work is done. They use a GPU if there is one. And they keep the probability of every token that was drawn.
 #
-# With these probabilities we get the picture from the top. The colour shows how likely the model thought each token was. Where was it sure of itself?
+# These probabilities give us the picture from the top of the page. The colour shows how likely the model thought each token was. Where was it sure of itself?
+#
+# <details><summary>Answer (click to open)</summary>
+#
+# Mostly at particles and punctuation. Names and nouns are hard to guess.
+#
+# </details>
 
 # %%
 from helpers.charts import probability_text
@@ -201,6 +214,20 @@ from helpers.charts import probability_text
 probability_text(generation.sequences[0], language_model.tokenizer)
 
 # %% tags=["build"]
+steps = generation.sequences[0].steps
+pieces = [tokenizer.convert_ids_to_tokens(step.token_id) for step in steps]
+easy = [
+    s.raw for s, p in zip(steps, pieces, strict=True) if p in set("はがをにのでとへもや、。「」")
+]
+others = [
+    s.raw
+    for s, p in zip(steps, pieces, strict=True)
+    if p not in set("はがをにのでとへもや、。「」")
+]
+claim(
+    say("たいてい、助詞や句読点です。", "Mostly at particles and punctuation."),
+    sum(easy) / len(easy) > sum(others) / len(others),
+)
 picture(
     "opening",
     opening(tokenizer, generation.sequences[0], PROMPT),
@@ -213,12 +240,12 @@ picture(
 # %% [markdown] lang="ja"
 # ## 練習
 #
-# **練習 1.** 自分で考えた書き出しの続きを、シード 708 で一つ書かせて、`my_text` に入れてください。書き出しは、あなたの文なら何でもかまいません。
+# **練習 1.** 自分で考えた書き出しの続きを、シード 708 で一つ書かせて、`my_text` に入れてください。上の `generate` のセルをまねて、`PROMPT` とシードを替え、`max_length` は消します。書かれた文は `.sequences[0].text` です。
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Have an opening of your own continued once, with the seed 708, and put the text into `my_text`. Any opening will do, as long as it is yours.
+# **Exercise 1.** Write an opening of your own, have it continued once with the seed 708, and put the text into `my_text`. Start from the cell with `generate` above: change `PROMPT` and the seed, and leave out `max_length`. The text is in `.sequences[0].text`.
 
 # %% tags=["exercise"]
 my_opening = ""
@@ -235,17 +262,24 @@ def test(text):
         "Put an opening of your own into my_opening.",
     )
     right = generate(language_model, my_opening, SamplingSettings(seed=708, num_return_sequences=1))
-    assert text.startswith(right.sequences[0].text[: len(my_opening) // 2]), say(
-        "my_text が my_opening の続きではありません。生成された文の全体を入れてください。",
-        "my_text does not continue my_opening. Put the whole generated text in.",
+    assert isinstance(text, str) and text.startswith(right.sequences[0].text[: len(my_opening)]), (
+        say(
+            "my_text が my_opening の続きではありません。my_text に入れるのは、generate の結果の .sequences[0].text です。",
+            "my_text does not continue my_opening. It should be .sequences[0].text of what generate returns.",
+        )
+    )
+    short = text[:-1] and right.sequences[0].text.startswith(text[:-1])
+    assert text == right.sequences[0].text or not short, say(
+        "シードは合っていますが、途中で終わっています。max_length を書かずに、もう一度書かせてください。",
+        "The seed is right, but the text is too short. Leave out max_length and generate again.",
     )
     assert text == right.sequences[0].text, say(
         "シード 708 の文ではありません。SamplingSettings(seed=708, num_return_sequences=1) になっていますか。",
-        "This is not the text of seed 708. Did you use SamplingSettings(seed=708, num_return_sequences=1)?",
+        "This is not the text for seed 708. Did you use SamplingSettings(seed=708, num_return_sequences=1)?",
     )
     return say(
         "シードが 708 なら、だれが書かせても、この書き出しからはこの文になります。",
-        "With the seed 708, this opening gives everybody this very text.",
+        "With the seed 708, this opening gives everybody exactly this text.",
     )
 
 
@@ -263,6 +297,7 @@ my_text = lm.tokenizer.decode(out[0], skip_special_tokens=True)""",
 ]
 WRONG = {
     'my_opening = "雪の夜である。"\nmy_text = generate(language_model, my_opening, SamplingSettings(seed=7, num_return_sequences=1)).sequences[0].text': "SamplingSettings(seed=708",
+    'my_opening = "雪の夜である。"\nmy_text = generate(language_model, my_opening, SamplingSettings(seed=708, max_length=60, num_return_sequences=1)).sequences[0].text': "max_length",
     "my_opening = PROMPT\nmy_text = generate(language_model, my_opening, SamplingSettings(seed=708, num_return_sequences=1)).sequences[0].text": "my_opening",
 }
 
@@ -273,19 +308,22 @@ my_text = mine.sequences[0].text
 print(my_text)
 
 # %% [markdown] lang="ja"
-# **練習 2（自由課題）.** となりの人と、同じ書き出しの文を一つずつ書かせて、続きを見ずに「もっともらしさ」を比べてください。よい続きだと思った理由を、一文で書いてください。
+# **練習 2（自由課題）.** 同じ書き出しの続きを、シードを変えて二つ書かせ、もっともらしいほうを、となりの人に選んでもらってください。あなたならどちらを選びますか。理由を一文で書いてください。
 
 # %% [markdown] lang="en"
-# **Exercise 2 (open).** You and your neighbour each have the same opening continued. Swap the texts without the seeds: which one is more plausible? Write down the reason in one sentence.
+# **Exercise 2 (open).** Have one opening continued with two different seeds, and let your neighbour choose the more plausible text. Which one would you choose? Give your reason in one sentence.
 
 # %% tags=["exercise"]
 my_reason = ""  # @param {type:"string"}
 
 # %% tags=["solution"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
+for seed in (1, 2):
+    two = generate(language_model, PROMPT, SamplingSettings(seed=seed, num_return_sequences=1))
+    print(two.sequences[0].text, end="\n\n")
 my_reason = say(
-    "会話のかぎかっこが閉じていて、だれの言葉かがわかるから。",
-    "Its quotation marks are closed, so I can tell who is speaking.",
+    "だれが何をしているのかが、最後までわかるほうを選びました。",
+    "I chose the one in which I can tell to the end who is doing what.",
 )
 print(my_reason)
 
@@ -301,9 +339,9 @@ print(my_reason)
 # %% [markdown] lang="en"
 # ## Summary
 #
-# - `sentencepiece` turns text into ids; `torch` computes the model that `transformers` describes.
-# - The next token is drawn at random, with the model's probabilities. Fix the seed, and you get the same text again.
-# - What it writes need not be true.
+# - `sentencepiece` turns text into ids; `torch` runs the model that `transformers` defines.
+# - The next token is drawn at random, with the model's probabilities. Set the same seed, and you get the same text again.
+# - What the model writes is not necessarily true.
 #
 # The next lesson shows how text becomes ids, and what is computed from them.
 
@@ -333,9 +371,9 @@ print(my_reason)
 # | `[*]` | running, or waiting for its turn (Colab shows a turning circle) | wait |
 # | `NameError: ... is not defined` | a cell above was skipped | run the cells from the top |
 # | `No module named 'yukiguni'` | the lessons could not be fetched | check the network and run the setup cell again |
-# | "This notebook was not authored by Google" (Colab) | Colab says so of every notebook from GitHub | look at its content, then press "Run anyway" |
+# | "This notebook was not authored by Google" (Colab) | Colab says this about every notebook from GitHub | look through it, then press "Run anyway" |
 #
-# When things get muddled, restart and run again from the top: Runtime > Restart session on Colab, Kernel > Restart Kernel… in JupyterLab. To keep your changes on Colab, use File > Save a copy in Drive.
+# If you get lost, restart and run everything again from the top: Runtime > Restart session on Colab, Kernel > Restart Kernel… in JupyterLab. To keep your changes on Colab, use File > Save a copy in Drive.
 
 # %% [markdown] lang="ja"
 # ### まるごと点検する
@@ -347,9 +385,9 @@ print(my_reason)
 # %% [markdown] lang="en"
 # ### Check everything at once
 #
-# Our `diagnose` looks at libraries, device, memory, disk, network, fonts, tokenizer and the bundled model. It only looks; it changes nothing. `[OK]` is fine as it is, `[NG]` names the next step after `→`, and the lessons do without what has `[--]`.
+# Our `diagnose` looks at libraries, device, memory, disk, network, fonts, tokenizer and the bundled model. It only looks; it changes nothing. `[OK]` needs nothing, `[NG]` tells you what to do after `→`, and `[--]` marks what the lessons can do without.
 #
-# In a terminal, `.venv/bin/python -m helpers.doctor` in the folder of the lessons prints the same. When you ask somebody for help, send all of it along. The result stored here is from a computer without a GPU or a network.
+# In a terminal, `.venv/bin/python -m helpers.doctor` in the lessons' folder prints the same. When you ask for help, include all of it. The result stored here is from a computer without a GPU or a network.
 
 # %% tags=["varies"]
 from helpers.doctor import diagnose
@@ -364,7 +402,7 @@ findings = diagnose()
 # %% [markdown] lang="en"
 # ### Versions
 #
-# Whether the three libraries are installed, Python's own `importlib.metadata` can tell. On Colab they are there from the start.
+# Python's own `importlib.metadata` tells you whether the three libraries are installed. On Colab they are preinstalled.
 
 # %% tags=["varies"]
 from importlib.metadata import version
@@ -387,14 +425,14 @@ for name in ("torch", "transformers", "sentencepiece"):
 # %% [markdown] lang="en"
 # ### Check before you install, and never upgrade what is running
 #
-# The article begins with `!pip install transformers`. On Colab today that says `Requirement already satisfied`, and nothing else happens. So check before you install.
+# The article begins with `!pip install transformers`. On Colab today that prints `Requirement already satisfied`, and nothing else happens. So check before you install.
 #
-# On `import`, Python reads a library into memory and works with that copy until it ends. If you run `pip install --upgrade` meanwhile, only the files on disk become new. Old and new parts then meet, and the errors are hard to understand.
+# On `import`, Python loads a library into memory and keeps using that copy until it exits. If you run `pip install --upgrade` in the meantime, only the files on disk change. Old and new parts then get mixed, and the errors are hard to understand.
 #
-# - **torch and numpy** are what many other libraries stand on.
-# - **ipywidgets** has a partner in the browser. Replace only one of the two, and the sliders no longer appear.
+# - **torch and numpy** are what many other libraries build on.
+# - **ipywidgets** has a counterpart in the browser. Replace only one of the two, and the sliders no longer appear.
 #
-# That is why the setup cell adds what is missing and touches nothing that is there. To see whether parts are mixed, compare what is in memory (`__version__`) with what is on disk (`version()`).
+# That is why the setup cell adds what is missing and leaves alone what is there. To see whether parts are mixed, compare what is in memory (`__version__`) with what is on disk (`version()`).
 
 # %% tags=["varies"]
 import sentencepiece
@@ -407,7 +445,7 @@ for module in (torch, transformers, sentencepiece):
 # 全部のライブラリの、使える範囲（`requirements.txt`）と試したバージョン（`constraints.txt`）です。✗ があったら、自分のパソコンでは `make run` をやり直します。Colab では、`jupyterlab` の ✗ は問題ありません。ほかに ✗ があって動かないときは、「ランタイムのタイプを変更」から、少し前のランタイムのバージョンを選べます。
 
 # %% [markdown] lang="en"
-# All libraries with the range that works (`requirements.txt`) and the version we tested (`constraints.txt`). If there is a ✗: on your own computer, run `make run` again. On Colab, ✗ for `jupyterlab` is as it should be; if another one keeps something from working, "Change runtime type" lets you choose a somewhat older runtime version.
+# All libraries, with the range that works (`requirements.txt`) and the version we tested (`constraints.txt`). If you see ✗ on your own computer, run `make run` again. On Colab, ✗ for `jupyterlab` is fine; if another ✗ stops something from working, "Change runtime type" lets you pick a slightly older runtime version.
 
 # %% tags=["varies", "hide"]
 # @title バージョンの表 || Table of versions
@@ -450,42 +488,45 @@ rows = []
 for line in REQUIREMENTS.read_text("utf-8").splitlines():
     if line := line.split("#")[0].strip():
         package = Requirement(line)
-        found = installed(package.name)
+        name, found = package.name, installed(package.name)
         fits = found != "—" and package.specifier.contains(found, prereleases=True)
         limits = ", ".join(sorted(map(str, package.specifier), reverse=True))
-        purpose = PURPOSES.get(package.name, "")
-        rows.append(
-            [
-                package.name,
-                purpose,
-                found,
-                "✓" if fits else "✗",
-                limits,
-                tested.get(package.name, "—"),
-            ]
-        )
+        mark = "✓" if fits else "✗"
+        rows.append([name, PURPOSES.get(name, ""), found, mark, limits, tested.get(name, "—")])
 
-table(
-    rows,
-    [
-        say("ライブラリ", "Library"),
-        say("役割", "For"),
-        say("入っているもの", "Installed"),
-        "✓",
-        say("使える範囲", "Range"),
-        say("試したもの", "Tested"),
-    ],
+header = say(
+    "ライブラリ、役割、入っているもの、✓、使える範囲、試したもの",
+    "Library, For, Installed, ✓, Range, Tested",
 )
+table(rows, header.split(say("、", ", ")))
 
 # %% [markdown] lang="ja"
 # ### 自分のパソコンで動かす
 #
-# コマンドは二つです。リポジトリを取得（clone）して、そのフォルダーで `make run` を実行します。専用の環境を作り、書き出しの続きを三つ表示するところまで進みます。そのあと `make lab` で、このノートブックが開きます。Windows と macOS の手順は、[README]({{repository}}/blob/{{branch}}/README.ja.md) にあります。
+# ターミナル（コマンドを打ちこむ画面）で、教材を取得（clone）し、そのフォルダーで `make run` を実行します。専用の環境を作り、書き出しの続きを三つ表示するところまで進みます。そのあと `make lab` で、レッスンの写しが開きます。
+#
+# ```
+# git clone {{repository}}
+# cd yukiguni-notebooks
+# make run
+# make lab
+# ```
+#
+# Windows と macOS の手順は、[README]({{repository}}/blob/{{branch}}/README.ja.md) にあります。
 
 # %% [markdown] lang="en"
 # ### On your own computer
 #
-# It takes two commands: clone the repository, and run `make run` in its folder. That makes an environment of its own and prints three continuations of the opening line. Then `make lab` opens these notebooks. The steps for Windows and macOS are in the [README]({{repository}}/blob/{{branch}}/README.md).
+# In a terminal (the window for typing commands), clone the repository and run `make run` in its folder. It creates an environment of its own and prints three continuations of the opening line. Then `make lab` opens a copy of the lessons.
+#
+# ```
+# git clone {{repository}}
+# cd yukiguni-notebooks
+# make run
+# make lab
+# ```
+#
+# The steps for Windows and macOS are in the [README]({{repository}}/blob/{{branch}}/README.md).
 
 # %% [markdown] lang="ja"
 # {{nav}}

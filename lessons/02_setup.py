@@ -28,12 +28,12 @@
 #
 # {{way ids vectors blocks scores}}
 #
-# A model does not read letters. It reads numbers, the ids of tokens. This lesson shows, step by step, how text becomes ids and how the probabilities of the next token are computed from them.
+# A model does not read characters. It reads numbers: the ids of tokens. This lesson shows, step by step, how text becomes ids and how the probabilities of the next token are computed from them.
 #
 # **You will be able to**
 #
-# - cut text into tokens, turn them into ids, and back;
-# - tell what becomes of unknown characters, and why we use a tokenizer of our own;
+# - cut text into tokens, turn them into ids, and turn ids back into text;
+# - say what happens to unknown characters, and why we use a tokenizer of our own;
 # - choose and load a model, and get the probabilities of the next token from it.
 #
 # | time | download | memory | GPU |
@@ -54,9 +54,9 @@ LANG = "ja"
 # %% [markdown] lang="en"
 # ## Cutting text into tokens
 #
-# As in the article, we begin with `T5Tokenizer` from `transformers`. T5 is the name of another model, but its tokenizer reads SentencePiece files, which rinna's models use as well. We read the bundled model's.
+# As in the article, we begin with `T5Tokenizer` from `transformers`. T5 is a different model, but its tokenizer reads SentencePiece files, which rinna's models use as well. Here it reads the bundled model's file.
 #
-# **Predict:** the first sentence of *Snow Country* has 21 characters. How many tokens will it be? More than 21, or fewer?
+# **Predict:** the first sentence of *Snow Country* has 21 characters. How many tokens will it become? More than 21, or fewer?
 
 # %%
 from transformers import T5Tokenizer
@@ -79,11 +79,11 @@ print(t5.convert_ids_to_tokens(ids))
 # 教材の `load_tokenizer` と `token_chips` を使うと、切れ目と id が一目でわかります。
 
 # %% [markdown] lang="en"
-# Fewer tokens than characters: strings that occur often stay whole as one token.
+# Fewer tokens than characters: common strings stay whole, as one token.
 #
-# The `▁` at the beginning stands for a space. SentencePiece puts one before every text, so that an English word is the same token at the beginning and in the middle. In Japanese the `▁` is often a token of its own.
+# The `▁` at the beginning stands for a space. SentencePiece puts one in front of every text, so that an English word is the same token at the beginning and in the middle. In Japanese the `▁` is often a token of its own.
 #
-# With our `load_tokenizer` and `token_chips` you see cuts and ids at a glance.
+# Our `load_tokenizer` and `token_chips` show cuts and ids at a glance.
 
 # %%
 from helpers.charts import token_chips
@@ -100,7 +100,7 @@ token_chips(tokenizer, PROMPT)
 # %% [markdown] lang="en"
 # ### Why `add_special_tokens=False`
 #
-# Unless told otherwise, `encode` appends `</s>` (end of text). We want a continuation, so we must not tell the model that the text is over. `decode` turns ids back into text.
+# By default, `encode` appends `</s>` (end of text). We want a continuation, so we must not tell the model that the text is over. `decode` turns ids back into text.
 
 # %%
 with_end = tokenizer.encode(PROMPT)
@@ -112,14 +112,14 @@ print(tokenizer.decode(with_end, skip_special_tokens=True))
 #
 # 半角の `A` と全角の `Ａ` は、別の文字です。同じものとして扱いたい文字を、一つの書き方にそろえることを**正規化**といいます。よく使われる決まりが NFKC で、Python の `unicodedata` にあります。トークナイザーも、切る前に似た決まり（`nmt_nfkc`）で正規化します。
 #
-# **予想してみましょう。** `ｶﾀｶﾅ`、`①`、`㍻`、`ＡＢＣ` は、それぞれ何になるでしょうか。改行はどうなるでしょうか。（表の `␣` は空白、`\n` は改行です。）
+# **予想してみましょう。** `ｶﾀｶﾅ`、`①`、`㍻`、`ＡＢＣ` は、それぞれ何になるでしょうか。改行はどうなるでしょうか。勘でかまいません。（表の `␣` は空白、`\n` は改行です。）
 
 # %% [markdown] lang="en"
 # ## Tidying up first: normalisation
 #
-# A narrow `A` and a wide `Ａ` are two different characters. Bringing what should count as the same to one spelling is called **normalisation**. A common rule for it is NFKC, which Python has in `unicodedata`. The tokenizer, too, normalises before it cuts, by a rule much like it (`nmt_nfkc`).
+# A half-width `A` and a full-width `Ａ` are two different characters. Writing characters that should count as the same in one standard way is called **normalisation**. A common standard is NFKC, which Python has in `unicodedata`. The tokenizer also normalises before it cuts, by similar rules (`nmt_nfkc`).
 #
-# **Predict:** what will become of `ｶﾀｶﾅ`, `①`, `㍻` and `ＡＢＣ`? And of a line break? (In the table `␣` is a space and `\n` a line break.)
+# **Predict:** what will `ｶﾀｶﾅ`, `①`, `㍻` and `ＡＢＣ` turn into? And a line break? Just guess. (In the table, `␣` is a space and `\n` a line break.)
 
 # %%
 import unicodedata
@@ -146,23 +146,23 @@ table(rows, [say("元の文字", "Text"), "NFKC", say("トークナイザー", "
 # 違いは空白に出ます。改行は空白になり、続いた空白は一つになります。つまり、**改行はモデルに届きません**。段落のある文章を入れても、モデルには一続きに見えます。
 
 # %% [markdown] lang="en"
-# The difference is in the white space: a line break becomes a space, and repeated spaces become one. So **line breaks never reach the model**. A text in paragraphs looks to it like one long line.
+# The difference is in the white space: a line break becomes a space, and repeated spaces become one. So **line breaks never reach the model**. Even a text with paragraphs looks like one long line to it.
 
 # %% [markdown] lang="ja"
 # ## 知らない文字
 #
-# **予想してみましょう。** 「𠮷」（「吉」の上が「土」になった字）と「🍣」は、aozora-mini の語彙にありません。どんな id になるでしょうか。A：エラーになる。B：どちらも同じ id になる。C：新しい id が付く。
+# **予想してみましょう。** 「𠮷」（「吉」の上が「土」になった字）と「🍣」は、aozora-mini の語彙（知っているトークンの一覧。{{vocabulary}} 個）にありません。どんな id になるでしょうか。A：エラーになる。B：どちらも同じ id になる。C：新しい id が付く。
 
 # %% [markdown] lang="en"
 # ## Unknown characters
 #
-# **Predict:** 「𠮷」 (a variant of the character 「吉」) and 「🍣」 are not in the vocabulary of aozora-mini. What ids will they get? A: an error is raised. B: both get the same id. C: each gets a new id.
+# **Predict:** 「𠮷」 (a variant of the character 「吉」) and 「🍣」 are not in the vocabulary of aozora-mini, the list of the {{vocabulary}} tokens it knows. What ids will they get? A: an error is raised. B: both get the same id. C: each gets a new id.
 
 # %% [markdown] lang="ja"
-# 本家の `sentencepiece` に聞くのが確実です。モデルが学習したときに使われたのも、これだからです。元の記事の `T5Tokenizer` と、教材の `load_tokenizer` も並べます。✗ は、本家と違うという印です。
+# モデルの学習に使われた、本家の `sentencepiece` に聞くのが確実です。元の記事の `T5Tokenizer` と、教材の `load_tokenizer` も並べます。✗ は、本家と違うという印です。
 
 # %% [markdown] lang="en"
-# The surest way is to ask the original, `sentencepiece` itself: the model was trained with it. Beside it stand the article's `T5Tokenizer` and our `load_tokenizer`; ✗ marks what differs from the original.
+# The surest way is to ask the original, `sentencepiece` itself, which was used in training the model. Next to it are the article's `T5Tokenizer` and our `load_tokenizer`; ✗ marks what differs from the original.
 
 # %%
 from sentencepiece import SentencePieceProcessor
@@ -184,14 +184,14 @@ table(rows, [say("文", "Text"), "sentencepiece", "T5Tokenizer", "load_tokenizer
 #
 # ところが `T5Tokenizer` では、そこが 2、つまり `</s>`（**文の終わり**）になっています。エラーも警告も出ません。`transformers` 5 の `T5Tokenizer` は、知らない文字の id を、T5 の語彙に合わせて 2 と決めているからです。書き出しの一文では三つとも同じなので、気づきにくいのです。
 #
-# `load_tokenizer` は、id を決める仕事を `sentencepiece` そのものに任せます。どの文でも本家と同じです。知らない文字は、破線の枠で表示されます。
+# `load_tokenizer` は、id を決める仕事を `sentencepiece` そのものに任せます。どの文でも本家と同じで、打ち込んだ `</s>` も、ただの 4 文字です。知らない文字は、破線の枠で表示されます。
 
 # %% [markdown] lang="en"
-# It is B. Every unknown character becomes `<unk>` (in this model the id 0). Which character it was, the model does not learn.
+# The answer is B. Every unknown character becomes `<unk>` (id 0 in this model). The model never learns which character it was.
 #
-# But `T5Tokenizer` has 2 in its place: `</s>`, **end of text**. There is no error and no warning. In `transformers` 5, `T5Tokenizer` takes it for granted that unknown characters have the id 2, as in T5's own vocabulary. For the opening line all three agree, so it is easy to miss.
+# But `T5Tokenizer` gives 2 instead: `</s>`, **end of text**. There is no error and no warning. In `transformers` 5, `T5Tokenizer` assumes that unknown characters have the id 2, as in T5's own vocabulary. For the opening line all three agree, so this is easy to miss.
 #
-# `load_tokenizer` leaves the choice of ids to `sentencepiece` itself and agrees with it on any text. Unknown characters have a dashed frame.
+# `load_tokenizer` leaves the choice of ids to `sentencepiece` itself and agrees with it on any text; a typed `</s>` is just four characters. Unknown characters are shown in a dashed frame.
 
 # %%
 token_chips(tokenizer, "𠮷田さんと寿司🍣を食べた。")
@@ -199,42 +199,33 @@ token_chips(tokenizer, "𠮷田さんと寿司🍣を食べた。")
 # %% [markdown] lang="ja"
 # ## モデルを選んで読み込む
 #
-# rinna 社は、日本語の GPT-2 を四つ公開しています。先頭は同梱モデルです。層は Transformer のブロックを重ねた数、次元は一つのトークンを表す数の個数です。パラメーター（**重み**）は学習で決まった数で、M は百万です。
+# rinna 社は、日本語の GPT-2 を四つ公開しています。先頭は同梱モデルです。層はブロックを重ねた数、次元は一つのトークンを表す数の個数です。パラメーター（**重み**）は学習で決まった数で、M は百万です。一つに 4 バイト、gpt-1b のファイル（半精度）では 2 バイト使います。
 
 # %% [markdown] lang="en"
 # ## Choosing and loading a model
 #
-# The company rinna has published four Japanese GPT-2 models; the first row is the bundled one. Layers are stacked Transformer blocks; the size is how many numbers stand for one token. Parameters (**weights**) are numbers set by training; M is a million.
+# The company rinna has published four Japanese GPT-2 models; the first row is the bundled one. Layers are stacked blocks; the width is how many numbers represent one token. Parameters (**weights**) are numbers learned in training; M is a million. Each takes 4 bytes, or 2 in the half-precision file of gpt-1b.
 
 # %%
 from helpers.models import CATALOGUE
 
+models = CATALOGUE.values()
+sizes = [f"{info.download_bytes / 1e9:.2f} GB" if info.download_bytes else "—" for info in models]
 table(
-    [
-        [
-            info.name,
-            info.n_layer,
-            info.n_embd,
-            f"{info.parameters / 1e6:,.1f}M",
-            f"{info.download_bytes / 1e9:.2f} GB",
-        ]
-        for info in CATALOGUE.values()
-    ],
-    [
-        say("モデル", "Model"),
-        say("層", "Layers"),
-        say("次元", "Size"),
-        say("パラメーター", "Parameters"),
-        say("ダウンロード", "Download"),
-    ],
-    align=["left", "right", "right", "right", "right"],
+    {
+        say("モデル", "Model"): [info.name for info in models],
+        say("層", "Layers"): [info.n_layer for info in models],
+        say("次元", "Width"): [info.n_embd for info in models],
+        say("パラメーター", "Parameters"): [f"{info.parameters / 1e6:,.1f}M" for info in models],
+        say("ダウンロード", "Download"): sizes,
+    }
 )
 
 # %% [markdown] lang="ja"
-# `load_model` は、`AutoModelForCausalLM.from_pretrained` に、デバイスと `dtype`（数の持ち方）を選ぶ仕事を足したものです。`"auto"` は、十分な GPU があれば `rinna/japanese-gpt-1b` を、なければ同梱モデルを選びます。**gpt-1b を選ぶと、約 2.6 GB のダウンロードが始まります。** ここに保存してある結果は、同梱モデルのものです。
+# 教材の `load_model` は、計算する場所と数の形（`dtype`）を決めて、モデルを読み込みます。`"auto"` は、十分な GPU があれば `rinna/japanese-gpt-1b` を、なければ同梱モデルを選びます。**gpt-1b を選ぶと、約 2.6 GB のダウンロードが始まります。** ここに保存してある結果は、同梱モデルのものです。
 
 # %% [markdown] lang="en"
-# `load_model` is `AutoModelForCausalLM.from_pretrained` plus the choice of device and `dtype` (how numbers are held). `"auto"` takes `rinna/japanese-gpt-1b` where there is a GPU large enough, otherwise the bundled model. **Choosing gpt-1b starts a download of about 2.6 GB.** The results stored here come from the bundled model.
+# Our `load_model` decides where to compute and in which number format (`dtype`), and loads the model. `"auto"` takes `rinna/japanese-gpt-1b` if there is a large enough GPU, otherwise the bundled model. **Choosing gpt-1b starts a download of about 2.6 GB.** The results stored here come from the bundled model.
 
 # %% tags=["varies"]
 from helpers.models import load_model
@@ -258,21 +249,21 @@ model, tokenizer = language_model.model, language_model.tokenizer
 # %% [markdown] lang="en"
 # ## Once through the model
 #
-# Now go the way of the drawing at the top once, from left to right. The parts of the model have names.
+# Now follow the drawing at the top once, from start to end. The parts of the model have names.
 #
 # | Drawing | Part | What it does |
 # |---|---|---|
-# | vectors | `wte`, `wpe` | turn id and position into vectors (rows of numbers) and add them |
+# | vectors | `wte`, `wpe` | turn id and position into vectors (lists of numbers) and add them |
 # | blocks | `attn` in `h` | looks at the tokens to the left and gathers what is needed |
-# | | `mlp` in `h` | works on what was gathered, for each token by itself |
-# | scores | `lm_head` | turns a vector into a score for every token of the vocabulary |
+# | | `mlp` in `h` | processes what was gathered, for each token separately |
+# | scores | `lm_head` | turns a vector into a score for every token in the vocabulary |
 
 # %%
 import torch
 
 input_ids = tokenizer.encode(PROMPT, return_tensors="pt", add_special_tokens=False)
-input_ids = input_ids.to(model.device)
-with torch.no_grad():
+input_ids = input_ids.to(model.device)  # モデルのある場所へ（04） || to where the model is (04)
+with torch.no_grad():  # 学習はしない || we are not training
     vectors = model.transformer.wte(input_ids)
     logits = model(input_ids=input_ids).logits
 print(tuple(input_ids.shape), tuple(vectors.shape), tuple(logits.shape))
@@ -280,12 +271,12 @@ print(tuple(input_ids.shape), tuple(vectors.shape), tuple(logits.shape))
 # %% [markdown] lang="ja"
 # 三つの形は、「文の数 × トークンの数」、それに「× 次元」、「× 語彙の数」です。`logits` は点数の表で、トークンの位置ごとに、**その次に来るもの**の点数が、語彙の全部について並んでいます。続きを書くのに使うのは、最後の位置です。
 #
-# 点数を確率に変えるのが softmax です。すべてが 0 以上になり、足すと 1 になります。
+# 点数を確率に変えるのが softmax です（計算は 03 で）。すべてが 0 以上になり、足すと 1 になります。
 
 # %% [markdown] lang="en"
-# The three shapes are texts × tokens, then × size, then × vocabulary. The `logits` are a table of scores: for each position it holds the scores of **what comes next**, for every token there is. To continue the text, we need the last position.
+# The three shapes are texts × tokens, then × width, then × vocabulary. The `logits` are a table of scores: for each position, it holds the scores of **what comes next**, one for every token in the vocabulary. To continue the text, we need the last position.
 #
-# Softmax turns scores into probabilities: none is negative, and together they make 1.
+# Softmax turns scores into probabilities (03 shows how): none is negative, and together they add up to 1.
 
 # %%
 probabilities = logits[0, -1].float().softmax(-1)
@@ -296,15 +287,16 @@ for probability, token in zip(top.values.tolist(), top.indices.tolist(), strict=
     print(f"{probability:.3f}", tokenizer.convert_ids_to_tokens(token))
 
 # %% [markdown] lang="ja"
-# 教材の `next_token_distribution` と `distribution_chart` は、これを絵にします。`▁` は空白で、ここでは、たいてい段落の切れ目です。
+# 教材の `next_token_distribution` と `distribution_chart` は、これを絵にします。`▁` は空白です。学んだ本でも改行は空白になっていたので、たいてい段落の切れ目です。
 
 # %% [markdown] lang="en"
-# Our `next_token_distribution` and `distribution_chart` make a picture of it. The `▁` is a space; here it mostly stands for a new paragraph.
+# Our `next_token_distribution` and `distribution_chart` turn this into a picture. The `▁` is a space. In the books the model learned from, line breaks had become spaces too, so it mostly stands for a new paragraph.
 
 # %%
 from helpers.charts import distribution_chart
 from helpers.sampling import SamplingSettings, next_token_distribution
 
+# 何も抜かない設定です（意味は 03 で）。 || Settings that cut nothing (03 explains them).
 everything = SamplingSettings(min_length=0, top_k=0, top_p=1.0)
 distribution_chart(next_token_distribution(language_model, PROMPT, everything), top=8, plain=True)
 
@@ -313,16 +305,17 @@ distribution_chart(next_token_distribution(language_model, PROMPT, everything), 
 #
 # `attn` は、それぞれのトークンが、左側のどのトークンをどのくらい見るかを計算します。その割合を**注意**（attention）といいます。層ごとに、いくつかの「ヘッド」が別々に見ます。`output_attentions=True` で、全部の数を受け取れます。
 #
-# 二つのヘッドを絵にします。すぐ左を一番よく見るヘッドと、遠くを一番よく見るヘッドを、コードに選ばせます。
+# 二つのヘッドを絵にします。すぐ左を一番よく見るヘッドと、遠くを一番よく見るヘッドを、コードで選びます。
 
 # %% [markdown] lang="en"
 # ### What the model looks at
 #
-# `attn` computes how much each token looks at each token to its left. That share is called **attention**. In every layer several "heads" look in their own ways. `output_attentions=True` gives us all of it.
+# `attn` computes how much each token looks at each token to its left. That share is called **attention**. Each layer has several "heads" that look in different ways. `output_attentions=True` gives us all the numbers.
 #
 # Here are two heads, chosen by code: the one that looks most at its left neighbour, and the one that looks farthest back.
 
-# %%
+# %% tags=["hide"]
+# @title 注意の図 || Attention
 import matplotlib.pyplot as plt
 
 from helpers.charts import use_japanese_font
@@ -363,9 +356,22 @@ plt.show()
 # 一行が、一つのトークンの見方です。色が濃いほど、よく見ています。対角線より右上は、いつも白です。GPT-2 は**左だけを見る**からです。続きを書くときには、右側はまだありません。
 
 # %% [markdown] lang="en"
-# Each row is one token's view; the darker, the more it looks there. Everything to the upper right of the diagonal is white: GPT-2 **looks only to the left**. When you continue a text, there is nothing on the right yet.
+# Each row is one token's view; the darker the square, the more it looks there. Everything to the upper right of the diagonal is white: GPT-2 **looks only to the left**. When you continue a text, there is nothing on the right yet.
 
 # %% tags=["build"]
+fill(vocabulary=f"{len(load_tokenizer('aozora-mini')):,}")
+claim(
+    say("文字より少なくなりました。", "Fewer tokens than characters"),
+    len(ids) < len(PROMPT),
+)
+claim(
+    say("答えは B です。", "The answer is B."),
+    [original.encode(each)[-1] for each in ("𠮷", "🍣")] == [original.unk_id()] * 2,
+)
+claim(
+    say("たいてい段落の切れ目です。", "so it mostly stands for a new paragraph"),
+    "▁" in tokenizer.convert_ids_to_tokens(top.indices.tolist()),
+)
 claim(
     say(
         "対角線より右上は、いつも白です。", "Everything to the upper right of the diagonal is white"
@@ -384,14 +390,15 @@ picture(
 # %% [markdown] lang="ja"
 # ## 練習
 #
-# **練習 1.** 文字の数より、トークンの数のほうが多い文を見つけて、`sentence` に入れてください。トークンは、同梱モデルの `load_tokenizer("aozora-mini")` で数えます。
+# **練習 1.** 文字の数より、トークンの数のほうが多い文を見つけて、`sentence` に入れてください（一文字でもかまいません）。トークンは、同梱モデルの `load_tokenizer("aozora-mini")` で数えます。
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Find a text with more tokens than characters and put it into `sentence`. Tokens are counted with the bundled model's `load_tokenizer("aozora-mini")`.
+# **Exercise 1.** Find a text with more tokens than characters and put it into `sentence` (a single character will do). Tokens are counted with the bundled model's `load_tokenizer("aozora-mini")`.
 
 # %% tags=["exercise"]
+# トークンの数は、len(t5.encode("…", add_special_tokens=False)) でも数えられます。 || This counts tokens: len(t5.encode("...", add_special_tokens=False))
 sentence = ...
 
 # %% tags=["check"]
@@ -407,7 +414,7 @@ def test(text):
     count = len(load_tokenizer("aozora-mini").encode(text, add_special_tokens=False))
     assert count > len(text), say(
         f"{len(text)} 文字で {count} トークンです。めったに出ない並びほど、細かく切られます。先頭の ▁ も一つに数えます。",
-        f"{len(text)} characters, {count} tokens. The rarer a string, the finer it is cut; the ▁ in front counts as well.",
+        f"{len(text)} characters, {count} tokens. The rarer a string, the finer it is cut; the ▁ in front counts too.",
     )
     return say(
         f"{len(text)} 文字が {count} トークンになります。",
@@ -429,13 +436,13 @@ token_chips(load_tokenizer("aozora-mini"), sentence)
 # 知らない一文字は、先頭の `▁` と合わせて二つのトークンになります。長い文で見つけるのは、難しかったはずです。
 
 # %% [markdown] lang="en"
-# One unknown character makes two tokens, together with the `▁` in front. With a long text this is hard to achieve.
+# One unknown character makes two tokens, together with the `▁` in front. With a longer text this is hard to achieve.
 
 # %% [markdown] lang="ja"
 # **練習 2（自由課題）.** 自分の名前と好きな言葉を `token_chips` で切ってください。思いがけないところで切れたものを一つ選び、なぜそこで切れたのか、考えを書いてください。
 
 # %% [markdown] lang="en"
-# **Exercise 2 (open).** Cut your name and words you like with `token_chips`. Pick one that is cut in an unexpected place, and write down why you think it is.
+# **Exercise 2 (open).** Cut your name and some words you like with `token_chips`. Pick one that is cut in an unexpected place, and write down why you think that is.
 
 # %% tags=["exercise"]
 my_idea = ""  # @param {type:"string"}
@@ -443,10 +450,11 @@ my_idea = ""  # @param {type:"string"}
 # %% tags=["solution"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
 my_idea = say(
-    "名字は本に出てくるので一つになり、下の名前は珍しいので一文字ずつになった。",
-    "The family name occurs in books and stays whole; the given name is rare and is cut into characters.",
+    "本によく出る言葉は一つのまま、新しい言葉は細かく切れた。",
+    "Words that are common in old books stay whole; new ones are cut into small pieces.",
 )
 print(my_idea)
+token_chips(load_tokenizer("aozora-mini"), "学校の先生とスマートフォン")
 
 # %% [markdown] lang="ja"
 # ## まとめ
@@ -463,9 +471,9 @@ print(my_idea)
 # ## Summary
 #
 # - A tokenizer normalises, cuts and gives each token its id. Unknown characters become `<unk>`.
-# - `load_tokenizer` returns the ids of `sentencepiece`. `T5Tokenizer` does not always.
-# - From the ids the model computes a score for every token of the vocabulary. Softmax makes probabilities of them.
+# - `load_tokenizer` returns the same ids as `sentencepiece`. `T5Tokenizer` does not always.
+# - From the ids the model computes a score for every token in the vocabulary. Softmax turns the scores into probabilities.
 #
-# In the next lesson we pick from these probabilities, one token at a time, and make text. The probability of a whole text, counting parameters, and memory are in [02b](02b_inside.ipynb).
+# In the next lesson we draw from these probabilities, one token at a time, and write text. The probability of a whole text, counting parameters, and memory are in [02b](02b_inside.ipynb).
 #
 # {{nav}}

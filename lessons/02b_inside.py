@@ -3,6 +3,8 @@
 #
 # {{badge}}
 #
+# {{picture parts}}
+#
 # {{way ids vectors blocks scores}}
 #
 # レッスン 02 の続きです。飛ばしても、03 に進めます。文全体の確率、モデルの成績の読み方、パラメーターの数え方、メモリの見積もりを扱います。
@@ -22,15 +24,17 @@
 #
 # {{badge}}
 #
+# {{picture parts}}
+#
 # {{way ids vectors blocks scores}}
 #
-# This goes deeper than lesson 02. You can skip it and go on to 03. It is about the probability of a whole text, how to read a model's scores, counting parameters, and estimating memory.
+# This goes deeper than lesson 02. You can skip it and go on to 03. It covers the probability of a whole text, how to read a model's test results, counting parameters, and estimating memory.
 #
 # **You will be able to**
 #
 # - say in terms of probability what a language model computes;
 # - compute a perplexity yourself, and compare perplexities correctly;
-# - work out parameters and memory from a model's shape.
+# - work out the number of parameters and the memory from a model's shape.
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
@@ -44,7 +48,7 @@ LANG = "ja"
 import torch
 
 from helpers import BUNDLED_PATH
-from helpers.charts import percent, table
+from helpers.charts import percent, percents, table
 from helpers.language import say
 from helpers.models import CATALOGUE, load_model
 from helpers.tokenizer import load_tokenizer
@@ -68,7 +72,7 @@ input_ids = input_ids.to(model.device)
 #
 # A language model computes the probability of what comes next, given the text so far.
 #
-# After 「雪が」 ("the snow ...") there may come 「降る」 ("falls") or 「とける」 ("melts"). The model gives a probability to every candidate. Together they make 1.
+# After 「雪が」 ("the snow ...") there may come 「降る」 ("falls") or 「とける」 ("melts"). The model gives a probability to every candidate. Together they add up to 1.
 
 # %% [markdown] lang="ja"
 # 次に来るものの確率がわかれば、文全体の確率もわかります。順にかけ合わせるだけです。`P(B | A)` を「A のあとに B が来る確率」とすると、三つの部品 A、B、C からなる文では、こうなります。
@@ -78,7 +82,7 @@ input_ids = input_ids.to(model.device)
 # ```
 
 # %% [markdown] lang="en"
-# From these follows the probability of a whole text: multiply them in order. Let `P(B | A)` be the probability that B comes after A. For a text of three parts A, B and C:
+# These give us the probability of a whole text: multiply them in order. Let `P(B | A)` be the probability that B comes after A. For a text of three parts A, B and C:
 #
 # ```text
 # P(ABC) = P(A) × P(B | A) × P(C | A, B)
@@ -88,13 +92,13 @@ input_ids = input_ids.to(model.device)
 # 文を書くときは、自分が書いたものを次の手がかりにして、一つずつ進みます。このようなモデルを**自己回帰**言語モデルと呼びます。GPT-2 もその一つです。
 
 # %% [markdown] lang="en"
-# When it writes, it goes on step by step from what it has written itself. Such a model is called **autoregressive**. GPT-2 is one.
+# When it writes, it proceeds step by step and continues from what it has written itself. Such a model is called **autoregressive**. GPT-2 is one.
 
 # %% [markdown] lang="ja"
-# 元の記事は、これを単語の確率として説明しています。正しくは、単語ではなく**トークン**の確率です。トークンは、単語より短いことも長いこともあり、意味の切れ目と合わないこともあります。何が一つのトークンになるかは、トークナイザーが決めます。
+# 正しくは、単語ではなく**トークン**の確率です。トークンは、単語より短いことも長いこともあり、意味の切れ目と合わないこともあります。何が一つのトークンになるかは、トークナイザーが決めます。
 
 # %% [markdown] lang="en"
-# The article speaks of probabilities of words. To be exact, they are probabilities of **tokens**. A token can be shorter or longer than a word, and need not begin or end where a meaning does. The tokenizer decides what is one token.
+# To be exact, these are probabilities of **tokens**, not of words. A token can be shorter or longer than a word, and need not begin or end where a word does. The tokenizer decides what counts as one token.
 
 # %% [markdown] lang="ja"
 # ## GPT-2 と BERT
@@ -116,19 +120,19 @@ input_ids = input_ids.to(model.device)
 # %% [markdown] lang="en"
 # ## GPT-2 and BERT
 #
-# Both are made of the Transformer, a neural network that first had two parts: an encoder that reads and a decoder that writes.
+# Both are built from the Transformer, a neural network that originally had two parts: an encoder that reads and a decoder that writes.
 #
-# They differ in the direction they look.
+# They differ in the direction in which they look.
 #
 # | | GPT-2 | BERT |
 # |---|---|---|
 # | Published | 2019 (OpenAI) | 2018 (Google) |
-# | Part it uses | the decoder | the encoder |
+# | Which part | the decoder | the encoder |
 # | What it sees | only the left: the text so far | left and right: the whole text |
 # | How it learns | guesses the next token | guesses tokens that were hidden |
 # | Good at | continuing a text | classifying, filling gaps, comparing texts |
 #
-# When you continue a text, there is nothing on the right yet. That suits GPT-2, which looks only to the left.
+# When you continue a text, there is nothing on the right yet. So GPT-2, which looks only to the left, is the right kind of model.
 
 # %% [markdown] lang="ja"
 # ## 文全体の確率
@@ -142,7 +146,7 @@ input_ids = input_ids.to(model.device)
 #
 # Let us compute the probability of the opening line, token by token.
 #
-# The first token has nothing to its left. So we put `bos_token` (`<s>`), the mark of a beginning, before it. In training, this mark told the model where a work begins; what follows it is the probability that a text begins with this token. To continue a text we do not need the first token's probability, and so no mark. `distributions[i]` then holds the probabilities of the token that comes after position `i`.
+# The first token has nothing to its left. So we put `bos_token` (`<s>`), the mark of a beginning, in front of it. In training, this mark told the model where a work begins; what the model predicts after it is how likely a text is to begin with each token. When we only continue a text, we do not need the first token's probability, so we do not need the mark. `distributions[i]` then holds the probabilities of the token that comes after position `i`.
 
 # %%
 ids = tokenizer.encode(PROMPT, add_special_tokens=False)
@@ -155,29 +159,25 @@ chosen = [distributions[i, token].item() for i, token in enumerate(ids)]
 # **予想してみましょう。** モデルにとって意外だったのは、どのトークンでしょうか。当てやすかったのは、どれでしょうか。
 
 # %% [markdown] lang="en"
-# **Predict:** which tokens came as a surprise to the model? Which were easy to guess?
+# **Predict:** which tokens surprised the model? Which were easy to guess?
 
 # %%
-rows, product = [], 1.0
-for token, probability in zip(ids, chosen, strict=True):
-    product *= probability
-    rows.append((tokenizer.convert_ids_to_tokens(token), percent(probability), f"{product:.1e}"))
+from itertools import accumulate
+from operator import mul
 
 table(
-    rows,
-    [
-        say("トークン", "Token"),
-        say("前の文から見た確率", "Probability given the text before"),
-        say("ここまでの積", "Product so far"),
-    ],
-    align=["left", "right", "right"],
+    {
+        say("トークン", "Token"): tokenizer.convert_ids_to_tokens(ids),
+        say("前の文から見た確率", "Probability given the text before"): percents(chosen),
+        say("ここまでの積", "Product so far"): [f"{each:.1e}" for each in accumulate(chosen, mul)],
+    }
 )
 
 # %% [markdown] lang="ja"
 # 最後の積が、モデルがこの一文から書き始める確率です。`1e-05` は 0.00001 のことです。とても小さい数ですが、同じ長さの文は数えきれないほどあるので、これでも不思議ではありません。
 
 # %% [markdown] lang="en"
-# The last product is the probability that the model begins with this sentence. (`1e-05` means 0.00001.) It is very small. But then there are countless sentences of that length.
+# The last product is the probability that the model begins with this sentence. (`1e-05` means 0.00001.) It is tiny, but there are countless sentences of that length.
 
 # %% [markdown] lang="ja"
 # ## dev ppl とは
@@ -189,9 +189,9 @@ table(
 # %% [markdown] lang="en"
 # ## What dev ppl means
 #
-# Such small numbers are clumsy, so they are usually given in bits: each halving of a probability adds 1 bit. Divide the bits of a text by its tokens (the average per token) and compute `2 ** average`: this is the **perplexity**, ppl. It says among how many equally likely candidates the model was hesitating, on average.
+# Such small numbers are awkward, so they are usually given in bits: each halving of a probability adds 1 bit. Divide the bits of a text by its number of tokens (the average per token) and compute `2 ** average`: this is the **perplexity**, or ppl. It tells you among how many equally likely candidates the model was choosing, on average.
 #
-# The dev ppl in rinna's table is measured on texts that were not used for training (dev is short for development).
+# The dev ppl in rinna's table was measured on texts that were not used for training (dev is short for development).
 
 # %%
 import math
@@ -205,7 +205,7 @@ print(f"{bits / len(PROMPT):.2f} bits per character")
 # パープレキシティを比べるときは、注意がいります。同じ 60 ビットの文でも、いくつのトークンに切るかで値が変わるからです。
 
 # %% [markdown] lang="en"
-# Be careful when you compare perplexities. A text of 60 bits gives different values, depending on the number of tokens it was cut into.
+# Be careful when you compare perplexities. A text of 60 bits gives different values, depending on how many tokens it was cut into.
 
 # %%
 for count in (10, 15, 30):
@@ -217,7 +217,7 @@ for count in (10, 15, 30):
 # 比べたいときは、1 文字あたりのビット数を使います。文字の数は、切り方によらないからです。同梱モデルの成績も、この単位で[モデルカード]({{repository}}/blob/{{branch}}/helpers/aozora_mini/README.md)に書いてあります。
 
 # %% [markdown] lang="en"
-# The text is equally probable each time, but the finer the cuts, the smaller the perplexity. So **perplexities of models with different tokenizers cannot be compared**. In the table further down, gpt-1b has another vocabulary than the three gpt2 models.
+# The probability is the same each time, but the finer the cuts, the smaller the perplexity. So **perplexities of models with different tokenizers cannot be compared**. In the table further down, gpt-1b has a different vocabulary from the three gpt2 models.
 #
 # To compare, use bits per character: the number of characters does not depend on the cuts. The bundled model's results are given in this unit in its [model card]({{repository}}/blob/{{branch}}/helpers/aozora_mini/README.md).
 
@@ -225,7 +225,7 @@ for count in (10, 15, 30):
 # よく出てくる並びは、長いままで一つのトークンになります。めったに出ない並びは、細かく切られます。同じ長さの文でも、トークンの数は違ってきます。
 
 # %% [markdown] lang="en"
-# Strings that occur often stay whole as one token. Rare ones are cut up. So texts of one length can have very different numbers of tokens.
+# Common strings stay whole, as one token. Rare ones are cut into pieces. So texts of the same length can have very different numbers of tokens.
 
 # %%
 SENTENCES = [
@@ -235,27 +235,32 @@ SENTENCES = [
     "It was snowing in the mountains.",
 ]
 
-rows = []
-for sentence in SENTENCES:
-    count = len(tokenizer.encode(sentence, add_special_tokens=False))
-    rows.append((sentence, len(sentence), count, f"{len(sentence) / count:.2f}"))
-
+characters = [len(sentence) for sentence in SENTENCES]
+tokens = [len(tokenizer.encode(sentence, add_special_tokens=False)) for sentence in SENTENCES]
+ratios = [f"{c / t:.2f}" for c, t in zip(characters, tokens, strict=True)]
 table(
-    rows,
-    [
-        say("文", "Sentence"),
-        say("文字", "Characters"),
-        say("トークン", "Tokens"),
-        say("文字 ÷ トークン", "Characters / tokens"),
-    ],
-    align=["left", "right", "right", "right"],
+    {
+        say("文", "Sentence"): SENTENCES,
+        say("文字", "Characters"): characters,
+        say("トークン", "Tokens"): tokens,
+        say("文字 ÷ トークン", "Characters / tokens"): ratios,
+    }
 )
 
 # %% [markdown] lang="ja"
 # この切り方は、青空文庫の文章から学んだものです。小説らしい言い回しは長く残り、新しいカタカナ語や英語は細かくなります。
 
 # %% [markdown] lang="en"
-# These cuts were learned from Aozora Bunko. Phrases of older novels stay long; modern loanwords and English fall into small pieces.
+# The tokenizer learned its cuts from Aozora Bunko. Phrases of older novels stay long; modern loanwords and English fall into small pieces.
+
+# %% tags=["build"]
+claim(
+    say(
+        "小説らしい言い回しは長く残り、新しいカタカナ語や英語は細かくなります。",
+        "Phrases of older novels stay long; modern loanwords and English fall into small pieces.",
+    ),
+    float(ratios[1]) > float(ratios[2]) > float(ratios[3]),
+)
 
 # %% [markdown] lang="ja"
 # ## 特別なトークン
@@ -273,7 +278,7 @@ table(
 # %% [markdown] lang="en"
 # ## Special tokens
 #
-# A special token stands for a role, not for characters.
+# A special token represents a role, not characters.
 #
 # | Name | Role |
 # |---|---|
@@ -284,21 +289,20 @@ table(
 # | `cls_token`, `sep_token`, `mask_token` | made for BERT; GPT-2 does not use them |
 
 # %%
-rows = [
-    (name, token, tokenizer.convert_tokens_to_ids(token))
-    for name, token in tokenizer.special_tokens_map.items()
-]
+special = tokenizer.special_tokens_map
 table(
-    sorted(rows, key=lambda row: row[2]),
-    [say("名前", "Name"), say("トークン", "Token"), "id"],
-    align=["left", "left", "right"],
+    {
+        say("名前", "Name"): special.keys(),
+        say("トークン", "Token"): special.values(),
+        "id": tokenizer.convert_tokens_to_ids(list(special.values())),
+    }
 )
 
 # %% [markdown] lang="ja"
 # id は、モデルによって違います。`rinna/japanese-gpt-1b` では、並び方がこの表と違います。プログラムに id を直接書かず、`tokenizer.eos_token_id` のように、トークナイザーに聞いてください。
 
 # %% [markdown] lang="en"
-# These ids differ from model to model: `rinna/japanese-gpt-1b` has another order. Do not write them into a program. Ask the tokenizer, as in `tokenizer.eos_token_id`.
+# These ids differ from model to model; `rinna/japanese-gpt-1b` has a different order. Do not hard-code them. Ask the tokenizer, as in `tokenizer.eos_token_id`.
 
 
 # %% [markdown] lang="ja"
@@ -309,7 +313,7 @@ table(
 # %% [markdown] lang="en"
 # ## ～ and 〜
 #
-# They look alike, but `～` (fullwidth tilde) and `〜` (wave dash) are two characters. Which one you type depends on the computer and its settings. If the vocabulary has only one of them, the other is unknown.
+# They look alike, but `～` (fullwidth tilde) and `〜` (wave dash) are two different characters. Which one you type depends on your computer and its settings. If the vocabulary has only one of them, the other is unknown.
 
 # %%
 for mark in ("～", "〜"):
@@ -325,9 +329,9 @@ for mark in ("～", "〜"):
 # レッスン 02 では、`T5Tokenizer` が知らない文字を「文の終わり」にすることを見ました。食い違いは、ほかにもあります。✗ は、本家の `sentencepiece` と違うという印です。
 
 # %% [markdown] lang="en"
-# ## What else `load_tokenizer` puts right
+# ## What else `load_tokenizer` fixes
 #
-# Lesson 02 showed that `T5Tokenizer` turns unknown characters into "end of text". There is more. ✗ marks what differs from `sentencepiece` itself.
+# Lesson 02 showed that `T5Tokenizer` turns unknown characters into "end of text". There are other differences. ✗ marks what differs from `sentencepiece` itself.
 
 # %%
 from sentencepiece import SentencePieceProcessor
@@ -336,14 +340,15 @@ from transformers import T5Tokenizer
 t5 = T5Tokenizer.from_pretrained(BUNDLED_PATH)
 original = SentencePieceProcessor(model_file=str(BUNDLED_PATH / "spiece.model"))
 bundled = load_tokenizer("aozora-mini")
-rows = []
-for text in ("ﾊﾟﾝﾀﾞ", "</s>", "𠮷"):
-    right = original.encode(text)
-    marks = [
-        "✓" if t.encode(text, add_special_tokens=False) == right else "✗" for t in (t5, bundled)
-    ]
-    rows.append([text, *marks])
-table(rows, [say("文", "Text"), "T5Tokenizer", "load_tokenizer"])
+texts = ["ﾊﾟﾝﾀﾞ", "</s>", "𠮷"]
+
+
+def marks(tokenizer):
+    pairs = [(original.encode(t), tokenizer.encode(t, add_special_tokens=False)) for t in texts]
+    return ["✓" if right == found else "✗" for right, found in pairs]
+
+
+table({say("文", "Text"): texts, "T5Tokenizer": marks(t5), "load_tokenizer": marks(bundled)})
 
 # %% [markdown] lang="ja"
 # - `ﾊﾟﾝﾀﾞ` では、半角の濁点や半濁点を、前の文字とまとめられていません。
@@ -353,11 +358,11 @@ table(rows, [say("文", "Text"), "T5Tokenizer", "load_tokenizer"])
 # 知らない文字は、文に戻すときもわかりません。id には、`<unk>` だったことしか残っていないからです。
 
 # %% [markdown] lang="en"
-# - In `ﾊﾟﾝﾀﾞ`, the narrow sound marks are not joined with the letters before them.
-# - `</s>` should be four characters that somebody typed. It has become the command to end.
-# - rinna's three `japanese-gpt2` models were trained on text in lower case. `T5Tokenizer` in `transformers` 5 ignores that setting; `load_tokenizer` turns letters into lower case before cutting.
+# - In `ﾊﾟﾝﾀﾞ`, the half-width sound marks are not combined with the characters before them.
+# - `</s>` should be four characters that somebody typed. It has become the command to stop.
+# - rinna's three `japanese-gpt2` models were trained on lower-case text. `T5Tokenizer` in `transformers` 5 ignores that setting; `load_tokenizer` converts letters to lower case before cutting.
 #
-# Decoding cannot bring an unknown character back. All that the ids have kept is that it was `<unk>`.
+# Decoding cannot bring an unknown character back: all the ids have kept is that it was `<unk>`.
 
 # %%
 print(bundled.decode(bundled.encode("寿司🍣", add_special_tokens=False)))
@@ -370,7 +375,7 @@ print(bundled.decode(bundled.encode("寿司🍣", add_special_tokens=False)))
 # %% [markdown] lang="en"
 # ## rinna's models
 #
-# The company rinna has published four Japanese GPT-2 models. Here they are, with our bundled one first. "Published" and "counted" are numbers of parameters; we counted them from the model's shape. The other figures are from rinna's table.
+# The company rinna has published four Japanese GPT-2 models. Here they are, with our bundled one first. "Published" and "calculated" are numbers of parameters; we calculated ours from the model's shape. The other figures are from rinna's table.
 
 # %%
 PUBLISHED = {
@@ -380,33 +385,18 @@ PUBLISHED = {
     "rinna/japanese-gpt-1b": "1.3B",
 }
 
-rows = [
-    (
-        info.name,
-        info.n_layer,
-        info.n_embd,
-        PUBLISHED.get(info.name, "—"),
-        f"{info.parameters / 1e6:,.1f}M",
-        info.epochs or "—",
-        info.dev_perplexity or "—",
-        info.training_time or "—",
-    )
-    for info in CATALOGUE.values()
-]
-
+models = CATALOGUE.values()
 table(
-    rows,
-    [
-        say("モデル", "Model"),
-        say("層", "Layers"),
-        say("次元", "Size"),
-        say("公表値", "Published"),
-        say("計算値", "Counted"),
-        say("エポック", "Epochs"),
-        "dev ppl",
-        say("学習時間", "Training"),
-    ],
-    align=["left", "right", "right", "right", "right", "right", "right", "right"],
+    {
+        say("モデル", "Model"): [info.name for info in models],
+        say("層", "Layers"): [info.n_layer for info in models],
+        say("次元", "Width"): [info.n_embd for info in models],
+        say("公表値", "Published"): [PUBLISHED.get(info.name, "—") for info in models],
+        say("計算値", "Calculated"): [f"{info.parameters / 1e6:,.1f}M" for info in models],
+        say("エポック", "Epochs"): [info.epochs or "—" for info in models],
+        "dev ppl": [info.dev_perplexity or "—" for info in models],
+        say("学習時間", "Training"): [info.training_time or "—" for info in models],
+    }
 )
 
 # %% [markdown] lang="ja"
@@ -425,13 +415,13 @@ table(
 # How to read it:
 #
 # - **Layers**: how many Transformer blocks are stacked.
-# - **Size**: how many numbers stand for one token (the embedding size).
-# - **Published, counted**: the number of parameters. A parameter is a number set by training, also called a **weight**; M is a million, B a billion.
+# - **Width**: how many numbers represent one token (the embedding size).
+# - **Published, calculated**: the number of parameters. A parameter is a number learned in training, also called a **weight**; M is a million, B a billion.
 # - **Epochs**: how many times the training went through the data.
 # - **Training**: how long it took, as published.
-# - **dev ppl**: how little the model hesitates over the next token; smaller is better: the perplexity computed above.
+# - **dev ppl**: how uncertain the model is about the next token; smaller is better. This is the perplexity computed above.
 #
-# A number such as 1.3B is a number of parameters, not of layers.
+# A number such as 1.3B counts parameters, not layers.
 
 # %% [markdown] lang="ja"
 # ## ダウンロードとメモリ
@@ -443,39 +433,27 @@ table(
 # %% [markdown] lang="en"
 # ## Download and memory
 #
-# Before you choose a model, look at its size. One weight takes 4 bytes in float32, 2 in float16 or bfloat16, and 1 in int8. So the memory follows from the number of parameters.
+# Before you choose a model, look at its size. One weight takes 4 bytes in float32, 2 in float16 or bfloat16, and 1 in int8. So you can estimate the memory from the number of parameters.
 #
-# "Generating" is an estimate for three texts of 100 tokens. It is more than the weights, because intermediate values need room too.
+# "Generating" is an estimate for three texts of 100 tokens. It is more than the weights alone, because intermediate values need room too.
 
 
 # %%
-def size(bytes_):
-    return f"{bytes_ / 1e9:.2f} GB"
+def gigabytes(sizes):
+    return [f"{size / 1e9:.2f} GB" if size else "—" for size in sizes]
 
-
-rows = [
-    (
-        info.name,
-        size(info.download_bytes) if info.download_bytes else say("なし", "none"),
-        size(info.parameters * 4),
-        size(info.parameters * 2),
-        size(info.parameters),
-        size(info.memory_bytes(4)),
-    )
-    for info in CATALOGUE.values()
-]
 
 table(
-    rows,
-    [
-        say("モデル", "Model"),
-        say("ダウンロード", "Download"),
-        say("重み（float32）", "Weights (float32)"),
-        say("重み（float16）", "Weights (float16)"),
-        say("重み（int8）", "Weights (int8)"),
-        say("生成時（float32）", "Generating (float32)"),
-    ],
-    align=["left", "right", "right", "right", "right", "right"],
+    {
+        say("モデル", "Model"): [info.name for info in models],
+        say("ダウンロード", "Download"): gigabytes(info.download_bytes for info in models),
+        say("重み（float32）", "Weights (float32)"): gigabytes(4 * i.parameters for i in models),
+        say("重み（float16）", "Weights (float16)"): gigabytes(2 * i.parameters for i in models),
+        say("重み（int8）", "Weights (int8)"): gigabytes(i.parameters for i in models),
+        say("生成時（float32）", "Generating (float32)"): gigabytes(
+            i.memory_bytes(4) for i in models
+        ),
+    }
 )
 
 # %% [markdown] lang="ja"
@@ -493,7 +471,7 @@ table(
 # ```
 
 # %% [markdown] lang="en"
-# Downloaded files stay in `~/.cache/huggingface/hub` in your home folder. From the second time on they are read from there.
+# Downloaded files stay in `~/.cache/huggingface/hub` in your home folder. After the first time they are read from there.
 #
 # On Colab, however, each new runtime is a brand-new computer. To keep the files on Google Drive, run this in a new cell right after opening the notebook, **before the setup cell**. For gpt-1b your Drive needs about 2.6 GB of free space.
 #
@@ -510,21 +488,21 @@ table(
 # 重みのファイルには、`.bin` と `.safetensors` の二種類があります。`.bin` は読み込むときにプログラムが動いてしまう恐れのある形式で、`.safetensors` は数だけを入れる安全な形式です。教材の関数は、どちらも読み込めます。
 
 # %% [markdown] lang="en"
-# Weights come in two kinds of files, `.bin` and `.safetensors`: a `.bin` file could run code when it is loaded, while `.safetensors` holds nothing but numbers. Our function loads both.
+# Weights come in two kinds of files, `.bin` and `.safetensors`. A `.bin` file could run code when it is loaded; a `.safetensors` file holds nothing but numbers. Our function loads both.
 
 # %% [markdown] lang="ja"
 # ## モデルを読み込む
 #
-# まず、`transformers` だけで同梱モデルを読み込みます。一度目は元の記事と同じ書き方で、二度目は `dtype` を指定して読み込みます。
+# `transformers` だけで同梱モデルを読み込みます。一度目は何も指定せず、二度目は `dtype` を指定します。
 #
-# 棒の表示は、読み込みの間だけ消しておきます。
+# 進み具合の棒は、読み込みの間だけ消しておきます。
 
 # %% [markdown] lang="en"
 # ## Loading the model
 #
-# First load the bundled model with `transformers` alone: once as the article writes it, once with a `dtype`.
+# We load the bundled model with `transformers` alone, first as it is, then with a `dtype`.
 #
-# The progress bar is off only while they load.
+# The progress bar is turned off while they load.
 
 # %%
 from transformers import AutoModelForCausalLM
@@ -542,7 +520,7 @@ print(as_float32.dtype)
 # `dtype` を指定しないと、ファイルに保存されたときの形で読み込まれます。同梱モデルも `rinna/japanese-gpt-1b` も、ファイルを小さくするために半精度（重み一つが 2 バイト）で保存されています。CPU では、半精度は速くなるとは限らず、誤差も増えます。だから、デバイスに合わせて `dtype` を決める必要があります。
 
 # %% [markdown] lang="en"
-# Without a `dtype`, the weights are loaded as they were stored. The bundled model and `rinna/japanese-gpt-1b` are stored in half precision (2 bytes a weight), which makes the files smaller. On a CPU, half precision is not always faster, and it is less exact. So the `dtype` has to be chosen to suit the device.
+# Without a `dtype`, the weights are loaded as they were stored. The bundled model and `rinna/japanese-gpt-1b` are stored in half precision (2 bytes per weight) to keep the files small. On a CPU, half precision is not always faster, and it is less accurate. So choose the `dtype` to suit the device.
 
 # %% [markdown] lang="ja"
 # ## モデルの部品
@@ -569,15 +547,15 @@ print(model)
 # | `lm_head` | ベクトルから、語彙のすべてのトークンの点数を出します |
 
 # %% [markdown] lang="en"
-# How to read it: data flow from top to bottom. What `wte` and `wpe` give is added up.
+# How to read it: data flow from top to bottom. The outputs of `wte` and `wpe` are added together.
 #
 # | Part | What it does |
 # |---|---|
-# | `wte` | a table that turns a token's id into a vector (a row of numbers) |
+# | `wte` | a table that turns a token's id into a vector (a list of numbers) |
 # | `wpe` | a table that turns a token's position into a vector |
-# | `h` | the stacked blocks: `attn` looks at the tokens to the left, `mlp` works on each token by itself |
-# | `ln_f` | brings the numbers to one scale at the end |
-# | `lm_head` | turns a vector into a score for every token of the vocabulary |
+# | `h` | the stacked blocks: `attn` looks at the tokens to the left, `mlp` processes each token separately |
+# | `ln_f` | brings the numbers to a common scale at the end |
+# | `lm_head` | turns a vector into a score for every token in the vocabulary |
 
 # %% [markdown] lang="ja"
 # `wte` の形は「語彙の数 × 埋め込みの次元」です。トークンの id は、この表の行の番号です。
@@ -585,9 +563,9 @@ print(model)
 # `lm_head` は、`wte` と同じ重みを使い回しています。だから、数えるのは一度だけです。
 
 # %% [markdown] lang="en"
-# The shape of `wte` is vocabulary size × embedding size. A token's id is the number of a row in this table.
+# The shape of `wte` is vocabulary size × embedding size. A token's id is its row number in this table.
 #
-# `lm_head` uses the weights of `wte` again. So they count only once.
+# `lm_head` reuses the weights of `wte`, so they count only once.
 
 # %%
 print(tuple(model.transformer.wte.weight.shape))
@@ -611,7 +589,7 @@ print(model.lm_head.weight is model.transformer.wte.weight)
 # %% [markdown] lang="en"
 # ## Counting the parameters
 #
-# The numbers in the configuration are enough to count the parameters. With `d` for the embedding size and `m` for the width inside `mlp` (usually `4 * d`), one block has:
+# The numbers in the configuration are all you need to count the parameters. If `d` is the embedding size and `m` the width inside `mlp` (usually `4 * d`), one block has:
 #
 # - `attn`: `4 * d * d + 4 * d`
 # - `mlp`: `2 * d * m + m + d`
@@ -619,7 +597,7 @@ print(model.lm_head.weight is model.transformer.wte.weight)
 #
 # Besides the blocks there are the two tables `wte` and `wpe`, and the last `ln_f` (`2 * d`).
 #
-# **Predict:** which takes up most of the whole model: `wte`, `wpe`, `attn`, `mlp` or `ln`?
+# **Predict:** which part takes up most of the model: `wte`, `wpe`, `attn`, `mlp` or `ln`?
 
 # %%
 config = model.config
@@ -639,7 +617,7 @@ print(f"{sum(formula.values()):,}")
 # 読み込んだモデルの重みを、実際に数えて確かめます。名前に `wte` などが入っているので、部品ごとに分けられます。
 
 # %% [markdown] lang="en"
-# Check it by counting the weights that were loaded. Their names contain `wte` and so on, so they can be told apart.
+# Check it by counting the weights that were actually loaded. Their names contain `wte` and so on, so we can sort them by part.
 
 # %%
 counted = dict.fromkeys(formula, 0)
@@ -650,48 +628,42 @@ for name, weight in model.named_parameters():
 print(counted == formula, f"{sum(counted.values()):,}")
 
 # %% [markdown] lang="ja"
-# どの部品が多いか、棒グラフにします。
+# どの部品が多いか、棒グラフにします。一番多い部品とその割合も出します。
 
 # %% [markdown] lang="en"
-# And now as bars: which part has most?
+# Here they are as bars, after the largest part and its share.
 
 # %%
 from helpers.charts import bar_chart
 
-bar_chart(
+largest = max(counted, key=counted.get)
+print(largest, percent(counted[largest] / sum(counted.values())))
+chart = bar_chart(
     counted,
     [number / 1e6 for number in counted.values()],
     title=say("部品ごとのパラメーター", "Parameters of each part"),
     unit="M",
 )
+chart
 
-# %% [markdown] lang="ja"
-# 答えを、コードでも確かめます。一番多い部品と、その割合です。
-
-# %% [markdown] lang="en"
-# Check the answer with code, too: the part that has most, and its share.
-
-# %%
-largest = max(counted, key=counted.get)
-print(largest, percent(counted[largest] / sum(counted.values())))
+# %% tags=["build"]
+picture("parts", chart, say("部品ごとのパラメーターの数。", "How many parameters each part has."))
 
 # %% [markdown] lang="ja"
 # ほかのモデルでも同じでしょうか。二つの表（`wte` と `wpe`）と、ブロックとに分けて、比べます。ブロックの分は、全体から二つの表と最後の `ln_f` を引いたものです。
 
 # %% [markdown] lang="en"
-# Is it the same in other models? Compare the two tables (`wte` and `wpe`) with the blocks: what is left of the whole without the tables and the last `ln_f`.
+# Is it the same in other models? Compare the two tables (`wte` and `wpe`) with the blocks, which are everything except the tables and the last `ln_f`.
 
 # %%
-rows = []
-for info in CATALOGUE.values():
-    tables = (info.vocab_size + info.n_positions) * info.n_embd
-    blocks = info.parameters - tables - 2 * info.n_embd
-    rows.append((info.name, percent(tables / info.parameters), percent(blocks / info.parameters)))
-
+tables = [(i.vocab_size + i.n_positions) * i.n_embd / i.parameters for i in models]
+blocks = [1 - t - 2 * i.n_embd / i.parameters for t, i in zip(tables, models, strict=True)]
 table(
-    rows,
-    [say("モデル", "Model"), "wte + wpe", say("ブロック", "Blocks")],
-    align=["left", "right", "right"],
+    {
+        say("モデル", "Model"): [info.name for info in models],
+        "wte + wpe": percents(tables),
+        say("ブロック", "Blocks"): percents(blocks),
+    }
 )
 
 # %% [markdown] lang="ja"
@@ -702,7 +674,7 @@ table(
 # %% [markdown] lang="en"
 # Among rinna's four, the larger the model, the smaller the share of the two tables. The vocabulary hardly changes, while the blocks grow with the number of layers and the square of `d`.
 #
-# The counted figures in the table further up came from this formula. For rinna's four models they agree well with the published ones.
+# The calculated figures in the table further up come from this formula. For rinna's four models they agree well with the published ones.
 
 # %% [markdown] lang="ja"
 # ## 左だけを見る、を確かめる
@@ -714,9 +686,9 @@ table(
 # %% [markdown] lang="en"
 # ## Does it look only to the left?
 #
-# GPT-2 looks only to the left, we said. If so, the scores at earlier positions cannot change when the rest of the text is taken away.
+# We said that GPT-2 looks only to the left. If so, the scores at earlier positions must not change when the rest of the text is removed.
 #
-# **Predict:** give the model only the first 6 tokens. How far do the scores at these 6 positions differ from those with the whole text?
+# **Predict:** we give the model only the first 6 tokens. How much will the scores at these 6 positions differ from those for the whole text?
 
 # %%
 with torch.no_grad():
@@ -729,7 +701,7 @@ print(f"{difference:.2f}")
 # 違いはありません（GPU の半精度では、ごく小さな差が出ることがあります）。BERT で同じことをすれば、右側が変わるので、点数も変わります。
 
 # %% [markdown] lang="en"
-# There is no difference (in half precision on a GPU there may be a tiny one). With BERT the scores would change, because the right side has changed.
+# There is no difference (in half precision on a GPU there may be a tiny one). With BERT the scores would change, because the text on the right has changed.
 
 # %% [markdown] lang="ja"
 # ## 練習
@@ -739,7 +711,7 @@ print(f"{difference:.2f}")
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Work out the number of parameters of `rinna/japanese-gpt2-medium` from the formula alone and put it into `total`: 24 layers, `d = 1024`, 32,000 tokens, 1,024 positions, `m = 4 * d`.
+# **Exercise 1.** Work out the number of parameters of `rinna/japanese-gpt2-medium` from the formula alone and put it into `total`: 24 layers, `d = 1024`, a vocabulary of 32,000, 1,024 positions, `m = 4 * d`.
 
 # %% tags=["exercise"]
 total = ...
@@ -753,7 +725,7 @@ def test(total):
     right = CATALOGUE["rinna/japanese-gpt2-medium"].parameters
     assert total != right + 32_000 * 1_024, say(
         "lm_head を数えています。wte と同じ重みなので、一度だけ数えます。",
-        "You counted lm_head. It shares the weights of wte, so they count only once.",
+        "You counted lm_head. It shares its weights with wte, so they count only once.",
     )
     assert total == right, say(
         "ブロック 24 個、二つの表、最後の ln_f（2 * d）を足しましたか。",
@@ -784,7 +756,7 @@ print(f"{total:,}")
 # **練習 2.** 「寿司🍣」の次のトークンを、本家の id と `T5Tokenizer` の id とで比べてください。`T5Tokenizer` の id だと、何が起きますか。（同梱モデルで試してください。）
 
 # %% [markdown] lang="en"
-# **Exercise 2.** Compare the next tokens after 「寿司🍣」 for the ids of the original and for those of `T5Tokenizer`. What do the latter do? (Try it with the bundled model.)
+# **Exercise 2.** Compare the most probable next tokens after 「寿司🍣」, once with the original's ids and once with those of `T5Tokenizer`. What goes wrong with the latter? (Use the bundled model.)
 
 # %% tags=["exercise"]
 
@@ -798,7 +770,7 @@ for numbers in (original.encode("寿司🍣"), t5.encode("寿司🍣", add_speci
 # 上位のトークンが変わります。`T5Tokenizer` の id では、モデルは「文が終わった直後」だと受け取るからです。`<unk>` なら、「何かはわからないが、文の途中」です。
 
 # %% [markdown] lang="en"
-# The tokens at the top change. With the ids of `T5Tokenizer`, the model takes it that a text has just ended. With `<unk>` it is in the middle of a text, after something it does not know.
+# The top tokens change. With the ids from `T5Tokenizer`, the model thinks that a text has just ended. With `<unk>` it is in the middle of a text, after something it does not know.
 
 # %% [markdown] lang="ja"
 # ## まとめ
@@ -812,8 +784,8 @@ for numbers in (original.encode("寿司🍣"), t5.encode("寿司🍣", add_speci
 # %% [markdown] lang="en"
 # ## Summary
 #
-# - A language model computes the probability of the next token from the tokens before. Multiplied, they give the probability of a text.
-# - The configuration tells the number of parameters; times the bytes of the `dtype`, it gives the memory for the weights.
+# - A language model computes the probability of the next token from the tokens before it. Multiplied together, these give the probability of a text.
+# - The number of parameters follows from the configuration; multiplied by the bytes of the `dtype`, it gives the memory for the weights.
 # - Compare perplexities only between models with the same tokenizer.
 #
 # {{nav}}

@@ -7,7 +7,7 @@
 #
 # {{way scores lottery}}
 #
-# 文は、確率とくじ引きの繰り返しから生まれます。このレッスンでは、小さなくじでしくみを見てから、上の絵の実験室でスライダーを動かし、最後に、文を書く七行を自分で書きます。
+# 文は、確率とくじ引きの繰り返しから生まれます。小さなくじでしくみを見てから、上の絵の実験室を動かし、最後に、文を書く七行を自分で書きます。
 #
 # **できるようになること**
 #
@@ -28,13 +28,13 @@
 #
 # {{way scores lottery}}
 #
-# A text grows out of probabilities and random draws, over and over. In this lesson you see how it works on a small lottery, move the sliders of the lab in the picture, and finally write the seven lines that write a text.
+# A text grows by looking at probabilities and drawing at random, over and over. You will see how this works on a small lottery, try out the lab in the picture, and finally write the seven lines that generate a text.
 #
 # **You will be able to**
 #
 # - run the article's `model.generate(...)` and say what its settings mean;
-# - predict what `temperature`, `top_k` and `top_p` do, and check it;
-# - write the loop that writes a text.
+# - predict what `temperature`, `top_k` and `top_p` do, and check your prediction;
+# - write the generation loop yourself.
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
@@ -48,7 +48,7 @@ LANG = "ja"
 # モデルを選びます。`"auto"` は、十分な GPU があれば `rinna/japanese-gpt-1b`（約 2.6 GB のダウンロード）を、なければ同梱の `aozora-mini` を選びます。書かれた文を、事実として使わないでください。
 
 # %% [markdown] lang="en"
-# Choose a model. `"auto"` takes `rinna/japanese-gpt-1b` (a download of about 2.6 GB) where there is a GPU large enough, otherwise the bundled `aozora-mini`. Do not take what it writes for fact.
+# Choose a model. `"auto"` takes `rinna/japanese-gpt-1b` (a download of about 2.6 GB) if there is a large enough GPU, otherwise the bundled `aozora-mini`. Do not take what it writes as fact.
 
 # %% tags=["varies"]
 from helpers.models import load_model
@@ -62,21 +62,21 @@ model, tokenizer = language_model.model, language_model.tokenizer
 #
 # 文を id に変え、`generate` に渡し、文に戻します。設定の値は、元の記事と同じです。シードの 12 は、読みやすい文になるものを選びました。
 #
-# `attention_mask` は「どの id を読むか」の印です。ここでは全部読むので、すべて 1 です。印を渡さないと `transformers` が推測し、`pad` と `</s>` が同じ id のモデルでは推測できません。だから、自分で渡します。
+# `attention_mask` は「どの id を読むか」の印です。長さの違う文を並べるときは、短い文に `pad` を詰め、そこを 0 にします。ここでは全部読むので、すべて 1 です。
 
 # %% [markdown] lang="en"
 # ## The article's call
 #
-# The text becomes ids, `generate` gets them, and what it returns becomes text again. The settings are the article's; the seed 12 was chosen for readable texts.
+# Turn the text into ids, pass them to `generate`, and turn the result back into text. The settings are the article's; we picked the seed 12 because its texts are readable.
 #
-# The `attention_mask` marks which ids to read. Here all of them are read, so it is all ones. Without it `transformers` guesses, and for models in which `pad` and `</s>` share an id it cannot. So pass it yourself.
+# The `attention_mask` marks which ids to read. When texts of different lengths are processed together, the short ones are filled up with `pad`, and the mask is 0 there. Here everything is read, so it is all ones.
 
 # %%
 import torch
 
 text = "国境の長いトンネルを抜けると雪国であった。"
 input_ids = tokenizer.encode(text, return_tensors="pt", add_special_tokens=False)
-input_ids = input_ids.to(model.device)
+input_ids = input_ids.to(model.device)  # モデルのある場所へ（04） || to where the model is (04)
 attention_mask = torch.ones_like(input_ids)
 special = {
     "pad_token_id": tokenizer.pad_token_id,
@@ -100,24 +100,24 @@ for sentence in tokenizer.batch_decode(output, skip_special_tokens=True):
     print(sentence, end="\n\n")
 
 # %% [markdown] lang="ja"
-# 三つとも同じ書き出しなのに、途中から違う文になりました。設定の意味は、こうです。一つずつ試すのは [03b](03b_settings.ipynb) です。
+# 一つのシードで決まるのは、くじの列の全体です。三つの文は、その列の別々のくじを使うので、途中から違う文になります。設定の意味は、こうです（一つずつ試すのは [03b](03b_settings.ipynb)）。
 #
 # | 設定 | 意味 |
 # |---|---|
-# | `min_length`、`max_length` | 文の長さ。単位は**トークン**で、書き出しも数えます |
-# | `do_sample` | `True` はくじを引く、`False` はいつも 1 位を選ぶ（貪欲法） |
+# | `min_length`、`max_length` | 文の長さ。単位は**トークン**で、書き出しも数えます（`max_new_tokens` は新しい分だけ）。`</s>` を引くか、`max_length` に届くと終わります |
+# | `do_sample` | `True` はくじを引く、`False` はいつも 1 位を選ぶ（貪欲法。同じ言い回しを繰り返しやすい） |
 # | `top_k`、`top_p` | くじに残す札を選ぶ |
 # | `num_return_sequences` | いくつの文を書くか |
 # | `pad`、`bos`、`eos` の id | 詰め物、始まり、終わりの印 |
 
 # %% [markdown] lang="en"
-# One opening, and from some point on three different texts. This is what the settings mean; [03b](03b_settings.ipynb) tries them one by one.
+# A seed fixes one long row of random draws. The three texts use different draws from that row, so at some point they part. This is what the settings mean; [03b](03b_settings.ipynb) tries them one by one.
 #
 # | Setting | Meaning |
 # |---|---|
-# | `min_length`, `max_length` | the length of a text, in **tokens**, the opening included |
-# | `do_sample` | `True` draws at random, `False` always takes the first (greedy search) |
-# | `top_k`, `top_p` | choose which tickets stay in the lottery |
+# | `min_length`, `max_length` | the length of a text in **tokens**, including the opening (`max_new_tokens` counts only new ones). A text ends when `</s>` is drawn or `max_length` is reached |
+# | `do_sample` | `True` samples (draws at random); `False` always takes the most probable token (greedy search, which tends to repeat itself) |
+# | `top_k`, `top_p` | decide which tickets stay in the lottery |
 # | `num_return_sequences` | how many texts to write |
 # | the ids of `pad`, `bos`, `eos` | the marks for padding, beginning and end |
 
@@ -131,9 +131,9 @@ for sentence in tokenizer.batch_decode(output, skip_special_tokens=True):
 # %% [markdown] lang="en"
 # ## A small lottery
 #
-# Think of nine words that may follow 「窓の外では、雪が」 ("outside the window, the snow"): falls, piles up, dances, glitters, melts, stops, laughs, runs, and curry. A model gives each a score (logits). Here we made the scores up.
+# Take nine words that might follow 「窓の外では、雪が」 ("outside the window, the snow"): falls, piles up, dances, glitters, melts, stops, laughs, runs, and curry. A model gives each word a score (the scores are called logits). Here we made them up.
 #
-# Softmax turns scores into probabilities: `exp` makes all of them positive, then each is divided by the sum.
+# Softmax turns scores into probabilities: `exp` makes them all positive, then each is divided by their sum.
 
 # %%
 from helpers.charts import bar_chart
@@ -153,19 +153,20 @@ bar_chart(words, probabilities, title="softmax", unit="%")
 # %% [markdown] lang="en"
 # Now draw 100 times with these probabilities.
 #
-# **Predict:** how often will 「降る」 (falls) come up? Will 「カレー」 (curry)?
+# **Predict:** how many times will 「降る」 (falls) come up? Will 「カレー」 (curry) come up at all?
 
 # %%
 from helpers.charts import table
 from helpers.language import say
 
 torch.manual_seed(42)
-counts = torch.multinomial(probabilities, num_samples=100, replacement=True).bincount(minlength=9)
-expected = [f"{100 * p:.1f}" for p in probabilities.tolist()]
+drawn = torch.multinomial(probabilities, num_samples=100, replacement=True)
 table(
-    zip(words, expected, counts.tolist(), strict=True),
-    [say("言葉", "word"), say("期待する回数", "expected"), say("出た回数", "drawn")],
-    align=["left", "right", "right"],
+    {
+        say("言葉", "word"): words,
+        say("期待する回数", "expected"): [f"{100 * p:.1f}" for p in probabilities.tolist()],
+        say("出た回数", "drawn"): drawn.bincount(minlength=len(words)).tolist(),
+    }
 )
 
 # %% [markdown] lang="ja"
@@ -178,29 +179,29 @@ table(
 # **予想してみましょう。** 温度を 0.2 に下げると、「降る」の確率は大きくなるでしょうか、小さくなるでしょうか。5 に上げると？
 
 # %% [markdown] lang="en"
-# The counts lie around what was expected, but not exactly. This is where "plausible, yet different each time" comes from.
+# The counts are close to what we expected, but not exact. This is why texts are plausible and yet different each time.
 #
 # ### Temperature
 #
 # Divide the scores by the temperature before the softmax.
 #
-# **Predict:** with a temperature of 0.2, will 「降る」 become more probable or less? And with 5?
+# **Predict:** at a temperature of 0.2, does 「降る」 become more probable or less? And at 5?
 
 # %%
 import matplotlib.pyplot as plt
 
-from helpers.charts import percent, use_japanese_font
+from helpers.charts import percents, use_japanese_font
 
 use_japanese_font()
 
 
 def side_by_side(lotteries):
-    _, panels = plt.subplots(1, len(lotteries), figsize=(10, 3), sharex=True, sharey=True)
+    _, panels = plt.subplots(1, len(lotteries), figsize=(7, 3), sharex=True, sharey=True)
     for panel, (name, lottery) in zip(panels, lotteries.items(), strict=True):
         bars = panel.barh(words, lottery, color="#3b82c4")
-        panel.bar_label(bars, labels=[percent(p) for p in lottery.tolist()], padding=3)
+        panel.bar_label(bars, labels=percents(lottery.tolist()), padding=3)
         panel.set_title(name)
-        panel.set_xlim(0, 1.25)
+        panel.set_xlim(0, 1.4)
         panel.set_xticks([])
     panels[0].invert_yaxis()
     plt.show()
@@ -212,7 +213,7 @@ side_by_side({f"temperature = {t}": (scores / t).softmax(-1) for t in (0.2, 1, 5
 # 低い温度は、強いものをもっと強くします。0 に近づけると、1 位の確率が 100% に近づき、貪欲法と同じになります。高い温度は、差を小さくします。どこまでも上げると、九つとも同じ確率（9 分の 1）に近づき、でたらめになります。順番は、どの温度でも変わりません。
 
 # %% [markdown] lang="en"
-# A low temperature makes the strong stronger. Towards 0, the first approaches 100%: the same as greedy search. A high temperature evens out the differences. Raise it further and further, and all nine approach the same probability, one ninth: pure chance. The order never changes.
+# A low temperature makes the strong stronger. As it goes to 0, the top word approaches 100%, which is greedy search. A high temperature evens out the differences. As it grows without limit, all nine approach the same probability, one ninth: pure chance. The order never changes.
 
 # %% [markdown] lang="ja"
 # ### `top_k` と `top_p`
@@ -222,19 +223,19 @@ side_by_side({f"temperature = {t}": (scores / t).softmax(-1) for t in (0.2, 1, 5
 # - `top_k`：点数の高い k 個を残します。
 # - `top_p`：確率の高い順に足していき、合計が p に届いたところまでを残します。
 #
-# とがったくじと、平らなくじで試します。青が残った札、斜線が抜かれる前の確率です。
+# とがったくじ（1 位がとても強い）と、平らなくじ（差が小さい）で試します。青が残った札、斜線が抜かれる前の確率です。
 #
 # **予想してみましょう。** `top_p = 0.85` で残る数が多いのは、とがったくじと平らなくじの、どちらでしょうか。
 
 # %% [markdown] lang="en"
 # ### `top_k` and `top_p`
 #
-# Both take tickets out of the lottery. The probabilities of those that stay are computed again so that they add up to 1.
+# Both take tickets out of the lottery. The probabilities of the remaining tickets are rescaled so that they add up to 1.
 #
 # - `top_k` keeps the k highest scores.
-# - `top_p` adds up the probabilities from the highest and keeps those up to where the sum reaches p.
+# - `top_p` adds up the probabilities, highest first, and keeps tickets until the sum reaches p.
 #
-# We try them on a steep lottery and on a flat one. Blue is what is kept; hatched is the probability before the cut.
+# We try both on a steep lottery (a strong favourite) and on a flat one (small differences). Blue is what is kept; hatched is the probability before the cut.
 #
 # **Predict:** with `top_p = 0.85`, which lottery keeps more tickets, the steep one or the flat one?
 
@@ -253,15 +254,15 @@ def kept_by_top_p(scores, p):
 
 
 def show_cuts(lotteries):
-    _, panels = plt.subplots(1, len(lotteries), figsize=(10, 3), sharex=True, sharey=True)
-    for panel, (name, (scores, kept)) in zip(panels, lotteries.items(), strict=True):
+    _, panels = plt.subplots(2, 2, figsize=(7, 5), sharex=True, sharey=True, layout="constrained")
+    for panel, (name, (scores, kept)) in zip(panels.flat, lotteries.items(), strict=True):
         panel.barh(words, scores.softmax(-1), color="none", edgecolor="#999", hatch="////")
         panel.barh(
             words, scores.masked_fill(~kept, float("-inf")).softmax(-1), height=0.5, color="#3b82c4"
         )
         panel.set_title(f"{name}: {int(kept.sum())}")
         panel.set_xticks([])
-    panels[0].invert_yaxis()
+    panels[0, 0].invert_yaxis()
     plt.show()
 
 
@@ -281,9 +282,9 @@ show_cuts(
 # `transformers` は **temperature → top_k → top_p** の順に働きます。元の記事の `top_k=500`、`top_p=0.95` は、その両方です。
 
 # %% [markdown] lang="en"
-# `top_k` always keeps the same number. `top_p` follows the shape: few where the model is sure, many where it hesitates.
+# `top_k` always keeps the same number. `top_p` adapts to the shape: few where the model is sure, many where it hesitates.
 #
-# `transformers` applies **temperature → top_k → top_p**, in this order. The article's `top_k=500` and `top_p=0.95` use both.
+# `transformers` applies **temperature → top_k → top_p**, in this order. The article uses both cuts, `top_k=500` and `top_p=0.95`.
 
 # %% tags=["build"]
 claim(
@@ -301,24 +302,24 @@ claim(
 # %% [markdown] lang="ja"
 # ## 実験室
 #
-# 九枚のくじは、ここまでです。本物のモデルのくじには、語彙の数だけ札があります。次のセルを実行すると、スライダーの付いた実験室が出ます。
+# 本物のモデルのくじには、語彙の数だけ札があります。次のセルで実験室を開きます。スライダーを動かすと図と「残り」の数が変わり、「生成」を押すと文を三つ書きます。「記事の設定」で元に戻ります。
 #
 # **予想してみましょう。** 動かす前に、書いておいてください。
 #
 # 1. `top_k` を 1 にすると、三つの文はどうなるでしょうか。
 # 2. `top_p` を 0.95 から 0.5 に下げると、残るトークンは半分になるでしょうか。
-# 3. `temperature` を 0.1 に下げると、三つの文はどのくらい違うでしょうか。
+# 3. `temperature` を 0.1 に下げると、三つの文は、A：同じ、B：似ている、C：まったく違う、のどれでしょうか。
 
 # %% [markdown] lang="en"
 # ## The lab
 #
-# So much for nine tickets. The real model's lottery has one ticket for every token of the vocabulary. The next cell opens a lab with sliders.
+# The real model's lottery has a ticket for every token in its vocabulary. The next cell opens the lab. Move a slider, and the picture and the number of tokens kept change; press "Generate", and it writes three texts. The button "the article" takes you back to the article's settings.
 #
 # **Predict:** before you move anything, write down what you expect.
 #
 # 1. With `top_k` at 1, what will the three texts look like?
-# 2. With `top_p` down from 0.95 to 0.5, will half of the tokens be kept?
-# 3. With `temperature` down to 0.1, how different will the three texts be?
+# 2. With `top_p` lowered from 0.95 to 0.5, will half as many tokens be kept?
+# 3. With `temperature` lowered to 0.1, will the three texts be A: equal, B: similar, or C: quite different?
 
 # %%
 from helpers.lab import SamplingLab
@@ -339,26 +340,26 @@ picture(
 )
 
 # %% [markdown] lang="ja"
-# <details><summary>答え合わせ</summary>
+# <details><summary>答え合わせ（押すと開きます）</summary>
 #
 # 1. 三つとも同じ文になります。札が一枚しかないからです。貪欲法と同じです。
 # 2. たいてい、半分よりずっと少なくなります。確率の大きい札が少しあれば、0.5 に届くからです。
-# 3. よく似た文になります。1 位の札が、ほとんどいつも引かれるからです。
+# 3. たいてい B です。1 位の札がほとんどいつも引かれるので、どの文も決まりきった言い回しになります。途中の一回の違いから、別の言い回しに分かれることもあります。
 #
 # </details>
 #
-# スライダーは、動いているノートブックでだけ使えます。図の「エントロピー」は、札を一枚引いたときの驚き（−log2(確率)、単位はビット）の平均です。`2**エントロピー` が「実質 何択か」で、同じ確率の札が何枚あるのと同じか、と読みます。
+# スライダーは、動いているノートブックでだけ使えます。図の「エントロピー」は、札を一枚引いたときの驚き（−log2(確率)、単位はビット）の平均です。`2**エントロピー` が「実質 何択か」で、同じ確率の札が何枚あるのと同じか、と読みます。ほかのボタンは、[実験室の説明]({{repository}}/blob/{{branch}}/docs/lab.md)にあります。
 
 # %% [markdown] lang="en"
-# <details><summary>Answers</summary>
+# <details><summary>Answers (click to open)</summary>
 #
-# 1. All three are equal: there is only one ticket to draw. It is greedy search.
-# 2. Usually far fewer than half. A few strong tickets reach 0.5 already.
-# 3. Much alike, because the first ticket is drawn nearly always.
+# 1. All three are equal: only one ticket is left to draw. This is greedy search.
+# 2. Usually far fewer than half, because a few strong tickets already add up to 0.5.
+# 3. Usually B. The top ticket is drawn nearly every time, so every text falls into stock phrases. A single different draw can still lead to another phrase.
 #
 # </details>
 #
-# The sliders work only in a running notebook. The entropy in the picture is the mean surprise, −log2(probability) in bits, of drawing one ticket. `2**entropy` is the effective number of choices: as if that many tickets had equal chances.
+# The sliders work only in a running notebook. The entropy in the picture is the average surprise, −log2(probability) in bits, of drawing one ticket. `2**entropy` is the effective number of choices: the draw is as uncertain as one among that many equally likely tickets. The other buttons are described in [the lab's guide]({{repository}}/blob/{{branch}}/docs/lab.md).
 
 # %% [markdown] lang="ja"
 # ## 練習
@@ -367,26 +368,26 @@ picture(
 #
 # - 確率に変える：`logits.softmax(-1)`
 # - くじを引く：`torch.multinomial(確率, num_samples=1)`
-# - つなぐ：`torch.cat([前の列, 新しい列], dim=-1)`。列は、どちらも一行の表です（`new_id[None]` で行を一つ作ります）。
+# - つなぐ：`torch.cat([前の列, 新しい列], dim=-1)`。どちらも一行の表で、引いた `new_id` は `new_id[None]` とすると一行の表になります。
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1. Write the loop that writes a text.** Get the scores, turn them into probabilities, draw, append; and again. Fill in the three `...`.
+# **Exercise 1. Write the generation loop.** Get the scores, turn them into probabilities, draw, append, and repeat. Fill in the three `...`.
 #
-# - into probabilities: `logits.softmax(-1)`
+# - turn into probabilities: `logits.softmax(-1)`
 # - draw: `torch.multinomial(probabilities, num_samples=1)`
-# - append: `torch.cat([the row so far, the new row], dim=-1)`; both are tables of one row (`new_id[None]` makes one).
+# - append: `torch.cat([the row so far, the new row], dim=-1)`. Both are tables with one row; `new_id[None]` turns the new id into one.
 
 
 # %% tags=["exercise"]
 def continue_text(ids, length, seed):
     torch.manual_seed(seed)
     for _ in range(length):
-        with torch.no_grad():
-            (
-                model(ids).logits[0, -1].float()
-            )  # 最後の位置の点数 || the scores at the last position
+        with torch.no_grad():  # 学習はしない || we are not training
+            logits = model(ids).logits[0, -1].float()  # 最後の位置の点数 || scores, last position
+        chances = ...  # 確率に変える || turn into probabilities
+        new_id = ...  # くじを引く || draw
         ids = ...  # 後ろにつなぐ || append
     return ids
 
@@ -414,17 +415,17 @@ def test(continue_text):
     )
     assert not continue_text(input_ids, 12, 5).equal(continue_text(input_ids, 12, 6)), say(
         "シードを変えても同じ文です。一番を選ばずに、くじを引いていますか。",
-        "Another seed gives the same text. Do you draw, or do you take the first?",
+        "A different seed gives the same text. Do you draw, or always take the most probable?",
     )
     torch.manual_seed(5)
     expected = model.generate(input_ids, **plain)
     assert continue_text(input_ids, 12, 5).equal(expected), say(
         "くじは引けていますが、model.generate と違う文です。確率は softmax(-1) になっていますか。",
-        "It draws, but the text differs from model.generate's. Is it softmax(-1)?",
+        "It draws, but the text is not the one model.generate writes. Are the probabilities softmax(-1)?",
     )
     return say(
         "シードが同じなら、model.generate と一つ残らず同じ id になります。",
-        "For one seed, every id equals that of model.generate.",
+        "With the same seed, every id is the one model.generate gives.",
     )
 
 
@@ -481,43 +482,60 @@ print(mine.equal(model.generate(input_ids, **plain)))
 print(tokenizer.decode(mine[0]))
 
 # %% [markdown] lang="ja" tags=["solution"]
-# `True` は、`model.generate` と id が一つ残らず同じという意味です。`generate` の中でしていることは、この繰り返しです。`top_k` や `top_p` は、確率に変える前に、抜く札の点数をマイナス無限大にするだけです。
+# `True` は、`model.generate` と id が一つ残らず同じという意味です。`generate` の中でしていることは、この繰り返しです。`top_k` や `top_p` は、確率に変える前に、抜く札の点数をマイナス無限大にするだけです。`exp` をするとちょうど 0 になります。
 
 # %% [markdown] lang="en"
-# `True` says that every id equals that of `model.generate`. This loop is what `generate` does inside. `top_k` and `top_p` only set the scores of the tickets they take out to minus infinity, before the softmax.
-
-# %% [markdown] lang="ja"
-# ## 両方の切り方を、本物のモデルで
-#
-# 教材の `next_token_distribution` は、`transformers` が使うのと同じ部品で計算します。図と本当の動きがずれることはありません。元の記事の設定で、`top_k` と `top_p` がそれぞれ何個を抜くかを見ます。
-
-# %% [markdown] lang="en"
-# ## Both cuts on the real model
-#
-# Our `next_token_distribution` computes with the very parts that `transformers` uses, so the picture shows what really happens. With the article's settings, how many tickets do `top_k` and `top_p` each take out?
-
-# %%
-from helpers.charts import distribution_chart
-from helpers.sampling import next_token_distribution
-
-distribution_chart(next_token_distribution(language_model, text, SamplingSettings()), top=10)
+# `True` means that every id is the one `model.generate` gives. This loop is what `generate` does inside. `top_k` and `top_p` merely set the scores of the tickets they remove to minus infinity before the softmax; `exp` of that is exactly 0.
 
 # %% [markdown] lang="ja"
 # **練習 2（自由課題）.** 実験室で、「意外だけれど、文としては崩れない」設定を見つけてください。設定とシードと、いちばん気に入った一文を書き、なぜその設定がよいのかを、図の言葉（残った数、実質何択か）で説明してください。
 
 # %% [markdown] lang="en"
-# **Exercise 2 (open).** In the lab, find settings that give surprising texts which do not fall apart. Write down the settings, the seed and the text you like best, and explain in the words of the picture (how many are kept, effective choices) why they work.
+# **Exercise 2 (open).** In the lab, look for settings that give surprising texts which still hold together. Write down the settings, the seed and the text you like best, and explain in the picture's terms (tokens kept, effective choices) why they work.
 
 # %% tags=["exercise"]
 my_settings = ""  # @param {type:"string"}
 
 # %% tags=["solution"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
-my_settings = say(
-    "top_k = 100、top_p = 0.9、temperature = 0.9。残った数は減るが、実質の択数は十より多いので、崩れずに意外な語が出る。",
-    "top_k = 100, top_p = 0.9, temperature = 0.9: fewer are kept, but there are still more than ten effective choices, so surprising words come and the text holds.",
+from helpers.sampling import generate, next_token_distribution
+
+chosen = SamplingSettings(top_k=100, top_p=0.9, temperature=0.9, seed=12, num_return_sequences=1)
+for settings in (SamplingSettings(), chosen):
+    lottery = next_token_distribution(language_model, text, settings)
+    print(lottery.kept, f"{2**lottery.entropy:.1f}")
+print(generate(language_model, text, chosen).sequences[0].text)
+
+# %% [markdown] lang="ja" tags=["solution"]
+# 数は「残った数、実質何択か」で、上が元の記事の設定、下が `top_k = 100`、`top_p = 0.9`、`temperature = 0.9` です。めったに出ない札を抜いたので、文は崩れにくくなります。それでも択数は一つではないので、意外な言葉も出ます。
+
+# %% [markdown] lang="en"
+# The numbers are tokens kept and effective choices: first with the article's settings, then with `top_k = 100`, `top_p = 0.9`, `temperature = 0.9`. With the rarest tickets gone, the text is less likely to fall apart. There is still more than one choice, so surprising words can come up.
+
+# %% tags=["build"]
+claim(
+    say(
+        "それでも択数は一つではないので、意外な言葉も出ます。",
+        "There is still more than one choice, so surprising words can come up.",
+    ),
+    2**lottery.entropy > 5,
 )
-print(my_settings)
+
+# %% [markdown] lang="ja" tags=["more"]
+# ## もっと：両方の切り方を、本物のモデルで
+#
+# 実験室の図は、教材の `next_token_distribution` が計算しています。`transformers` が使うのと同じ部品で計算するので、図と本当の動きはずれません。元の記事の設定で、`top_k` と `top_p` がそれぞれ何個を抜くかを、コードで見ます。
+
+# %% [markdown] lang="en"
+# ## More: both cuts on the real model
+#
+# The lab's picture is computed by our `next_token_distribution`. It uses the same parts as `transformers`, so the picture shows what really happens. With the article's settings, how many tickets do `top_k` and `top_p` each remove?
+
+# %%
+from helpers.charts import distribution_chart
+from helpers.sampling import next_token_distribution
+
+distribution_chart(next_token_distribution(language_model, text, SamplingSettings()), top=10)
 
 # %% [markdown] lang="ja"
 # ## まとめ
@@ -534,7 +552,7 @@ print(my_settings)
 # ## Summary
 #
 # - The model only gives probabilities for the next token. A text grows by drawing again and again.
-# - `temperature` → `top_k` → `top_p` is the order. `top_k` is a ceiling; `top_p` follows the shape.
+# - The order is `temperature` → `top_k` → `top_p`. `top_k` limits the number; `top_p` adapts to the shape.
 # - The same model, settings and seed give the same text.
 #
 # Next we run the same on a GPU. To try the settings one by one, go to [03b](03b_settings.ipynb).

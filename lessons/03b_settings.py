@@ -3,9 +3,11 @@
 #
 # {{badge}}
 #
+# {{picture kept}}
+#
 # {{way scores lottery}}
 #
-# レッスン 03 の続きです。飛ばしても、04 に進めます。`generate` の設定を一つずつ動かし、`top_k` と `top_p` のどちらが本当に効いているのかを、書いた文の全部のステップで数えます。
+# レッスン 03 の続きです。飛ばしても、04 に進めます。`generate` の設定を一つずつ動かします。上の棒のように、`top_k` と `top_p` のどちらが本当に効いているのかを、書いた文の全部のステップで数えます。
 #
 # **できるようになること**
 #
@@ -22,13 +24,15 @@
 #
 # {{badge}}
 #
+# {{picture kept}}
+#
 # {{way scores lottery}}
 #
-# This goes deeper than lesson 03. You can skip it and go on to 04. We move the settings of `generate` one by one, and count, over all steps of a text, which of `top_k` and `top_p` really cuts.
+# This goes deeper than lesson 03. You can skip it and go on to 04. We change the settings of `generate` one by one. And we count, over all the steps of a text, whether `top_k` or `top_p` really does the cutting: that is the chart above.
 #
 # **You will be able to**
 #
-# - try each setting of `generate` in an experiment of its own;
+# - test each setting of `generate` in an experiment of its own;
 # - show from the model's output in which order the settings act, and how;
 # - count repetitions, and reduce them with `repetition_penalty`.
 #
@@ -44,7 +48,7 @@ LANG = "ja"
 import matplotlib.pyplot as plt
 import torch
 
-from helpers.charts import bar_chart, percent, table, use_japanese_font
+from helpers.charts import bar_chart, percent, percents, table, use_japanese_font
 from helpers.language import say
 from helpers.models import load_model
 
@@ -72,8 +76,7 @@ eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
 # %% [markdown] lang="en"
 # ## Getting ready to experiment
 #
-# We need the same settings many times. So the article's settings go into a dictionary, and a small function takes only what is to be changed.
-# `|` joins two dictionaries; where both have a name, the right one counts.
+# We need the same settings many times. So we put the article's settings into a dictionary and write a small function that takes only the changes. `|` merges two dictionaries; if both have a key, the one on the right wins.
 
 # %%
 article = {
@@ -99,7 +102,7 @@ torch.equal(write(), output)
 # `True` は、二回とも同じ id が一つ残らず出たという意味です。これで安心して実験できます。
 
 # %% [markdown] lang="en"
-# `True` says that both times every id was the same. We can start to experiment.
+# `True` means that every id was the same both times. Now we can start to experiment.
 
 # %% [markdown] lang="ja"
 # ### `attention_mask` と詰め物
@@ -111,10 +114,9 @@ torch.equal(write(), output)
 # %% [markdown] lang="en"
 # ### `attention_mask` and padding
 #
-# Texts of different lengths are handed over together by filling up the short one (padding). The `attention_mask` says which part
-# is real text: 1 is text, 0 is padding.
+# To process texts of different lengths together, the shorter one is filled up (padded). The `attention_mask` says which part is real text: 1 is text, 0 is padding.
 #
-# Padding goes to the left (`padding_side="left"`); on the right it would stand between text and continuation.
+# Padding goes on the left (`padding_side="left"`); on the right it would come between the text and its continuation.
 
 # %%
 batch = tokenizer(
@@ -139,16 +141,15 @@ print(batch["attention_mask"])
 # `return_dict_in_generate=True` と `output_logits=True` は、点数も返させる指定です。点数を softmax で確率にします。
 
 # %% [markdown] lang="en"
-# With a wrong mask the model reads the padding too. We put 8 padding tokens before the opening line and compare three ways by their
-# three most probable next tokens.
+# With a wrong mask the model reads the padding too. We put 8 padding tokens in front of the opening line and compare the three most probable next tokens in three cases.
 #
 # 1. no padding
-# 2. padding, and a mask that says so
-# 3. padding, and a mask of ones only (wrong)
+# 2. padding, with a correct mask
+# 3. padding, with a mask of all ones (wrong)
 #
 # **Predict:** which two will be the same?
 #
-# `return_dict_in_generate=True` and `output_logits=True` ask for the scores too. Softmax turns them into probabilities.
+# `return_dict_in_generate=True` and `output_logits=True` ask for the scores as well. Softmax turns them into probabilities.
 
 # %%
 padding = torch.full((1, 8), tokenizer.pad_token_id, device=model.device)
@@ -177,8 +178,7 @@ for number, ids, mask in [
 # 同じになるのは 1 と 2 です。文が一つなら、印は全部 1 です。印を渡さなくても動きます。`transformers` が pad の id から印を推測するからです。ただし pad と `</s>` が同じ id のモデルでは推測できません。いつも自分で渡すのが安全です。
 
 # %% [markdown] lang="en"
-# 1 and 2 are the same. For a single text the mask is all ones. Without a mask the call works too, since `transformers` guesses it from the
-# id of the padding. In models whose padding and `</s>` share an id it cannot guess. Passing the mask yourself is the safe habit.
+# 1 and 2 are the same. For a single text the mask is all ones. The call also works without a mask, because `transformers` guesses it from the padding id. It cannot guess for models in which padding and `</s>` share an id. It is safest to pass the mask yourself.
 
 # %% [markdown] lang="ja"
 # ### `add_special_tokens=False`
@@ -188,7 +188,7 @@ for number, ids, mask in [
 # %% [markdown] lang="en"
 # ### `add_special_tokens=False`
 #
-# As lesson 02 showed, `encode` appends `</s>` unless told otherwise. What happens if it stays?
+# As lesson 02 showed, `encode` appends `</s>` by default. What happens if we leave it there?
 
 # %%
 with_end = tokenizer.encode(text)
@@ -198,8 +198,7 @@ without_end = tokenizer.encode(text, add_special_tokens=False)
 # `</s>` が付くと、モデルは「この文章は終わった」と読みます。そのあとに書くのは続きではなく、別の文章の始まりです。二つの続きを見比べてください。
 
 # %% [markdown] lang="en"
-# With `</s>` the model reads: this text is over. What it writes next is no continuation but the beginning of another text. Compare
-# the two.
+# With `</s>`, the model reads: this text is over. What it writes next is not a continuation but the beginning of another text. Compare the two.
 
 # %%
 for ids in (with_end, without_end):
@@ -232,29 +231,22 @@ for ids in (with_end, without_end):
 
 # %%
 sentences = tokenizer.batch_decode(output, skip_special_tokens=True)
-rows = []
-for number, (ids, sentence) in enumerate(zip(output.tolist(), sentences, strict=True), 1):
-    total = len([i for i in ids if i != pad])
-    rows.append([number, input_ids.shape[1], total - input_ids.shape[1], total, len(sentence)])
-
+totals = (output != pad).sum(-1).tolist()
 table(
-    rows,
-    header=[
-        say("文", "text"),
-        say("書き出しのトークン", "tokens of the opening"),
-        say("新しいトークン", "new tokens"),
-        say("合計トークン", "tokens in all"),
-        say("文字数", "characters"),
-    ],
-    align=["right"] * 5,
+    {
+        say("文", "text"): [1, 2, 3],
+        say("書き出しのトークン", "tokens in the opening"): [input_ids.shape[1]] * 3,
+        say("新しいトークン", "new tokens"): [n - input_ids.shape[1] for n in totals],
+        say("合計トークン", "tokens in total"): totals,
+        say("文字数", "characters"): [len(sentence) for sentence in sentences],
+    }
 )
 
 # %% [markdown] lang="ja"
 # 数えているのはトークンです。書き出しも入ります。新しく書いた分だけを数えたいときは、`max_new_tokens` を使います。`max_length` から書き出しのトークン数を引いて渡せば、同じ結果になります。
 
 # %% [markdown] lang="en"
-# It counts tokens, and the opening line is among them. `max_new_tokens` counts only what is new. Pass
-# `max_length` less the tokens of the opening, and the result is the same.
+# It counts tokens, including those of the opening line. `max_new_tokens` counts only the new ones. Pass it `max_length` minus the number of tokens in the opening, and the result is the same.
 
 # %%
 long = write(min_length=0, max_length=60)
@@ -273,16 +265,14 @@ torch.equal(long, same)
 #
 # `min_length=50` は、短すぎる文を防ぎます。どうやって防ぐのでしょうか。モデルが `</s>` を選ぶと、文は終わります。そこで、50 トークンになるまで `</s>` の確率を 0 にします。
 #
-# 一文を書かせて、`</s>` の確率を 1 ステップずつ見ます。トークンを一つ書くまでを 1 ステップと呼びます。ここでは `top_k` と `top_p` を切って、`min_length` だけを見ます。
+# 一文を書かせて、`</s>` の確率を 1 ステップずつ見ます。トークンを一つ書くまでを 1 ステップと呼びます。ここでは `top_k` と `top_p` を使わずに、`min_length` だけを見ます。小さな確率なので、`1e-05`（0.00001）のように書きます。
 
 # %% [markdown] lang="en"
 # ### `min_length`
 #
-# `min_length=50` prevents texts that are too short. How? A text ends when the model picks `</s>`. So until there are 50 tokens, the
-# probability of `</s>` is set to 0.
+# `min_length=50` prevents texts that are too short. How? A text ends when `</s>` is drawn. So until there are 50 tokens, the probability of `</s>` is set to 0.
 #
-# We write one text and look at `</s>` step by step; writing one token is a step. `top_k` and `top_p` are switched off here, so that
-# `min_length` acts alone.
+# We write one text and look at the probability of `</s>` step by step; a step writes one token. `top_k` and `top_p` are switched off here, so that only `min_length` acts. The probabilities are small, so they are written like `1e-05` (0.00001).
 
 # %%
 result = write(
@@ -296,33 +286,27 @@ result = write(
 end_before = torch.cat(result.logits).softmax(-1)[:, eos].tolist()
 end_after = torch.cat(result.scores).softmax(-1)[:, eos].tolist()
 places = range(input_ids.shape[1] + 1, result.sequences.shape[1] + 1)
-
+part = slice(47 - places[0], 55 - places[0])
 table(
-    [
-        [place, percent(before), percent(after)]
-        for place, before, after in zip(places, end_before, end_after, strict=True)
-        if 47 <= place <= 54
-    ],
-    header=[
-        say("何番目のトークンか", "which token"),
-        say("モデルの </s> の確率", "the model's </s>"),
-        say("min_length のあと", "after min_length"),
-    ],
-    align=["right", "right", "right"],
+    {
+        say("何番目のトークンか", "token number"): places[part],
+        say("モデルの </s> の確率", "the model's </s>"): [f"{p:.0e}" for p in end_before[part]],
+        say("min_length のあと", "after min_length"): [f"{p:.0e}" for p in end_after[part]],
+    }
 )
 
 # %% [markdown] lang="ja"
 # 何番目から `</s>` が許されたか、コードで確かめます。
 
 # %% [markdown] lang="en"
-# From which token on was `</s>` allowed? Check it with code.
+# From which token on was `</s>` allowed? Let us check with code.
 
 # %%
 first = next((place for place, after in zip(places, end_after, strict=True) if after > 0), None)
 print(
     say(
         f"</s> が初めて許されたのは {first} 番目のトークンです。",
-        f"</s> is allowed for the first time as token number {first}.",
+        f"</s> is first allowed as token number {first}.",
     )
 )
 
@@ -330,8 +314,7 @@ print(
 # つまり `min_length` も、書き出しを入れて数えます。50 トークンそろったあとで、はじめて終わってよくなります。`</s>` は 51 番目からです。「必ず 50 トークンで終わる」ではありません。新しい分だけを数える `min_new_tokens` もあります。
 
 # %% [markdown] lang="en"
-# So `min_length` counts the opening line too. Only when 50 tokens are there may the text end, with `</s>` as the 51st at the
-# earliest. It does not mean "ends at 50". `min_new_tokens` counts only what is new.
+# So `min_length` counts the opening line too. The text may end only once there are 50 tokens, with `</s>` as the 51st at the earliest. It does not mean "ends at 50". `min_new_tokens` counts only the new ones.
 
 # %% [markdown] lang="ja"
 # ### `eos_token_id`
@@ -345,9 +328,9 @@ print(
 # %% [markdown] lang="en"
 # ### `eos_token_id`
 #
-# eos is short for end of sequence. When this id comes up, the text stops.
+# eos is short for end of sequence. When this id is drawn, the text stops.
 #
-# Is it really this setting that stops it? Add the id of the full stop 「。」.
+# Is it really this setting that stops it? To find out, we add the id of the full stop 「。」.
 #
 # **Predict:** where will the texts stop?
 
@@ -365,8 +348,7 @@ for ids in short:
 # %% [markdown] lang="en"
 # ### `pad_token_id`
 #
-# Texts that stop in different places differ in length. Yet the output is a table (a tensor) whose rows are equally long. What fills
-# the short rows?
+# Texts that stop in different places differ in length. Yet the output is a table (a tensor) whose rows all have the same length. What fills the short rows?
 
 # %%
 print(short.shape)
@@ -382,8 +364,7 @@ for ids in short:
 # 埋めているのは `pad_token_id` です。止まった文は、ほかの文が終わるまでこの id をもらい続けます。文字に戻すときに `skip_special_tokens=True` と書くと、詰め物も `</s>` も消えます。
 
 # %% [markdown] lang="en"
-# The filling is `pad_token_id`. A text that has stopped gets this id until the others are done. With `skip_special_tokens=True`
-# both the padding and `</s>` vanish on the way back to text.
+# It is `pad_token_id`. A text that has stopped gets this id until the others are done. With `skip_special_tokens=True`, both the padding and `</s>` are dropped when decoding.
 
 # %% [markdown] lang="ja"
 # ### `bos_token_id`
@@ -393,7 +374,7 @@ for ids in short:
 # %% [markdown] lang="en"
 # ### `bos_token_id`
 #
-# bos is short for beginning of sequence. It becomes the first token, but only when there is no opening text.
+# bos is short for beginning of sequence. It becomes the first token, but only if there is no opening text.
 
 # %%
 torch.manual_seed(4)
@@ -404,7 +385,7 @@ print(tokenizer.convert_ids_to_tokens(from_nothing[0].tolist()))
 # 書き出しを渡すときは、使われません。でたらめな値にしても、結果は同じです。
 
 # %% [markdown] lang="en"
-# With an opening text it is not used. Any other value gives the same result.
+# With an opening text it is not used: even an arbitrary value gives the same result.
 
 # %%
 torch.equal(write(bos_token_id=7), output)
@@ -421,11 +402,11 @@ torch.equal(write(bos_token_id=7), output)
 # %% [markdown] lang="en"
 # ### `do_sample`
 #
-# `do_sample=True` draws the next token at random. `False` always takes the most probable one; that is called greedy search.
+# `do_sample=True` draws the next token at random. `False` always takes the most probable one; this is called greedy search.
 #
-# We write twice in the greedy way, with different seeds.
+# We run greedy search twice, with different seeds.
 #
-# **Predict:** will the two texts be equal?
+# **Predict:** will the two texts be the same?
 
 # %%
 for seed in (1, 2):
@@ -439,7 +420,7 @@ for seed in (1, 2):
 # 貪欲法に偶然はありません。だからシードは関係ありません。そのかわり、同じ言い回しに戻りやすくなります。これはあとで数えます。
 
 # %% [markdown] lang="en"
-# Greedy search knows no chance, so the seed does not matter. In exchange it tends to fall back on the same phrases. We count that further down.
+# Greedy search involves no chance, so the seed does not matter. But it tends to fall back on the same phrases. We will count that further down.
 
 # %% [markdown] lang="ja"
 # ### `num_return_sequences`
@@ -449,8 +430,7 @@ for seed in (1, 2):
 # %% [markdown] lang="en"
 # ### `num_return_sequences`
 #
-# How many texts to write. The opening is copied once for each, and all go forward together. Each row draws for itself, so they
-# part. Here is where the three first differ.
+# How many texts to write. The opening is copied once for each, and all advance together. Each row makes its own draws, so the texts diverge. Here is where the three first differ.
 
 # %%
 for column in range(output.shape[1]):
@@ -462,7 +442,7 @@ print(column, tokenizer.convert_ids_to_tokens(output[:, column].tolist()))
 # 貪欲法では、三つ頼んでも三つとも同じになります。そのため `transformers` は断ります。
 
 # %% [markdown] lang="en"
-# In greedy search three texts would all be the same, so `transformers` refuses.
+# With greedy search all three texts would be the same, so `transformers` refuses.
 
 # %%
 try:
@@ -475,7 +455,7 @@ try:
         **special,
     )
 except ValueError as error:
-    print(str(error)[:100])
+    print(error)
 
 # %% [markdown] lang="ja"
 # ## 順番が大切
@@ -487,7 +467,7 @@ except ValueError as error:
 # %% [markdown] lang="en"
 # ## The order matters
 #
-# With both `top_k` and `top_p`, does it matter which comes first? Take the nine words of lesson 03, with `k = 4` and `p = 0.85`, in both orders.
+# If we use both `top_k` and `top_p`, does it matter which comes first? We take the nine words of lesson 03 and apply `k = 4` and `p = 0.85` in both orders.
 #
 # **Predict:** will the same words be kept?
 
@@ -500,10 +480,10 @@ four, most = TopKLogitsWarper(4), TopPLogitsWarper(0.85)
 
 
 def side_by_side(lotteries):
-    _, panels = plt.subplots(1, len(lotteries), figsize=(9, 3), sharex=True, sharey=True)
+    _, panels = plt.subplots(1, len(lotteries), figsize=(7, 3), sharex=True, sharey=True)
     for panel, (name, scores) in zip(panels, lotteries.items(), strict=True):
         bars = panel.barh(words, scores.softmax(-1), color="#3b82c4")
-        panel.bar_label(bars, labels=[percent(p) for p in scores.softmax(-1).tolist()], padding=3)
+        panel.bar_label(bars, labels=percents(scores.softmax(-1).tolist()), padding=3)
         panel.set_title(name)
         panel.set_xticks([])
     panels[0].invert_yaxis()
@@ -524,24 +504,23 @@ side_by_side(
 # `transformers` の順番は **temperature → top_k → top_p** です。`repetition_penalty` と `min_length` は、その前に働きます。`top_k` と `top_p` の順番を、本物のモデルの出力から確かめましょう。
 
 # %% [markdown] lang="en"
-# It does matter. If `top_k` is first, the four that are left have grown, and the running sum of `top_p` reaches 0.85 earlier.
+# It does. If `top_k` comes first, the remaining four probabilities grow, and the running sum of `top_p` reaches 0.85 sooner.
 #
-# The order in `transformers` is **temperature → top_k → top_p**; `repetition_penalty` and `min_length` act before them. Let us check the order of `top_k` and `top_p` on the real model's output.
+# The order in `transformers` is **temperature → top_k → top_p**; `repetition_penalty` and `min_length` act before these. Let us check the order of `top_k` and `top_p` on the real model's output.
 
 # %% [markdown] lang="ja"
 # ## 効いているのは `top_k` か `top_p` か
 #
-# トークンを一つ書くまでを 1 ステップと呼びます。1 ステップだけでは、まだわかりません。モデルの迷いはステップごとに変わるからです。一つの文を書かせて、全部のステップを調べます。
+# 1 ステップだけでは、まだわかりません。モデルの迷いはステップごとに変わるからです。一つの文を書かせて、全部のステップを調べます。
 #
 # `min_length` を 100 にして、最後まで止まらないようにします。ほかは元の記事の設定です。各ステップの、設定前の点数（`logits`）と設定後の点数（`scores`）を受け取ります。`logits` からは、`min_length` と同じように、`</s>` を先に除いておきます。
 
 # %% [markdown] lang="en"
 # ## Which of the two really cuts?
 #
-# One step is not enough to tell, since the model's doubt changes at every step. We write one text and look at all its steps.
+# One step is not enough to tell, because the model's uncertainty changes from step to step. We write one text and look at all its steps.
 #
-# `min_length` is 100, so that it goes on to the end. The rest is the article's. We receive for each step the scores before the
-# settings (`logits`) and after them (`scores`). From `logits` we take `</s>` out first, as `min_length` does.
+# We set `min_length` to 100 so that it goes on to the end; the rest is as in the article. For each step we get the scores before the settings (`logits`) and after them (`scores`). In `logits` we rule out `</s>` first, as `min_length` does.
 
 # %%
 result = write(
@@ -560,7 +539,7 @@ print(before.shape)
 # 二つの順番を、全部のステップで試し、`generate` が本当に残した札と比べます。すべてのステップで一致するほうが、本当の順番です。
 
 # %% [markdown] lang="en"
-# Apply both orders to all steps, and compare with what `generate` really kept. The order that agrees at every step is the true one.
+# We apply both orders to all the steps and compare with what `generate` really kept. The order that agrees at every step is the right one.
 
 # %%
 top_k, top_p = TopKLogitsWarper(500), TopPLogitsWarper(0.95)
@@ -576,22 +555,22 @@ for name, kept in orders.items():
 # 次に、残った数をステップごとに数えます。「`top_p` だけなら残る数」と「`top_k` のあと `top_p` で残る数」を並べます。縦の目盛りは 1、10、100、1000 と、十倍ずつ進みます。
 
 # %% [markdown] lang="en"
-# Then count what is kept at each step: by `top_p` alone, and by `top_k` followed by `top_p`. The vertical scale goes 1, 10, 100,
-# 1000.
+# Next we count how many tokens are kept at each step: by `top_p` alone, and by `top_k` followed by `top_p`. The vertical scale goes up by factors of ten: 1, 10, 100, 1000.
 
 # %%
 p_alone = top_p(None, before).isfinite().sum(-1).cpu()
 both = after.isfinite().sum(-1).cpu()
 
-_, axes = plt.subplots(figsize=(9, 3.6))
+steps = range(1, len(both) + 1)
+_, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
 axes.axhline(500, color="#c2711a", linestyle="--", label="top_k = 500")
-axes.plot(p_alone, "o-", color="#8b6fb3", markersize=4, label=say("top_p だけ", "top_p alone"))
-axes.plot(both, "s-", color="#3b82c4", markersize=3, label=say("両方", "both"))
+axes.plot(steps, p_alone, "o-", color="#8b6fb3", label=say("top_p だけ", "top_p alone"))
+axes.plot(steps, both, "s-", color="#3b82c4", markersize=4, label=say("両方", "both"))
 axes.set_yscale("log")
 axes.yaxis.set_major_formatter("{x:,.0f}")
 axes.set_xlabel(say("何ステップ目か", "step"))
 axes.set_ylabel(say("残ったトークンの数", "tokens kept"))
-axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
 plt.show()
 
 # %% [markdown] lang="ja"
@@ -604,13 +583,13 @@ plt.show()
 # **予想してみましょう。** どれが一番多いでしょうか。
 
 # %% [markdown] lang="en"
-# Where a purple dot lies above the dashed line, `top_p` alone would keep more than 500: there `top_k` is the ceiling.
+# Where a purple dot lies above the dashed line, `top_p` alone would keep more than 500 tokens: there `top_k` is the limit.
 #
-# Where it lies below, `top_p` alone keeps at most 500. `top_k` then matters less, but it still matters: a square may lie below its dot.
+# Where it lies below, `top_p` alone keeps at most 500. There `top_k` matters less, but it still matters: a square may lie below its dot.
 #
-# We sort the steps into three kinds and count.
+# We sort the steps into three kinds and count them.
 #
-# **Predict:** which kind is the most frequent?
+# **Predict:** which kind is the most common?
 
 # %%
 kinds = {
@@ -618,23 +597,23 @@ kinds = {
     say("両方で決まる", "both decide"): (p_alone > 500) & (both < 500),
     say("top_k だけで決まる", "top_k alone decides"): (p_alone > 500) & (both == 500),
 }
-counts = [int(steps.sum()) for steps in kinds.values()]
+counts = [int(those.sum()) for those in kinds.values()]
 most = counts.index(max(counts))
 name = list(kinds)[most]
 print(
     say(
         f"全部で {len(both)} ステップです。一番多いのは「{name}」で、{counts[most]} ステップありました。",
-        f"There are {len(both)} steps. The most frequent kind is: {name} ({counts[most]} steps).",
+        f"There are {len(both)} steps. The most common kind is: {name} ({counts[most]} steps).",
     )
 )
-bar_chart(kinds, counts, unit=say("ステップ", "steps"), highlight=most)
+chart = bar_chart(kinds, counts, unit=say("ステップ", "steps"), highlight=most)
+chart
 
 # %% [markdown] lang="ja"
 # 「両方で決まる」ステップがあるのは、なぜでしょうか。`top_k` が先に小さな確率を捨てると、残りの合計は 1 に計算しなおされます。`top_p` は、その中の 95% で打ち切ります。だから、青い四角は、破線よりも丸よりも下に来ることがあります。
 
 # %% [markdown] lang="en"
-# How can both decide? Once `top_k` has thrown the small probabilities away, the rest is computed anew to add up to 1. `top_p` then
-# stops at 95% of that. So a blue square can lie below the dashed line, and below its dot.
+# How can both decide? Once `top_k` has thrown away the small probabilities, the rest is rescaled to add up to 1. `top_p` then stops at 95% of that. So a blue square can lie below the dashed line, and below its dot.
 
 # %% [markdown] lang="ja"
 # どんな場所で広くなり、どんな場所で狭くなるのでしょうか。残った数が最も少ない五つのステップと、最も多い五つのステップを見ます。
@@ -642,38 +621,45 @@ bar_chart(kinds, counts, unit=say("ステップ", "steps"), highlight=most)
 # **予想してみましょう。** 日本語のどんな場所でしょうか。
 
 # %% [markdown] lang="en"
-# Where is the lottery wide, and where narrow? Here are the five steps that kept the fewest and the five that kept the most.
+# Where is the lottery wide, and where is it narrow? Here are the five steps that kept the fewest tokens and the five that kept the most.
 #
-# **Predict:** at what kind of place in a Japanese sentence are they?
+# **Predict:** where in a Japanese sentence do you expect them to be?
 
 # %%
 ids = result.sequences[0].tolist()
 start = input_ids.shape[1]
 by_size = p_alone.argsort(stable=True).tolist()
-rows = []
-for step in by_size[:5] + by_size[-5:]:
-    context = tokenizer.decode(ids[: start + step], skip_special_tokens=True)
-    chosen = tokenizer.convert_ids_to_tokens(ids[start + step])
-    rows.append([f"…{context[-12:]}", chosen, int(p_alone[step]), int(both[step])])
+ends = by_size[:5] + by_size[-5:]
 table(
-    rows,
-    header=[
-        say("ここまでの文", "text so far"),
-        say("選ばれたトークン", "token drawn"),
-        say("top_p だけ", "top_p alone"),
-        say("両方", "both"),
-    ],
-    align=["left", "left", "right", "right"],
+    {
+        say("ここまでの文", "text so far"): [
+            "…" + tokenizer.decode(ids[: start + step], skip_special_tokens=True)[-12:]
+            for step in ends
+        ],
+        say("選ばれたトークン", "token drawn"): tokenizer.convert_ids_to_tokens(
+            [ids[start + step] for step in ends]
+        ),
+        say("top_p だけ", "top_p alone"): p_alone[ends].tolist(),
+        say("両方", "both"): both[ends].tolist(),
+    }
 )
 
 # %% [markdown] lang="ja"
-# 狭いのは、言い回しが決まっている場所です。言葉の途中や、「〜てきた」のあとのように、次に来るものがほぼ決まっています。広いのは、新しい句や文が始まる場所で、いろいろな言葉が来られます。`top_p` はこの違いに合わせて伸び縮みします。`top_k=500` は、広すぎるときの上限として働きます。
+# 狭いのは、たいてい、言葉の途中や、決まった言い回しの中です。次に来るものが、ほぼ決まっています。広いのは、たいてい、新しい句や文が始まる場所で、いろいろな言葉が来られます。`top_p` はこの違いに合わせて伸び縮みします。`top_k=500` は、広すぎるときの上限として働きます。
 
 # %% [markdown] lang="en"
-# Narrow are the places inside set phrases: in the middle of a word, or where only a full stop or a particle can follow. Wide are those where a new phrase or sentence begins and many words can come. `top_p` stretches and shrinks with that; `top_k=500` is a ceiling for the very wide places.
+# The narrow places are mostly in the middle of a word or a set phrase, where almost nothing else can follow. The wide ones are mostly where a new phrase or sentence begins and many words can come. `top_p` stretches and shrinks with that; `top_k=500` is an upper limit for the very wide places.
 
 # %% tags=["build"]
 narrow, wide = p_alone[by_size[:5]].float().mean(), p_alone[by_size[-5:]].float().mean()
+picture(
+    "kept",
+    chart,
+    say(
+        "top_k と top_p のどちらが効いているかを、ステップごとに数えた棒。",
+        "Bars: how many steps are decided by top_k, by top_p, or by both.",
+    ),
+)
 claim(
     say("`top_p` はこの違いに合わせて伸び縮みします。", "`top_p` stretches and shrinks with that"),
     wide > 20 * narrow,
@@ -687,34 +673,24 @@ claim(
 # %% [markdown] lang="en"
 # ## Temperature and what is kept
 #
-# **Predict:** how will temperatures of 0.5 and 2.0 change how many tickets are kept after the opening line?
+# **Predict:** after the opening line, how will temperatures of 0.5 and 2.0 change the number of tickets kept?
 
 # %%
 from helpers.sampling import SamplingSettings, next_token_distribution
 
-rows = []
-for temperature in (0.5, 1.0, 1.5, 2.0):
-    changed = SamplingSettings(temperature=temperature)
-    distribution = next_token_distribution(language_model, text, changed)
-    rows.append(
-        [
-            temperature,
-            distribution.removed("top_k"),
-            distribution.removed("top_p"),
-            distribution.kept,
-            f"{2**distribution.entropy:.1f}",
-        ]
-    )
+temperatures = [0.5, 1.0, 1.5, 2.0]
+lotteries = [
+    next_token_distribution(language_model, text, SamplingSettings(temperature=t))
+    for t in temperatures
+]
 table(
-    rows,
-    header=[
-        "temperature",
-        say("top_k が捨てた数", "cut by top_k"),
-        say("top_p が捨てた数", "cut by top_p"),
-        say("残った数", "kept"),
-        say("実質何択か", "effective choices"),
-    ],
-    align=["right"] * 5,
+    {
+        "temperature": temperatures,
+        say("top_k が捨てた数", "cut by top_k"): [each.removed("top_k") for each in lotteries],
+        say("top_p が捨てた数", "cut by top_p"): [each.removed("top_p") for each in lotteries],
+        say("残った数", "kept"): [each.kept for each in lotteries],
+        say("実質何択か", "effective choices"): [f"{2**each.entropy:.1f}" for each in lotteries],
+    }
 )
 
 # %% [markdown] lang="ja"
@@ -723,11 +699,23 @@ table(
 # `top_k` が捨てる数は、温度を変えても同じです。点数の順番が変わらないからです。（語彙の数 − 500 より 1 少ないのは、`</s>` を `min_length` が先に除いたからです。）
 
 # %% [markdown] lang="en"
-# At a low temperature the probability gathers at the top, so `top_p` cuts more and fewer tickets are kept. At a high one it is the
-# other way round.
+# At a low temperature, the probability gathers at the top, so `top_p` cuts more and fewer tickets are kept. At a high temperature it is the other way round.
 #
-# `top_k` cuts the same number each time, because the order of the scores stays. (It is one less than the vocabulary minus 500:
-# `min_length` removed `</s>` before.)
+# `top_k` cuts the same number each time, because the order of the scores does not change. (It is one less than the vocabulary minus 500, because `min_length` has already removed `</s>`.)
+
+# %% tags=["build"]
+kept = [each.kept for each in lotteries]
+claim(
+    say(
+        "温度を下げると、確率が上位に集まります。",
+        "At a low temperature, the probability gathers at the top",
+    ),
+    kept == sorted(kept) and kept[0] < kept[-1],
+)
+claim(
+    say("`top_k` が捨てる数は、温度を変えても同じです。", "`top_k` cuts the same number each time"),
+    len({each.removed("top_k") for each in lotteries}) == 1,
+)
 
 # %% [markdown] lang="ja"
 # ## 繰り返しと `repetition_penalty`
@@ -737,7 +725,7 @@ table(
 # %% [markdown] lang="en"
 # ## Repetition and `repetition_penalty`
 #
-# Greedy texts often repeat themselves. We count it: the share of runs of four tokens that have occurred before.
+# Greedy texts often repeat themselves. We measure this as the share of runs of four tokens that have occurred before.
 
 
 # %%
@@ -755,8 +743,7 @@ for ids in output.tolist():
 # `repetition_penalty` は、もう出たトークンの点数を下げます。点数がプラスなら罰の値で割り、マイナスなら掛けます。どちらでも点数は下がります。「降る」がもう出たとして、1.5 の罰を与えます。
 
 # %% [markdown] lang="en"
-# `repetition_penalty` lowers the scores of tokens that have already occurred. A positive score is divided by the penalty, a negative
-# one multiplied; both go down. Suppose 「降る」 has occurred, and the penalty is 1.5.
+# `repetition_penalty` lowers the scores of tokens that have already occurred. A positive score is divided by the penalty, a negative one is multiplied by it; either way it goes down. Suppose 「降る」 has already occurred and the penalty is 1.5.
 
 # %%
 penalty, seen = 1.5, 0
@@ -770,9 +757,9 @@ side_by_side({"repetition_penalty = 1.0": logits, "repetition_penalty = 1.5": pu
 # **予想してみましょう。** 罰を強くすると、繰り返しはどうなるでしょうか。
 
 # %% [markdown] lang="en"
-# Now greedy search with a penalty. The tokens of the opening line count as seen.
+# Now greedy search with a penalty. The tokens of the opening line count as having occurred.
 #
-# **Predict:** with a stronger penalty, what becomes of the repetition?
+# **Predict:** as the penalty gets stronger, what happens to the repetition?
 
 # %%
 shares = []
@@ -797,7 +784,7 @@ for penalty in (1.0, 1.1, 1.3, 2.0):
 # 貪欲法の繰り返しは、罰を付けると減ります。1.0 が「罰なし」です。罰は「の」や「、」のような、何度も必要なトークンにもかかるので、強くするほど、長い文では書きにくくなっていきます。
 
 # %% [markdown] lang="en"
-# With a penalty, greedy search repeats itself less. 1.0 means no penalty. The penalty also hits tokens that are needed again and again, such as 「の」 and 「、」, so a strong one makes long texts hard to write.
+# With a penalty, greedy search repeats itself less. 1.0 means no penalty. The penalty also hits tokens that are needed again and again, such as 「の」 and 「、」, so the stronger it is, the harder it becomes to write a long text.
 
 # %% tags=["build"]
 claim(
@@ -820,9 +807,9 @@ claim(
 # %% [markdown] lang="en"
 # ## Seeds
 #
-# The draws are not true chance. They are computed from a number, the seed. The same seed gives the same draws.
+# The draws are not truly random. They are computed from a number, the seed. The same seed gives the same draws.
 #
-# We compare with the very first call in three ways: the same seed, another seed, and the same seed but only one text asked for.
+# We compare with the very first call in three ways: with the same seed, with another seed, and with the same seed but only one text requested.
 #
 # **Predict:** which will be `True`?
 
@@ -834,17 +821,12 @@ print(torch.equal(write(seed=4, num_return_sequences=1)[0], output[0]))
 # %% [markdown] lang="ja"
 # 文の数を変えると、同じシードでも文が変わります。三つの文は、一つのくじの列を分け合って使うからです。
 #
-# CPU と GPU でも、文が違います。乱数の作り方と、計算の細かい丸めが違うからです。文を人と比べるときは、シードのほかに、モデル、全部の設定、CPU か GPU かも書きましょう。
-#
-# このページの文は CPU で作りました。Colab の GPU では試していません。
+# CPU と GPU でも、文が違います（04）。文を人と比べるときは、シードのほかに、モデル、全部の設定、CPU か GPU かも書きましょう。
 
 # %% [markdown] lang="en"
-# With another number of texts the same seed gives other texts, because all of them take from one row of random numbers.
+# If the number of texts changes, the same seed gives different texts, because they all draw from one row of random numbers.
 #
-# A CPU and a GPU differ as well: their random numbers and the rounding of their sums are not the same. When you compare texts with
-# somebody, write down the model, all settings, and whether it was a CPU or a GPU, not only the seed.
-#
-# The texts on this page were made on a CPU. A Colab GPU was not tried.
+# A CPU and a GPU give different texts too (04). When you compare texts with somebody, note not only the seed but also the model, all the settings, and whether it was a CPU or a GPU.
 
 # %% [markdown] lang="ja"
 # ## 教材の関数 `generate`
@@ -854,7 +836,7 @@ print(torch.equal(write(seed=4, num_return_sequences=1)[0], output[0]))
 # %% [markdown] lang="en"
 # ## Our function `generate`
 #
-# Our `write` needed preparations: encode, make the mask, pass the special ids, decode. Our `generate` makes it one line. Inside it calls the same `model.generate`.
+# Our `write` needed preparation: encode, make the mask, pass the special ids, decode. The function `generate` in our `helpers` turns this into one line. Inside, it calls the same `model.generate`.
 
 # %%
 from helpers.sampling import generate
@@ -870,9 +852,9 @@ for sequence in generation.sequences:
 # `write()` と同じ id が出たか、確かめます。詰め物は除いて比べます。
 
 # %% [markdown] lang="en"
-# The brackets say why it stopped: `max_length` is the limit, `eos` is `</s>`.
+# The brackets say why each text stopped: `max_length` is the length limit, `eos` is `</s>`.
 #
-# Are these the same ids as those of `write()`? Padding is left out of the comparison.
+# Are the ids the same as those from `write()`? We compare without the padding.
 
 # %%
 plain = [[i for i in ids if i != pad] for ids in output.tolist()]
@@ -882,7 +864,7 @@ print([sequence.token_ids for sequence in generation.sequences] == plain)
 # 教材の関数は、間違った設定を先に断ります。何を直せばよいかも言います。
 
 # %% [markdown] lang="en"
-# It refuses wrong settings before any work, and says what to fix.
+# It rejects wrong settings before doing any work, and says how to fix them.
 
 # %%
 from helpers.sampling import SettingsError
@@ -897,8 +879,7 @@ for wrong in ({"top_p": 1.5}, {"top_p": 0}, {"temperature": 0}, {"top_k": -1}, {
 # もう一つの利点は、確率が残ることです。モデルがトークンごとに与えた確率で、文を色分けします。波線のところは、モデルにとっても意外なトークンです。
 
 # %% [markdown] lang="en"
-# It also keeps the probabilities. Here the text is coloured by the probability the model gave each token. Wavy lines mark what
-# surprised even the model.
+# It also keeps the probabilities. Here the text is coloured by the probability the model gave each token. Wavy lines mark what surprised even the model.
 
 # %%
 from IPython.display import display
@@ -943,27 +924,26 @@ print(streamed.shape[1] - input_ids.shape[1], "→", len(pieces.texts))
 # もう一つの制限は、文が一つのときしか使えないことです。三つ頼むと断られます。
 
 # %% [markdown] lang="en"
-# The last line reads "new tokens → pieces shown", and the pieces are fewer. `TextStreamer` is made for languages that put spaces between
-# words. Japanese has none, so it holds text back until, for instance, a kanji comes.
+# The last line reads "new tokens → pieces shown". There are fewer pieces. `TextStreamer` is made for languages that put spaces between words. Japanese has none, so it holds text back until, for instance, a kanji comes.
 #
-# Also it works for a single text only. Asked for three, it refuses.
+# It also works for a single text only. Asked for three, it refuses.
 
 # %%
 try:
     write(streamer=Pieces(tokenizer))
 except ValueError as error:
-    print(str(error)[:100])
+    print(error)
 
 # %% [markdown] lang="ja"
 # 教材の `stream` は、トークンが一つ出るたびに、見せられる文字をすぐ渡します。一つの文で見ます。
 
 # %% [markdown] lang="en"
-# Our `stream` hands over what can be shown after every single token. First with one text.
+# Our `stream` hands over whatever can be shown after every single token. First with one text.
 
 # %%
 from helpers.sampling import stream
 
-single = SamplingSettings(seed=42, num_return_sequences=1)
+single = SamplingSettings(seed=4, num_return_sequences=1)
 events = []
 print(text, end="")
 for event in stream(language_model, text, single):
@@ -974,7 +954,7 @@ for event in stream(language_model, text, single):
 # `TextStreamer` のときと同じように、分かれ目を見ます。数は「新しいトークンの数 → 文字が出た回数」です。
 
 # %% [markdown] lang="en"
-# Where does it break now? The numbers read "new tokens → times that text appeared".
+# Where does the text break now? The numbers mean "new tokens → times that text appeared".
 
 # %%
 print(len(events), "→", len([event for event in events if event.text]))
@@ -984,7 +964,7 @@ print(" | ".join(event.text for event in events))
 # 三つの文でも使えます。表の中で、三つが同時に伸びていきます。（GitHub では、書き終わった形だけが見えます。）
 
 # %% [markdown] lang="en"
-# It takes three texts as well: they grow side by side in a table. (On GitHub you see only how it ended.)
+# It handles three texts as well: they grow side by side in a table. (On GitHub you see only the final state.)
 
 # %%
 header = ["#", say("続き", "continuation")]
@@ -1006,16 +986,16 @@ print([text + new for new in texts] == [sequence.text for sequence in generation
 # %% [markdown] lang="ja"
 # ## Python の落とし穴を二つ
 #
-# 元の記事のコードは、そのままでは動きません。どちらも、だれでも一度はつまずくところです。
+# どちらも、元の記事のコードにもあり、だれでも一度はつまずくところです。
 #
 # 一つ目は、名前の `s` です。`generated_sentence` と `generated_sentences` は、Python には別の名前です。
 
 # %% [markdown] lang="en"
 # ## Two pitfalls of Python
 #
-# The article's code does not run as it stands, for reasons that everybody trips over once.
+# Both occur in the article's code too, and everybody trips over them once.
 #
-# The first is an `s` in a name: for Python, `generated_sentence` and `generated_sentences` are two names.
+# The first is an `s` in a name: to Python, `generated_sentence` and `generated_sentences` are two different names.
 
 # %%
 generated_sentence = tokenizer.batch_decode(output, skip_special_tokens=True)
@@ -1030,9 +1010,9 @@ except NameError as error:
 # ノートブックは、あとで作った名前も覚えています。「さっきは動いたのに」を防ぐには、ときどき最初から全部実行しなおします。
 
 # %% [markdown] lang="en"
-# The second is a variable called `input`. Python has a function of that name; overwrite it, and the function is out of reach. `del` deletes the variable and brings the function back.
+# The second is a variable called `input`. Python has a built-in function of that name; if you reuse the name, you can no longer call the function. `del` deletes the variable and brings the function back.
 #
-# A notebook remembers names that were made later. Running everything from the top now and then protects you from "but it worked a moment ago".
+# A notebook also remembers names that were defined further down. Running everything from the top now and then protects you from "but it worked a moment ago".
 
 # %%
 input = input_ids
@@ -1051,7 +1031,7 @@ print("input" in globals())
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Leave `do_sample=True` and still get the text of greedy search; put it into `ids`. You may use `write`.
+# **Exercise 1.** Keep `do_sample=True` and still get the text of greedy search; put it into `ids`. You may use `write`.
 
 # %% tags=["exercise"]
 ids = ...
@@ -1064,11 +1044,11 @@ from helpers.answers import check
 def test(ids):
     assert ids.shape[0] == 1, say(
         "文を一つだけ書かせてください（num_return_sequences=1）。",
-        "Have one text written (num_return_sequences=1).",
+        "Generate only one text (num_return_sequences=1).",
     )
     assert torch.equal(ids, greedy), say(
         "貪欲法と違う文です。くじの札を一枚にするには、どの設定を使いますか。min_length は 0 にしましたか。",
-        "This is not the text of greedy search. Which setting leaves a single ticket? Is min_length 0?",
+        "This is not the text of greedy search. Which setting leaves a single ticket? And is min_length 0?",
     )
     return say(
         "札が一枚なら、シードは何でもかまいません。", "With a single ticket, any seed will do."
@@ -1095,7 +1075,7 @@ print(torch.equal(ids, greedy))
 # **練習 2.** 書き出しのあとに、ちょうど 30 トークンの続きを一つだけ書かせてください。
 
 # %% [markdown] lang="en"
-# **Exercise 2.** Have exactly 30 tokens written after the opening line, once.
+# **Exercise 2.** Generate exactly one continuation of exactly 30 tokens after the opening line.
 
 # %% tags=["exercise"]
 
@@ -1112,10 +1092,10 @@ print(thirty.shape[1] - input_ids.shape[1])
 print(tokenizer.decode(thirty[0], skip_special_tokens=True))
 
 # %% [markdown] lang="ja"
-# **練習 3.** モデルが迷わない書き出しと、迷う書き出しを一つずつ見つけてください。迷いは「実質何択か」で比べます。
+# **練習 3（自由課題）.** モデルが迷わない書き出しと、迷う書き出しを一つずつ見つけてください。迷いは「実質何択か」で比べます。
 
 # %% [markdown] lang="en"
-# **Exercise 3.** Find one opening after which the model hardly hesitates, and one after which it does. Compare by the effective number of choices.
+# **Exercise 3 (open).** Find one opening after which the model is almost certain what comes next, and one after which it is not. Compare them by the effective number of choices.
 
 # %% tags=["exercise"]
 
@@ -1134,7 +1114,7 @@ for opening_text in (
 # 言葉の途中で切った書き出しは、選択肢が少なくなります。短くて何でも続けられる書き出しは、選択肢が多くなります。
 
 # %% [markdown] lang="en"
-# An opening that breaks off inside a word leaves few choices. A short one that anything may follow leaves many.
+# An opening that breaks off inside a word leaves few choices. A short one that anything can follow leaves many.
 
 # %% tags=["build"]
 sure = 2 ** next_token_distribution(language_model, "それにもかかわ").raw_entropy
@@ -1160,9 +1140,9 @@ claim(
 # %% [markdown] lang="en"
 # ## Summary
 #
-# - `min_length` and `max_length` count tokens, those of the opening included.
-# - A text stops at `eos` and is filled up with `pad`. `bos` is not used when there is an opening.
-# - `temperature` → `top_k` → `top_p` is the order. `top_k` is a ceiling; `top_p` follows the shape.
+# - `min_length` and `max_length` count tokens, including those of the opening.
+# - A text stops at `eos`, and the rest of its row is `pad`. `bos` is not used when there is an opening.
+# - The order is `temperature` → `top_k` → `top_p`. `top_k` limits the number; `top_p` adapts to the shape.
 # - The same model, settings and seed give the same text on the same computer.
 #
 # {{nav}}

@@ -3,9 +3,11 @@
 #
 # {{badge}}
 #
+# {{picture sizes}}
+#
 # {{way vectors blocks scores}}
 #
-# 元の記事の最後の手順です。計算を GPU に移して、文をもっと速く書かせます。GPU がないマシンでも、最後まで動きます。
+# 元の記事の最後の手順です。計算を GPU に移して、文をもっと速く書かせます。上の棒は、同じモデルが数の形式によってどれだけのメモリを使うかです。GPU がないマシンでも、最後まで動きます。
 #
 # **できるようになること**
 #
@@ -22,9 +24,11 @@
 #
 # {{badge}}
 #
+# {{picture sizes}}
+#
 # {{way vectors blocks scores}}
 #
-# This is the article's last step: we move the work to a GPU and have texts written faster. The lesson runs to the end without one as well.
+# This is the article's last step: moving the work to a GPU so that texts are written faster. The bars above show how much memory one model takes in different number formats. You can run the whole lesson without a GPU, too.
 #
 # **You will be able to**
 #
@@ -50,9 +54,9 @@ LANG = "ja"
 # %% [markdown] lang="en"
 # ## What a GPU is
 #
-# Writing text is nearly all multiplying and adding. Each sum is easy, but there are very many. A CPU does hard jobs a few at a time. A GPU does thousands of easy ones at once. So the larger the model, the more a GPU helps.
+# Generating text is nearly all multiplication and addition. Each operation is easy, but there are a great many. A CPU does complicated jobs, a few at a time. A GPU does thousands of simple ones at once. So the larger the model, the more a GPU helps.
 #
-# `True` says that this machine has one.
+# `True` means that this machine has one.
 
 # %% tags=["varies"]
 import torch
@@ -64,7 +68,7 @@ else:
     print(
         say(
             "GPU は見つかりません。このレッスンは CPU だけで最後まで動きます。",
-            "No GPU was found. This lesson runs to the end on the CPU alone.",
+            "No GPU was found. You can run the whole lesson on the CPU.",
         )
     )
 
@@ -88,7 +92,7 @@ else:
 # 4. Press **Save**.
 # 5. Run the notebook again from its first cell.
 #
-# When the article was written, the choice in step 3 was simply called GPU.
+# When the article was written, the option in step 3 was simply called "GPU".
 
 # %% tags=["hide"]
 # @title Colab のメニュー || Colab's menu
@@ -111,7 +115,7 @@ SVG(filename=str(root / "docs" / "images" / f"gpu-runtime-{LANG}.svg"))
 # Two things to know:
 #
 # - Changing the runtime type gives you another machine. Variables and downloaded models are gone. **Choose the GPU first.**
-# - Free GPUs are limited. If Colab has none for you, go on with the CPU or come back later.
+# - Free GPUs are limited. If Colab has none for you, go on with the CPU or try again later.
 
 
 # %% [markdown] lang="ja"
@@ -122,8 +126,7 @@ SVG(filename=str(root / "docs" / "images" / f"gpu-runtime-{LANG}.svg"))
 # %% [markdown] lang="en"
 # ## Where is the model?
 #
-# We load the small model, on the CPU first. A model consists of arrays of numbers, its weights. Weights have a place (the device) and a
-# number format (the dtype).
+# We load the small model, on the CPU to begin with. A model consists of arrays of numbers, its weights. Weights have a place (the device) and a number format (the dtype).
 
 # %%
 from helpers.models import load_model
@@ -142,8 +145,7 @@ print(weight.device, weight.dtype)
 # %% [markdown] lang="en"
 # ## Moving the model: `model.to`
 #
-# We say `"cuda"` where there is a GPU and `"cpu"` elsewhere, and move the model there. Written so, the same code runs on both kinds of
-# machine.
+# We choose `"cuda"` if there is a GPU and `"cpu"` otherwise, and move the model there. Written this way, the same code runs on both kinds of machine.
 
 # %% tags=["varies"]
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -158,7 +160,7 @@ print(model.device)
 # %% [markdown] lang="en"
 # ## The input goes to the same place
 #
-# The numbers a tokenizer makes are always on the CPU. If the model is on the GPU, its input must go there too.
+# The numbers that a tokenizer produces are always on the CPU. If the model is on the GPU, its input must be moved there too.
 
 # %% tags=["varies"]
 text = "国境の長いトンネルを抜けると雪国であった。"
@@ -175,9 +177,9 @@ print(input_ids.device)
 # どのマシンにもある `meta` という見せかけの場所で、試します。
 
 # %% [markdown] lang="en"
-# What if you forget? A GPU and a CPU have memories of their own. If the other factor of a product lies in the other memory, the unit that computes cannot see it. That is why both must be in the same place.
+# What if you forget? A GPU and a CPU have separate memories. If one factor of a product is in the other memory, the processor doing the multiplication cannot see it. That is why both must be in the same place.
 #
-# We try it with `meta`, a make-believe device that every machine has.
+# We try it with `meta`, a pretend device that every machine has.
 
 # %% tags=["varies"]
 here = torch.ones(3)
@@ -185,7 +187,7 @@ elsewhere = torch.ones(3, device="meta")
 try:
     here + elsewhere
 except RuntimeError as error:
-    print(type(error).__name__, error)
+    print(error)
 
 # %% [markdown] lang="ja"
 # `expected device` や `same device` という言葉を見たら、`.to(model.device)` の書き忘れを疑ってください。
@@ -193,10 +195,9 @@ except RuntimeError as error:
 # もう一つ、よくある間違いがあります。モデルの `.to` はモデルそのものを移します。入力の `.to` は、移した**写し**を返します。だから `input_ids = ` と受け取る必要があります。
 
 # %% [markdown] lang="en"
-# When you read `expected device` or `same device`, look for a forgotten `.to(model.device)`.
+# When you see `expected device` or `same device`, look for a missing `.to(model.device)`.
 #
-# One more common slip: `.to` of a model moves the model itself, but `.to` of an input returns a moved **copy**. So you have to keep it,
-# with `input_ids = `.
+# Another common mistake: `.to` on a model moves the model itself, but `.to` on an input returns a moved **copy**. So you have to keep the result, with `input_ids = `.
 
 # %%
 ids = torch.tensor([1, 2, 3])
@@ -209,13 +210,12 @@ print(ids.device)
 # %% [markdown] lang="ja"
 # ## 元の記事の GPU 版を動かす
 #
-# これで、元の記事の GPU 版が読めます。`attention_mask` を足し、シードは 12 にしました（読みやすい文になるものを選びました）。GPU がないマシンでは、同じコードが CPU で動きます。
+# これで、元の記事の GPU 版が読めます。`attention_mask` とシードを足し、文は一つにしました。GPU がないマシンでは、同じコードが CPU で動きます。
 
 # %% [markdown] lang="en"
 # ## The article's GPU version
 #
-# Now the article's GPU version can be read. We added the `attention_mask`, and the seed 12, chosen for a readable text. Without a GPU the
-# same code runs on the CPU.
+# Now you can read the article's GPU version. We added the `attention_mask` and a seed, and ask for one text only. Without a GPU the same code runs on the CPU.
 
 # %% tags=["varies"]
 special = {
@@ -238,9 +238,7 @@ with torch.no_grad():
         **special,
     )
 
-generated_sentences = tokenizer.batch_decode(output, skip_special_tokens=True)
-for number, sentence in enumerate(generated_sentences, 1):
-    print(f"[{number}] {sentence}\n")
+print(tokenizer.decode(output[0], skip_special_tokens=True))
 
 # %% [markdown] lang="ja"
 # ## 速さを測る
@@ -254,11 +252,11 @@ for number, sentence in enumerate(generated_sentences, 1):
 # %% [markdown] lang="en"
 # ## Measuring speed
 #
-# How many tokens a second? Three things make the measurement fair:
+# How many tokens per second? Three things make the measurement fair:
 #
-# - **Warming up**: the first run includes preparations, so it is thrown away.
-# - **Waiting**: a GPU answers before its work is done. `synchronize` waits until it is.
-# - **One length**: `min_new_tokens` and `max_new_tokens` are equal.
+# - **Warm-up**: the first run includes preparations, so we discard it.
+# - **Waiting**: a GPU returns before its work is done. `synchronize` waits until it has finished.
+# - **Equal length**: `min_new_tokens` and `max_new_tokens` are the same.
 
 # %%
 import time
@@ -293,30 +291,17 @@ def tokens_per_second(model, tokens=30, sequences=3):
 
 
 # %% [markdown] lang="ja"
-# このマシンにある場所を全部試します。GPU がなければ、棒は一本だけです。
-#
-# **予想してみましょう。** 一秒に何トークン書けるでしょうか。GPU があるなら、何倍でしょうか。
+# **予想してみましょう。** このマシンでは、一秒に何トークン書けるでしょうか。GPU があるなら、CPU の何倍でしょうか。
 
 # %% [markdown] lang="en"
-# We try every place this machine has. Without a GPU there is one bar.
-#
-# **Predict:** how many tokens a second? And with a GPU, how many times as many?
+# **Predict:** how many tokens per second can this machine write? And if it has a GPU, how many times as many as on the CPU?
 
 # %% tags=["varies"]
-from helpers.charts import bar_chart
 from helpers.language import say
 
-devices = [torch.device("cpu")]
-if torch.cuda.is_available():
-    devices.append(torch.device("cuda"))
-
-speeds = [tokens_per_second(model.to(device)) for device in devices]
-bar_chart(
-    [device.type for device in devices],
-    speeds,
-    title=say("小さいモデルの速さ", "Speed of the small model"),
-    unit=say("トークン/秒", "tokens/s"),
-)
+for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
+    speed = tokens_per_second(model.to(device))
+    print(device, f"{speed:.0f}", say("トークン/秒", "tokens/s"))
 
 # %% [markdown] lang="ja"
 # ## 数の形式：dtype
@@ -332,36 +317,29 @@ bar_chart(
 # %% [markdown] lang="en"
 # ## Number formats: dtype
 #
-# The dtype says how many bytes hold one weight. Three are common:
+# The dtype determines how many bytes hold one weight. Three are common:
 #
 # - `float32`: 4 bytes. Precise, with a wide range.
 # - `float16`: 2 bytes. About half the digits, and no large numbers.
-# - `bfloat16`: 2 bytes. Nearly the range of `float32`, but still fewer digits.
+# - `bfloat16`: 2 bytes. Nearly the range of `float32`, but even fewer digits.
 #
-# We put one third and 70000 into each.
+# We store one third and 70000 in each.
 
 # %%
 from helpers.charts import table
 
 dtypes = [torch.float32, torch.float16, torch.bfloat16]
+names = [str(dtype).removeprefix("torch.") for dtype in dtypes]
+thirds = [torch.tensor(1 / 3, dtype=dtype).item() for dtype in dtypes]
+large = [torch.tensor(70000.0, dtype=dtype).item() for dtype in dtypes]
 table(
-    [
-        [
-            str(dtype).removeprefix("torch."),
-            dtype.itemsize,
-            f"{torch.tensor(1 / 3, dtype=dtype).item():.9f}",
-            f"{torch.tensor(70000.0, dtype=dtype).item():.0f}",
-            f"{torch.finfo(dtype).max:.2g}",
-        ]
-        for dtype in dtypes
-    ],
-    header=[
-        "dtype",
-        say("バイト", "bytes"),
-        say("1/3 を入れると", "one third becomes"),
-        say("70000 を入れると", "70000 becomes"),
-        say("一番大きい数", "largest number"),
-    ],
+    {
+        "dtype": names,
+        say("バイト", "bytes"): [dtype.itemsize for dtype in dtypes],
+        say("1/3 を入れると", "one third becomes"): [f"{number:.9f}" for number in thirds],
+        say("70000 を入れると", "70000 becomes"): [f"{number:.0f}" for number in large],
+        say("一番大きい数", "largest number"): [f"{torch.finfo(d).max:.2g}" for d in dtypes],
+    },
     align=["left", "right", "right", "right", "right"],
 )
 
@@ -372,20 +350,18 @@ table(
 # では、モデルの大きさはどう変わるでしょうか。
 
 # %% [markdown] lang="en"
-# `inf` means: too large for this format. `bfloat16` has the range but few digits: 70000 was rounded to 70144.
+# `inf` means "too large for this format". `bfloat16` has the range but few digits, so 70000 was rounded to 70144.
 #
-# And the size of the model?
+# How does this change the size of the model?
 
 # %%
 import copy
 
+from helpers.charts import bar_chart
+
 in_dtype = {dtype: copy.deepcopy(model).to("cpu", dtype) for dtype in dtypes}
-bar_chart(
-    [str(dtype).removeprefix("torch.") for dtype in dtypes],
-    [in_dtype[dtype].get_memory_footprint() / 1e6 for dtype in dtypes],
-    title=say("重みの大きさ", "Size of the weights"),
-    unit="MB",
-)
+sizes = [in_dtype[dtype].get_memory_footprint() / 1e6 for dtype in dtypes]
+bar_chart(names, sizes, title=say("重みの大きさ", "Size of the weights"), unit="MB")
 
 # %% [markdown] lang="ja"
 # 半分になりました。
@@ -393,14 +369,14 @@ bar_chart(
 # **予想してみましょう。** CPU での速さも、二倍になるでしょうか。
 
 # %% [markdown] lang="en"
-# It is halved.
+# Half the size.
 #
-# **Predict:** is it twice as fast on the CPU, then?
+# **Predict:** will it also be twice as fast on the CPU?
 
 # %% tags=["varies"]
 cpu_speed = {dtype: tokens_per_second(in_dtype[dtype], tokens=15) for dtype in dtypes}
 bar_chart(
-    [str(dtype).removeprefix("torch.") for dtype in dtypes],
+    names,
     cpu_speed.values(),
     title=say("CPU での速さ", "Speed on the CPU"),
     unit=say("トークン/秒", "tokens/s"),
@@ -410,16 +386,11 @@ bar_chart(
 from helpers.device import bfloat16_unit
 
 unit = bfloat16_unit()
-print(
-    say("この CPU の bfloat16 の回路:", "This CPU's unit for bfloat16:"),
-    unit or say("なし", "none"),
-)
+none = say("なし", "none")
+print(say("この CPU の bfloat16 の回路:", "This CPU's unit for bfloat16:"), unit or none)
+times = say("倍（float32 を 1 として）", "times float32")
 for dtype in dtypes[1:]:
-    print(
-        dtype,
-        f"{cpu_speed[dtype] / cpu_speed[torch.float32]:.2f}",
-        say("倍（float32 を 1 として）", "times float32"),
-    )
+    print(dtype, f"{cpu_speed[dtype] / cpu_speed[torch.float32]:.2f}", times)
 
 # %% [markdown] lang="ja"
 # 多くの CPU は、2 バイトの形式（半精度）の計算が得意ではありません。毎回 `float32` に直してから計算するので、かえって遅くなることがあります。例外は、専用の回路（AMX や AVX512-BF16）を持つ CPU です。あれば、`bfloat16` が `float32` より速いことがあります。
@@ -436,18 +407,18 @@ for dtype in dtypes[1:]:
 # モデルのファイルにも dtype があります。今の `transformers` は、何も言わなければファイルの dtype で読み込みます。`rinna/japanese-gpt-1b` のファイルは半精度なので、元の記事のとおりに読み込むと、CPU でも半精度になります。`from_pretrained(..., dtype=torch.float32)` と書くのが確実です。
 
 # %% [markdown] lang="en"
-# Many CPUs are not good at formats of 2 bytes (half precision). They convert each number to `float32` first, which can make it slower. CPUs with units of their own for it (AMX or AVX512-BF16) are the exception: there `bfloat16` can be faster than `float32`.
+# Many CPUs are not good at 2-byte formats (half precision). They convert each number to `float32` first, which can make things slower. CPUs with special units (AMX or AVX512-BF16) are the exception: there, `bfloat16` can be faster than `float32`.
 #
-# Which `dtype` where? The compute capability is NVIDIA's number for the generation of a GPU.
+# Which `dtype` where? The compute capability is NVIDIA's number for a GPU's generation.
 #
-# | Place | Units for | What these lessons choose |
+# | Device | Has units for | What these lessons choose |
 # |---|---|---|
-# | a CPU (most) | `float32` | `float32` |
-# | a CPU with AMX or AVX512-BF16 | `float32`, `bfloat16` | `bfloat16` from 300 million weights on, `float32` below |
+# | CPU (most) | `float32` | `float32` |
+# | CPU with AMX or AVX512-BF16 | `float32`, `bfloat16` | `bfloat16` from 300 million weights up, otherwise `float32` |
 # | T4 (7.5) | `float32`, `float16` | `float16` |
-# | A100, L4 and others (8.0 or more) | all of them | `bfloat16`, which copes with large numbers |
+# | A100, L4 and others (8.0 or higher) | all of them | `bfloat16`, which copes with large numbers |
 #
-# A model's file has a dtype too. Unless told otherwise, `transformers` now loads in the file's dtype. The file of `rinna/japanese-gpt-1b` is in half precision, so loaded as in the article it is in half precision on a CPU as well. `from_pretrained(..., dtype=torch.float32)` is the sure way.
+# A model's file has a dtype too. By default, `transformers` now loads the weights in the file's dtype. The file of `rinna/japanese-gpt-1b` is in half precision, so if you load it as the article does, it is in half precision on a CPU as well. To be sure, write `from_pretrained(..., dtype=torch.float32)`.
 
 # %% [markdown] lang="ja"
 # ## どのモデルが載るか
@@ -457,25 +428,48 @@ for dtype in dtypes[1:]:
 # %% [markdown] lang="en"
 # ## Which models fit?
 #
-# The memory needed can be estimated: the number of weights times the bytes of each, times 1.6 for values in the middle of the calculation and the like. The 1.6 was measured with a model of the shape of `japanese-gpt-1b`, in `float32` on a CPU. It was not measured on a GPU or in int8, so take it as a rough guide.
+# You can estimate the memory you need: the number of weights, times the bytes of each, times 1.6 for intermediate values and the like. The 1.6 was measured on a model with the shape of `japanese-gpt-1b`, in `float32` on a CPU. It was not measured on a GPU or in int8, so treat it as a rough guide.
 
 # %%
 from helpers.models import CATALOGUE
 
+
+def needed(itemsize):
+    return [f"{info.memory_bytes(itemsize) / 1e9:.2f} GB" for info in CATALOGUE.values()]
+
+
 table(
-    [
-        [info.name, *(f"{info.memory_bytes(itemsize) / 1e9:.2f} GB" for itemsize in (4, 2, 1))]
-        for info in CATALOGUE.values()
-    ],
-    header=[say("モデル", "model"), "float32", "float16, bfloat16", "int8"],
-    align=["left", "right", "right", "right"],
+    {
+        say("モデル", "model"): CATALOGUE,
+        "float32": needed(4),
+        "float16, bfloat16": needed(2),
+        "int8": needed(1),
+    }
+)
+
+# %% tags=["build"]
+large = CATALOGUE["rinna/japanese-gpt-1b"]
+picture(
+    "sizes",
+    bar_chart(
+        ["float32", "float16, bfloat16", "int8"],
+        [large.memory_bytes(size) / 1e9 for size in (4, 2, 1)],
+        title=say(
+            "japanese-gpt-1b が使うメモリ（見積もり）", "Memory for japanese-gpt-1b (estimated)"
+        ),
+        unit="GB",
+    ),
+    say(
+        "japanese-gpt-1b が使うメモリの見積もりを、三つの数の形式で比べた棒。",
+        "Bars: the estimated memory for japanese-gpt-1b in three number formats.",
+    ),
 )
 
 # %% [markdown] lang="ja"
 # このマシンの空きと比べてください。GB は 10 億バイトです。Colab の画面では、CPU ランタイムが 12.7 GB と出ますが、単位は GiB（約 10.7 億バイト）なので、この表の単位では約 13.6 GB です。T4 のメモリは 16 GB です。Python と PyTorch の分も要るので、ぎりぎりは避けてください。本物の T4 と、本物の 13 億の重みでは、試していません。
 
 # %% [markdown] lang="en"
-# Compare with what is free here. GB means 1,000,000,000 bytes. Colab shows 12.7 GB for its CPU runtime, counted in GiB (about 1.07 GB), so it is about 13.6 GB in the units of this table. A T4 has 16 GB. Python and PyTorch need some too, so leave room. Neither a real T4 nor the real 1.3 billion weights were tried.
+# Compare this with what is free on your machine. GB means 1,000,000,000 bytes. Colab shows 12.7 GB for its CPU runtime, but counts in GiB (about 1.07 GB each), so that is about 13.6 GB in the units of this table. A T4 has 16 GB. Python and PyTorch need some memory too, so leave some room. We have not tried this on a real T4 or with the real 1.3 billion weights.
 
 # %% tags=["varies"]
 import psutil
@@ -503,22 +497,20 @@ if torch.cuda.is_available():
 # %% [markdown] lang="en"
 # ## When it says `CUDA out of memory`
 #
-# If the GPU's memory does not suffice, you read `CUDA out of memory. Tried to allocate ...`: so much more
-# was wanted, and it is not there. Nothing is broken. Try, in this order:
+# If the GPU runs out of memory, you see `CUDA out of memory. Tried to allocate ...`: the program asked for that much more, and it was not available. Nothing is broken. Try these, in order:
 #
-# 1. fewer `num_return_sequences`
+# 1. a smaller `num_return_sequences`
 # 2. a shorter `max_length`
 # 3. loading in `float16`
 # 4. a smaller model
 # 5. deleting models you no longer need (the code below)
-# 6. if all fails: restart the runtime and run from the top
+# 6. if all else fails, restart the runtime and run everything from the top
 
 # %% [markdown] lang="ja"
 # 使い終わったモデルを消すには、変数を消してから、PyTorch が取っておいたメモリを返させます。`del` だけでは、返らないことがあります。上で作った三つの写しで、書き方を見ておきましょう。この写しは CPU にありますが、GPU でも書き方は同じです。
 
 # %% [markdown] lang="en"
-# To get rid of a model, delete its variable, then have PyTorch hand back the memory it holds. `del` alone may not be enough. Here
-# is how, with the three copies made above. They are on the CPU, but for a GPU you write the same.
+# To get rid of a model, delete its variable, then have PyTorch release the memory it holds on to. `del` alone may not be enough. Here is how to do it with the three copies made above. They are on the CPU, but the code is the same for a GPU.
 
 # %%
 import gc
@@ -542,14 +534,14 @@ torch.cuda.empty_cache()
 # %% [markdown] lang="en"
 # ## Without a GPU
 #
-# There is much you can do:
+# There is a lot you can do:
 #
 # - **a smaller model**: the bundled `aozora-mini` runs at once on any machine;
 # - **fewer and shorter texts**: `num_return_sequences=1`, `max_length=50`;
-# - **patience**: `japanese-gpt-1b` runs on a CPU too, it only takes time;
-# - **one byte a weight**: see [04b](04b_cpu.ipynb);
-# - **the class's GPU**: see "The class's server" below;
-# - **a Mac**: the GPU of an Apple chip is used only if you write `device="mps"`. It was not measured for these lessons.
+# - **patience**: `japanese-gpt-1b` runs on a CPU too; it just takes time;
+# - **one byte per weight**: see [04b](04b_cpu.ipynb);
+# - **the classroom's GPU**: see "The class server" below;
+# - **a Mac**: the GPU of an Apple chip is used only if you write `device="mps"`. We have not measured it for these lessons.
 
 # %% [markdown] lang="ja"
 # ## 教材の関数で
@@ -559,7 +551,7 @@ torch.cuda.empty_cache()
 # %% [markdown] lang="en"
 # ## With our own functions
 #
-# `choose_device` makes these decisions and returns the answer with its **reason**. If you ask for what the machine does not have, it tells you what to do.
+# `choose_device` makes these decisions for you and returns its choice with the **reason**. If you ask for something the machine does not have, it tells you what to do.
 
 # %% tags=["varies"]
 from helpers.device import choose_device
@@ -575,7 +567,7 @@ for place in ("cpu", "cuda", "mps"):
 # `load_model` は、モデルを選び、`dtype` を決め、読み込んで、移すところまで行います。`"auto"` なら、選んだ理由も表示します。`"auto"` は、十分な GPU があれば `rinna/japanese-gpt-1b` です（約 2.6 GB のダウンロード）。入力は、`generate` がモデルと同じ場所に移します。
 
 # %% [markdown] lang="en"
-# `load_model` chooses the model and its `dtype`, loads it and moves it; with `"auto"` it says why it chose. `"auto"` is `rinna/japanese-gpt-1b` where there is a GPU large enough (a download of about 2.6 GB). `generate` puts the input where the model is.
+# `load_model` chooses the model and its `dtype`, loads the model and moves it to the device; with `"auto"` it also says why it chose that model. `"auto"` is `rinna/japanese-gpt-1b` if there is a large enough GPU (a download of about 2.6 GB). `generate` moves the input to where the model is.
 
 # %% tags=["varies"]
 from helpers.sampling import SamplingSettings, generate
@@ -600,9 +592,9 @@ print(
 # 一台の GPU を、教室の全員で使えます。先生が `make serve MODEL=rinna/japanese-gpt-1b` でサーバーを立て、住所と合い言葉（キー）を配ります。あなたの側で変わるのは、`load_model` の一行だけです。重みは先生の GPU にあり、あなたのマシンは id を送って、id を受け取ります。サーバーがなければ、次のセルは何もしません。
 
 # %% [markdown] lang="en"
-# ## The class's server
+# ## The class server
 #
-# A whole class can share one GPU. The teacher starts a server with `make serve MODEL=rinna/japanese-gpt-1b` and hands out its address and key. On your side only the line with `load_model` changes. The weights stay on the teacher's GPU; your machine sends ids and receives ids. Without a server the next cell does nothing.
+# A whole class can share one GPU. The teacher starts a server with `make serve MODEL=rinna/japanese-gpt-1b` and hands out its address and key. On your side only the line with `load_model` changes. The weights stay on the teacher's GPU; your machine sends ids and gets ids back. Without a server, the next cell does nothing.
 
 # %% tags=["varies"]
 SERVER = ""  # @param {type:"string"}
@@ -618,7 +610,7 @@ else:
     print(
         say(
             "サーバーの住所がないので、飛ばします。",
-            "There is no server's address, so this is skipped.",
+            "No server address given, so this is skipped.",
         )
     )
 
@@ -630,7 +622,7 @@ else:
 # %% [markdown] lang="en"
 # ## CPU and GPU write different texts
 #
-# The same model, settings and seed: still a CPU and a GPU write different texts, since they make their random numbers and round their sums differently. With another `dtype` the rounding differs even more. Neither text is wrong. The texts on this page were made on a CPU; a Colab GPU was not tried.
+# Even with the same model, settings and seed, a CPU and a GPU write different texts, because they generate random numbers and round differently. With a different `dtype` the rounding differs even more. Neither text is wrong. The texts on this page were written on a CPU; we have not tried a Colab GPU.
 
 # %% [markdown] lang="ja"
 # ## 練習
@@ -640,7 +632,7 @@ else:
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** This code fails on a machine with a GPU. Write a function that runs on any machine: it returns `ids` in the place where `model` is.
+# **Exercise 1.** This code fails on a machine with a GPU. Rewrite the function so that it works on any machine: it returns `ids` on the device where `model` is.
 
 
 # %% tags=["exercise"]
@@ -661,11 +653,11 @@ def test(move):
         moved = move(torch.tensor([[1, 2, 3]]), SimpleNamespace(device=torch.device(place)))
         assert isinstance(moved, torch.Tensor), say(
             "テンソルを返していません。return ids のように返してください。",
-            "It does not return a tensor: write return ids.",
+            "The function does not return a tensor. Return it, as in return ids.",
         )
         assert moved.device.type == place, say(
             "入力の .to は、移した写しを返します。ids = ids.to(...) と受け取りましたか。",
-            "`.to` of an input returns a moved copy. Did you keep it, with ids = ids.to(...)?",
+            "`.to` on an input returns a moved copy. Did you keep it, with ids = ids.to(...)?",
         )
     return say(
         "どこにモデルがあっても、入力が付いていきます。",
@@ -692,42 +684,56 @@ def move(ids, model):
     return ids
 
 
+ids = torch.tensor([1, 2, 3])
+elsewhere = SimpleNamespace(device=torch.device("meta"))
+print(ids.device, "→", move(ids, elsewhere).device)
+
 # %% [markdown] lang="ja"
 # **練習 2.** 文の数を 1、2、4、8 と増やして、一秒に書けるトークンの合計を測ってください。どこまで増えるでしょうか。
 
 # %% [markdown] lang="en"
-# **Exercise 2.** Let the number of texts grow: 1, 2, 4, 8. Measure how many tokens a second are written in all. How far does it grow?
+# **Exercise 2.** Increase the number of texts: 1, 2, 4, 8. Measure how many tokens per second are written in total. How far does it go up?
 
 # %% tags=["exercise"]
 
 # %% tags=["solution", "varies"]
 sizes = [1, 2, 4, 8]
-bar_chart(
-    sizes,
-    [tokens_per_second(model, sequences=size) for size in sizes],
-    unit=say("トークン/秒", "tokens/s"),
-)
+totals = [tokens_per_second(model, sequences=size) for size in sizes]
+bar_chart(sizes, totals, unit=say("トークン/秒", "tokens/s"))
 
 # %% [markdown] lang="ja" tags=["solution"]
 # 同時に進める文が多いほど、合計は増えます。あるところから先は、マシンの力の限界で増え方が小さくなります。GPU では、その限界がずっと先にあります。
 
 # %% [markdown] lang="en"
-# The more texts go forward together, the more tokens in all. From some point on it grows less, at the limit of the machine. On a GPU that limit lies much further out.
+# The more texts advance together, the more tokens in total. At some point the gain gets smaller, as the machine reaches its limit. On a GPU that limit is much further away.
+
+# %% tags=["build"]
+claim(
+    say(
+        "同時に進める文が多いほど、合計は増えます。",
+        "The more texts advance together, the more tokens in total.",
+    ),
+    totals[-1] > totals[0],
+)
 
 # %% [markdown] lang="ja"
 # **練習 3（自由課題）.** あなたのマシンで `rinna/japanese-gpt-1b` を動かすとしたら、どのデバイスで、どの `dtype` にしますか。上の表と、このマシンの空きから、理由を書いてください。
 
 # %% [markdown] lang="en"
-# **Exercise 3 (open).** If you were to run `rinna/japanese-gpt-1b` on your machine: on which device, and in which `dtype`? Give the reason from the table above and what is free here.
+# **Exercise 3 (open).** If you were to run `rinna/japanese-gpt-1b` on your machine, on which device would you run it, and in which `dtype`? Give your reasons, based on the table above and the free memory of this machine.
 
 # %% tags=["exercise"]
 my_choice = ""  # @param {type:"string"}
 
-# %% tags=["solution"]
+# %% tags=["solution", "varies"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
+free = psutil.virtual_memory().available
+for itemsize, name in ((4, "float32"), (2, "float16"), (1, "int8")):
+    fits = CATALOGUE["rinna/japanese-gpt-1b"].memory_bytes(itemsize) < free
+    print(name, say("入る", "fits") if fits else say("入らない", "does not fit"))
 my_choice = say(
-    "CPU で int8。表では約 2 GB で、空きに収まる。GPU があれば、T4 の float16 を選ぶ。",
-    "On the CPU in int8: about 2 GB by the table, which fits into what is free. With a GPU, float16 on a T4.",
+    "CPU では、入るもののうち float32 か int8。T4 があれば float16 を選ぶ。",
+    "On a CPU, float32 or int8, whichever fits; with a T4, float16.",
 )
 print(my_choice)
 
@@ -746,11 +752,11 @@ print(my_choice)
 # %% [markdown] lang="en"
 # ## Summary
 #
-# - In Colab choose the GPU first, under **Change runtime type**.
-# - Model and input must be in the same place. Keep what `.to` of an input returns.
-# - The `dtype` is the number format: it sets bytes, precision and range of a weight. Use `float32` on a CPU, `float16` on a T4.
+# - In Colab, choose the GPU first, under **Change runtime type**.
+# - Model and input must be in the same place. Keep what `.to` on an input returns.
+# - The `dtype` is the number format: it determines the bytes, precision and range of a weight. Use `float32` on a CPU, `float16` on a T4.
 # - Without a GPU you can learn with a small model and short texts.
 #
-# The limit of a CPU's speed, int8, `no_grad` and the KV cache are in [04b](04b_cpu.ipynb).
+# What limits a CPU's speed, int8, `no_grad` and the KV cache are covered in [04b](04b_cpu.ipynb).
 #
 # {{nav}}

@@ -3,9 +3,11 @@
 #
 # {{badge}}
 #
+# {{picture reading}}
+#
 # {{way vectors blocks scores}}
 #
-# レッスン 04 の続きです。飛ばしても、05 に進めます。CPU の速さを決めているものを考え、重みを 1 バイトにして、どこまで速くなるかを測ります。
+# レッスン 04 の続きです。飛ばしても、05 に進めます。CPU の速さを決めているものを考え、重みを 1 バイトにして、どこまで速くなるかを測ります。上の棒は、`japanese-gpt-1b` がトークンを一つ書くたびに読む、重みの量です。
 #
 # **できるようになること**
 #
@@ -22,15 +24,17 @@
 #
 # {{badge}}
 #
+# {{picture reading}}
+#
 # {{way vectors blocks scores}}
 #
-# This goes deeper than lesson 04. You can skip it and go on to 05. What decides a CPU's speed? We keep weights in one byte and measure how much that gains.
+# This goes deeper than lesson 04. You can skip it and go on to 05. What determines how fast a CPU writes? We store each weight in one byte and measure how much faster that is. The bars above show how much `japanese-gpt-1b` has to read for every token it writes.
 #
 # **You will be able to**
 #
-# - estimate the limit of the speed from how fast memory is read;
+# - estimate the speed limit from how fast memory can be read;
 # - explain two ways to use int8, and what they cost;
-# - say how `no_grad` and the KV cache matter for memory.
+# - say how `no_grad` and the KV cache affect memory.
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
@@ -66,11 +70,11 @@ text = "国境の長いトンネルを抜けると雪国であった。"
 # %% [markdown] lang="en"
 # ## The limit of the speed
 #
-# For every token it writes, a model reads **all** its weights from memory. In `float32`, 1.3 billion weights are 5.2 GB. Reading them takes longer than computing. So there is a limit:
+# For every token it writes, a model reads **all** its weights from memory. In `float32`, 1.3 billion weights are 5.2 GB. Reading them takes longer than the arithmetic. So there is a limit:
 #
-# > steps a second ≤ bytes read a second ÷ bytes of the weights
+# > steps per second ≤ bytes read per second ÷ bytes of the weights
 #
-# We measure how many bytes this machine reads a second (its memory bandwidth). Adding up many numbers is hardly more than reading them.
+# We measure how many bytes this machine can read per second (its memory bandwidth). Adding up many numbers takes hardly longer than reading them.
 
 # %% tags=["varies"]
 numbers = torch.ones(64_000_000)
@@ -89,7 +93,7 @@ print(f"{bandwidth / 1e9:.1f} GB/s")
 # 本当に読む時間で決まるのか、`japanese-gpt-1b` の行列と同じ大きさの掛け算で確かめます。2048 × 8192 の行列（67 MB）を二十個、順に使います。同じものを何度も使うと、CPU の中のキャッシュに残ってしまうからです。
 
 # %% [markdown] lang="en"
-# Is it really reading that decides? We check with products of the size that `japanese-gpt-1b` has: twenty matrices of 2048 × 8192 (67 MB), used in turn. One and the same matrix would stay in the CPU's cache.
+# Is it really the reading that decides? We check with multiplications of the size found in `japanese-gpt-1b`: twenty matrices of 2048 × 8192 (67 MB each), used in turn. A single matrix used again and again could stay in the CPU's cache.
 
 # %% tags=["varies"]
 matrices = [torch.randn(8192, 2048) for _ in range(20)]
@@ -110,18 +114,18 @@ print(
 del matrices
 
 # %% [markdown] lang="ja"
-# 大きい行列の掛け算は、帯域に近い速さで進みます。つまり、計算ではなく、読む時間で決まっています。
+# 100% に近いほど、計算ではなく、読む時間で速さが決まっています。（同じマシンでほかの仕事が動いていると、低く出ます。）
 #
 # ## ふつうの書き方
 #
 # 慣らし運転をして、三回のうち一番よい値を取ります。`writer.ready()` は、前の文の後片づけが終わるまで待ちます。
 
 # %% [markdown] lang="en"
-# Products with large matrices run close to the bandwidth: reading decides, not computing.
+# The closer this is to 100%, the more it is reading, not arithmetic, that sets the pace. (If the machine is busy with other work, the figure comes out lower.)
 #
 # ## The plain way
 #
-# After a run to warm up, the best of three. `writer.ready()` waits until the last text is cleared away.
+# After a warm-up run, we take the best of three. `writer.ready()` waits until the previous text has been cleaned up.
 
 
 # %% tags=["varies"]
@@ -158,14 +162,11 @@ print(say(f"{plain_speed:.0f} トークン/秒", f"{plain_speed:.0f} tokens/s"))
 # %% [markdown] lang="en"
 # ## The order of a matrix
 #
-# Most weights are in matrices, numbers in rows and columns. On a CPU `load_model` puts a matrix's numbers into another order in memory
-# (packing). Every number stays as it is; only its place changes. In a multiplication the next number then lies in the next place, and is
-# read faster. oneDNN, a part of PyTorch, does the packing and the multiplying.
+# Most weights are in matrices: numbers arranged in rows and columns. On a CPU, `load_model` rearranges the numbers of a matrix in memory (packing). Every number stays the same; only its place changes. During a multiplication, the next number needed is then in the next place and is read faster. oneDNN, a part of PyTorch, does the packing and the multiplying.
 #
-# We measure on the bundled model what that gains. Moving a model with `.to` puts it back into its first order; a model fresh from `load_model` is packed.
+# We measure on the bundled model how much that gains. Moving a model with `.to` restores the original order; a model fresh from `load_model` is packed.
 #
-# On processors other than those of Intel and AMD (x86), an Apple chip for one, it was not measured, and nothing is packed: there both bars
-# are about as long.
+# On processors other than Intel's and AMD's (x86), such as Apple chips, we have not measured it, so nothing is packed. There, both bars are about the same length.
 
 # %% tags=["varies"]
 from dataclasses import replace
@@ -184,7 +185,7 @@ bar_chart(
 # 足し算の順番も変わるので、点数の最後のけたは違うことがあります。
 
 # %% [markdown] lang="en"
-# The sums are done in another order too, so the last digits of a score may differ.
+# The additions are done in a different order too, so the last digits of a score may differ.
 
 # %% [markdown] lang="ja"
 # ## 重みを 1 バイトにする：int8
@@ -196,12 +197,11 @@ bar_chart(
 # これを CPU でうまく動かすのが、CTranslate2 というライブラリです。まだ入っていなければ、ここで入れます。
 
 # %% [markdown] lang="en"
-# ## One byte a weight: int8
+# ## One byte per weight: int8
 #
-# Smaller weights take less time to read. So each weight is kept as an integer of one byte (`int8`), a quarter of `float32`.
+# Smaller weights take less time to read. So we store each weight as a one-byte integer (`int8`), a quarter of the size of `float32`.
 #
-# The price is coarser numbers: a weight can have only 255 different values. **The results are not those of `float32`**, and one seed
-# gives another text.
+# The price is coarser numbers: a weight can take only 255 different values. **The results are not the same as in `float32`**, and the same seed gives a different text.
 #
 # CTranslate2 is a library that does this well on CPUs. If it is missing, it is installed here.
 
@@ -217,17 +217,14 @@ print("ctranslate2", version("ctranslate2"))
 # `load_model` に `engine="ctranslate2"` と書くだけです。はじめて使うモデルは、ここで int8 に変換され、キャッシュに残ります。二回目からは、読み込むだけです。`generate` の使い方は変わりません。
 
 # %% [markdown] lang="en"
-# All you write is `engine="ctranslate2"` in `load_model`. A model used for the first time is converted to int8 here, and kept in the
-# cache; from then on it is only loaded. `generate` is used as before.
+# Just write `engine="ctranslate2"` in `load_model`. The first time you use a model, it is converted to int8 and kept in the cache; after that it is only loaded. `generate` works as before.
 
 # %% tags=["varies"]
 fast = load_model(plain.name, engine="ctranslate2")
 print(fast.engine, fast.device, fast.dtype)
 
-for number, sequence in enumerate(
-    generate(fast, text, SamplingSettings(seed=12, num_return_sequences=1)).sequences, 1
-):
-    print(f"[{number}] {sequence.text}\n")
+settings = SamplingSettings(seed=12, num_return_sequences=1)
+print(generate(fast, text, settings).sequences[0].text)
 
 # %% [markdown] lang="ja"
 # 速さと限界を並べます。限界は、三つの文が同時に進むとして計算しました。
@@ -235,14 +232,15 @@ for number, sequence in enumerate(
 # **予想してみましょう。** int8 は何倍速いでしょうか。限界の何割まで届くでしょうか。
 
 # %% [markdown] lang="en"
-# Now the speeds beside their limits, which are computed for three texts going forward together.
+# Now we compare the speeds with their limits, which are computed for three texts advancing together.
 #
-# **Predict:** how many times faster is int8, and how near does each come to its limit?
+# **Predict:** how many times faster is int8, and how close does each come to its limit?
 
 # %% tags=["varies"]
 fast_bytes = (fast.model.folder / "model.bin").stat().st_size
 fast_speed = writing_speed(fast)
 
+limit, fast_limit = 3 * bandwidth / plain_bytes, 3 * bandwidth / fast_bytes
 bar_chart(
     [
         plain_dtype,
@@ -250,7 +248,7 @@ bar_chart(
         "int8",
         say("int8 の限界", "limit of int8"),
     ],
-    [plain_speed, 3 * bandwidth / plain_bytes, fast_speed, 3 * bandwidth / fast_bytes],
+    [plain_speed, limit, fast_speed, fast_limit],
     title=say("CPU での速さとメモリの限界", "Speed on the CPU and the limit set by memory"),
     unit=say("トークン/秒", "tokens/s"),
 )
@@ -262,11 +260,10 @@ print(
         f"int8 runs at {fast_speed / plain_speed:.1f} times the speed of {plain_dtype}.",
     )
 )
-for name, speed, size in (
-    (plain_dtype, plain_speed, plain_bytes),
-    ("int8", fast_speed, fast_bytes),
+for name, share, size in (
+    (plain_dtype, plain_speed / limit, plain_bytes),
+    ("int8", fast_speed / fast_limit, fast_bytes),
 ):
-    share = speed / (3 * bandwidth / size)
     print(
         say(
             f"{name}: 限界の {share:.0%}、重み {size / 1e6:,.0f} MB",
@@ -274,18 +271,34 @@ for name, speed, size in (
         )
     )
 
+# %% tags=["build"]
+large = CATALOGUE["rinna/japanese-gpt-1b"].parameters
+picture(
+    "reading",
+    bar_chart(
+        ["float32", "float16", "int8"],
+        [large * size / 1e9 for size in (4, 2, 1)],
+        title=say(
+            "トークン一つごとに読む重み（japanese-gpt-1b）",
+            "Weights read for every token (japanese-gpt-1b)",
+        ),
+        unit="GB",
+    ),
+    say(
+        "japanese-gpt-1b がトークン一つごとに読む重みの量。float32、float16、int8。",
+        "How much japanese-gpt-1b reads for every token, in float32, float16 and int8.",
+    ),
+)
+
 # %% [markdown] lang="ja"
 # 同梱のモデルでは、どちらも限界からずいぶん遠いはずです。上で見た大きい行列と違って、重みがとても小さいので、読む時間はわずかです。CPU の中のキャッシュに収まれば、この限界は当てはまりません。時間の大部分は、1 ステップごとの段取り（小さな計算を一つずつ頼む手間）に使われています。ここで int8 のエンジンのほうが速いとすれば、読む量よりも段取りが軽いからです。
 #
 # 大きいモデルでは話が変わり、読む量がほとんどを決めます。`japanese-gpt-1b` と同じ形での測定は、[ベンチマークのページ]({{repository}}/blob/{{branch}}/benchmarks/README.md)にあります。
 
 # %% [markdown] lang="en"
-# With the bundled model both should be far from their limits. Unlike the large matrices above, its weights are so small that reading them takes hardly any time. Where they
-# fit into the CPU's cache, this limit does not apply. Most of the time goes into the overhead of each step, that is, into asking for many
-# small calculations one by one. Where the int8 engine is faster here, it is because it has less overhead, not because it reads less.
+# With the bundled model, both should be far from their limits. Unlike the large matrices above, its weights are so small that reading them takes hardly any time. If they fit into the CPU's cache, this limit does not even apply. Most of the time goes into the overhead of each step: launching many small calculations one by one. If the int8 engine is faster here, that is because it has less overhead, not because it reads less.
 #
-# With a large model it is the other way round: what is read decides nearly everything. The
-# [page of benchmarks]({{repository}}/blob/{{branch}}/benchmarks/README.md) has measurements in the shape of `japanese-gpt-1b`.
+# With a large model it is the other way round: the amount of data read decides nearly everything. The [benchmarks page]({{repository}}/blob/{{branch}}/benchmarks/README.md) has measurements on a model with the shape of `japanese-gpt-1b`.
 
 # %% [markdown] lang="ja"
 # ## int8 で質は落ちるか
@@ -295,8 +308,7 @@ for name, speed, size in (
 # %% [markdown] lang="en"
 # ## Does int8 cost quality?
 #
-# Do coarser numbers make worse guesses? We measure it on the opening of 『吾輩は猫である』 by Natsume Soseki: the information (in bits) needed
-# for each character. Less is better.
+# Do coarser numbers make worse predictions? We measure this on the opening of 『吾輩は猫である』 (I Am a Cat) by Natsume Soseki, as the information (in bits) needed for each character. Less is better.
 
 # %%
 passage = (
@@ -315,13 +327,12 @@ def bits_per_character(logits):
 # %% tags=["varies"]
 with torch.no_grad():
     plain_logits = plain.model(ids).logits.float()
+bits = [bits_per_character(plain_logits), bits_per_character(fast.model.all_logits(ids))]
 table(
-    [
-        [plain_dtype, f"{bits_per_character(plain_logits):.3f}"],
-        ["int8", f"{bits_per_character(fast.model.all_logits(ids)):.3f}"],
-    ],
-    header=[say("重み", "weights"), say("ビット/文字", "bits per character")],
-    align=["left", "right"],
+    {
+        say("重み", "weights"): [plain_dtype, "int8"],
+        say("ビット/文字", "bits per character"): [f"{each:.3f}" for each in bits],
+    }
 )
 
 # %% [markdown] lang="ja"
@@ -336,15 +347,15 @@ table(
 # 確かめてみましょう。
 
 # %% [markdown] lang="en"
-# The difference should be small. The page of benchmarks has it for a longer text.
+# The difference should be small. The benchmarks page has results for a longer text.
 #
 # There are things this engine cannot do:
 #
-# - `repetition_penalty` is refused before anything starts: it would leave out the opening, and so mean something else.
+# - `repetition_penalty` is rejected before anything starts: the engine would not count the opening, so the setting would mean something else.
 # - It is not used on a GPU.
-# - One seed gives one text on one machine only.
+# - The same seed gives the same text only on the same machine.
 #
-# Let us see.
+# Let us check.
 
 # %%
 from helpers.sampling import SettingsError
@@ -368,12 +379,9 @@ print(twice[0] == twice[1])
 # %% [markdown] lang="en"
 # ## int8 with PyTorch alone
 #
-# Matrices of int8 can be packed too. Write `dtype=torch.int8` in `load_model`. It is again oneDNN, a part of PyTorch, that computes: no other
-# library, no conversion to wait for; instead the weights are rounded to int8 each time they are loaded. The text is still written by
-# `generate` of `transformers`, so `repetition_penalty` works as well.
+# Matrices in int8 can be packed too. Write `dtype=torch.int8` in `load_model`. The computing is again done by oneDNN, a part of PyTorch. You need no other library and no conversion; instead, the weights are rounded to int8 each time the model is loaded. The text is still written by the `generate` of `transformers`, so `repetition_penalty` works as well.
 #
-# To multiply bytes and add them up without a mistake, a CPU needs units called VNNI. Many of Intel's have had them since about 2019, of AMD's
-# since about 2022. `can_compute` finds out with a small calculation. Without them, use CTranslate2.
+# To multiply bytes and add them up without errors, a CPU needs units called VNNI. Many Intel CPUs have had them since about 2019, many AMD CPUs since about 2022. `can_compute` finds out with a small calculation. If yours has none, use CTranslate2.
 
 # %% tags=["varies"]
 from helpers.engines.torch.int8 import can_compute
@@ -382,39 +390,38 @@ if can_compute():
     in_int8 = load_model(plain.name, dtype=torch.int8)
     int8_speed = writing_speed(in_int8)
     with torch.no_grad():
-        bits = bits_per_character(in_int8.model(ids).logits)
+        int8_bits = bits_per_character(in_int8.model(ids).logits)
     print(say(f"{int8_speed:.0f} トークン/秒", f"{int8_speed:.0f} tokens/s"))
-    print(say(f"{bits:.3f} ビット/文字", f"{bits:.3f} bits per character"))
+    print(say(f"{int8_bits:.3f} ビット/文字", f"{int8_bits:.3f} bits per character"))
 else:
-    print(say("この CPU には VNNI がありません。", "This CPU has no VNNI."))
+    print(say("この CPU には VNNI がありません。", "This CPU has no VNNI units."))
 
 # %% [markdown] lang="ja"
-# 同梱のモデルでは、速くならないはずです。読む量がもともと少なく、一歩ごとに入力を 1 バイトに丸める手間が増えるからです。大きいモデルで、どれだけ速くなるかは、ベンチマークのページにあります。
+# 同梱のモデルでは、あまり速くならないはずです。読む量がもともと少なく、1 ステップごとに入力を 1 バイトに丸める手間が増えるからです。大きいモデルで、どれだけ速くなるかは、ベンチマークのページにあります。
 
 # %% [markdown] lang="en"
-# With the bundled model it should not be faster: there is little to read anyway, and rounding the input to bytes at each step is work too. How
-# much a large model gains is on the page of benchmarks.
+# With the bundled model it should not be much faster: there is little to read anyway, and rounding the input to bytes at each step is extra work. How much a large model gains is on the benchmarks page.
 
 # %% [markdown] lang="ja"
 # ## `torch.no_grad`
 #
 # PyTorch は、計算の途中の値を取っておきます。あとで学習（重みの調整）に使うためです。文を書くだけなら、いりません。`torch.no_grad()` は「取っておかなくてよい」と伝えます。
 #
-# 取っておかれる値の大きさを測ります。コードは少し長いので、表だけ見てもかまいません。
+# 取っておかれる値の大きさを測ります。コードは少し長いので、畳んであります。
 #
 # **予想してみましょう。** `no_grad` の中では、何 MB でしょうか。
 
 # %% [markdown] lang="en"
 # ## `torch.no_grad`
 #
-# PyTorch keeps values from the middle of a calculation, for training (adjusting the weights) later on. Writing text does not need them.
-# `torch.no_grad()` says: no need to keep them.
+# PyTorch keeps the intermediate values of a calculation so that it can train (adjust the weights) later on. Generating text does not need them. `torch.no_grad()` tells PyTorch not to keep them.
 #
-# We measure how much is kept. The code is a little long; the table is what matters.
+# We measure how much is kept. The code is folded; the table is what matters.
 #
 # **Predict:** how many MB inside `no_grad`?
 
-# %% tags=["varies"]
+# %% tags=["varies", "hide"]
+# @title 取っておかれる値 || Values kept
 from contextlib import nullcontext
 
 model = small.model
@@ -454,16 +461,15 @@ table(
 # `torch.inference_mode()` は `no_grad` より一歩進んだものです。PyTorch の内部の記録も省きます。そのかわり、できた値はあとで学習に使えません。
 
 # %% [markdown] lang="en"
-# A result whose `requires_grad` is `True` can be used for training. It costs memory.
+# A result whose `requires_grad` is `True` can be used for training. That costs memory.
 #
-# `torch.inference_mode()` goes a step further than `no_grad` and drops some of PyTorch's internal records too. In return, what comes out
-# can never be used for training.
+# `torch.inference_mode()` goes a step further than `no_grad` and skips some of PyTorch's internal bookkeeping too. In return, the results can never be used for training.
 
 # %% [markdown] lang="ja"
 # では、元の記事の `with torch.no_grad():` がないと、`generate` はメモリをたくさん使うのでしょうか。`no_grad` なしで呼んで、確かめます。
 
 # %% [markdown] lang="en"
-# So without the article's `with torch.no_grad():`, does `generate` use much memory? We call it without and look.
+# So without the article's `with torch.no_grad():`, does `generate` use a lot of memory? We call it without and see.
 
 # %%
 result = model.generate(
@@ -480,8 +486,7 @@ print(result.logits[0].requires_grad)
 # `False` です。`generate` は、中で自分で `no_grad` を使っています。元の記事の書き方は、間違いではありませんが、なくても同じです。`model(...)` を直接呼ぶときは、自分で書く必要があります。
 
 # %% [markdown] lang="en"
-# `False`: `generate` uses `no_grad` by itself. The article's way is not wrong, but makes no difference. When you call `model(...)`
-# directly, it is up to you.
+# `False`: `generate` uses `no_grad` internally. Writing it, as the article does, is not wrong, but makes no difference. When you call `model(...)` directly, you have to write it yourself.
 
 # %% [markdown] lang="ja"
 # ## 文の数と長さもメモリを使う
@@ -491,23 +496,25 @@ print(result.logits[0].requires_grad)
 # %% [markdown] lang="en"
 # ## The number and length of texts cost memory too
 #
-# For every token it has read, the model remembers results (the KV cache). For one token that is 2 × layers × width × bytes, and it grows
-# with the number of texts and their length. Here is the size for `japanese-gpt-1b` in `float16`.
+# For every token it has read, the model remembers its results (the KV cache). For one token that takes 2 × layers × width × bytes, and it grows with the number of texts and their length. Here is the size for `japanese-gpt-1b` in `float16`.
 
 # %%
 large = CATALOGUE["rinna/japanese-gpt-1b"]
 per_token = 2 * large.n_layer * large.n_embd * torch.float16.itemsize
-lengths = [100, 500, 1000]
+texts = [1, 3, 30, 100]
+
+
+def cache(length):
+    return [f"{per_token * number * length / 1e9:.2f} GB" for number in texts]
+
+
 table(
-    [
-        [sequences, *(f"{per_token * sequences * length / 1e9:.2f} GB" for length in lengths)]
-        for sequences in (1, 3, 30, 100)
-    ],
-    header=[
-        say("文の数", "texts"),
-        *(f"{length} {say('トークン', 'tokens')}" for length in lengths),
-    ],
-    align=["right"] * 4,
+    {
+        say("文の数", "texts"): texts,
+        say("100 トークン", "100 tokens"): cache(100),
+        say("500 トークン", "500 tokens"): cache(500),
+        say("1000 トークン", "1000 tokens"): cache(1000),
+    }
 )
 
 # %% [markdown] lang="ja"
@@ -518,7 +525,7 @@ table(
 # %% [markdown] lang="en"
 # And the time?
 #
-# **Predict:** with a third of the texts, will it take a third of the time? And with a third of the length?
+# **Predict:** with a third as many texts, will it take a third of the time? And with texts a third as long?
 
 
 # %% tags=["varies"]
@@ -545,7 +552,7 @@ bar_chart(
 # 長さは、時間にほぼそのまま効きます。トークンは一つずつ順番に書くしかないからです。文の数を三分の一にしても、時間は三分の一にはなりません。三つの文は、一緒に進むからです。
 
 # %% [markdown] lang="en"
-# The length counts nearly in full, because tokens can only be written one after another. A third of the texts does not take a third of the time, because three texts go forward together.
+# Time grows almost in proportion to the length, because tokens can only be written one after another. A third of the texts does not take a third of the time, because three texts advance together.
 
 # %% tags=["build"]
 claim(
@@ -564,7 +571,7 @@ claim(
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Work out the limit in steps a second for `japanese-gpt-1b` on this CPU, in `float32` and in int8, and put the two numbers into `limits`. The bandwidth is `bandwidth`; the number of weights is in `CATALOGUE`.
+# **Exercise 1.** Work out the limit in steps per second for `japanese-gpt-1b` on this CPU, in `float32` and in int8, and put the two numbers into `limits`. The bandwidth is `bandwidth`; the number of weights is in `CATALOGUE`.
 
 # %% tags=["exercise"]
 limits = ...
@@ -579,13 +586,13 @@ def test(limits):
     in_float32, in_int8 = limits
     assert abs(in_int8 / in_float32 - 4) < 0.01, say(
         "int8 の重みは float32 の四分の一なので、限界は四倍です。",
-        "Weights in int8 take a quarter of float32, so the limit is four times as high.",
+        "int8 weights take a quarter of the space of float32, so the limit is four times as high.",
     )
     assert abs(in_float32 - bandwidth / (4 * weights)) < 0.01 * in_float32, say(
         "帯域を、重みのバイト数（重みの数 × 4）で割ってください。",
-        "Divide the bandwidth by the bytes of the weights (number of weights × 4).",
+        "Divide the bandwidth by the size of the weights in bytes (number of weights × 4).",
     )
-    return say("実際の速さは、この限界より下になります。", "The real speed is below this limit.")
+    return say("実際の速さは、この限界より下になります。", "The actual speed is below this limit.")
 
 
 check(limits, test)
@@ -605,22 +612,27 @@ WRONG = {
 # %% tags=["solution", "varies"]
 weights = CATALOGUE["rinna/japanese-gpt-1b"].parameters
 limits = [bandwidth / (weights * size) for size in (4, 1)]
-print([f"{limit:.1f}" for limit in limits])
+bar_chart(["float32", "int8"], limits, unit=say("ステップ/秒", "steps/s"))
 
 # %% [markdown] lang="ja"
 # **練習 2（自由課題）.** あなたなら、授業で GPU のないパソコンに、どのモデルをどの形（`float32`、int8、CTranslate2）で載せますか。速さ、メモリ、待ち時間、文の質のどれを重く見たかを書いてください。
 
 # %% [markdown] lang="en"
-# **Exercise 2 (open).** Which model, and in which form (`float32`, int8, CTranslate2), would you put on a computer without a GPU for a class? Write down what mattered most to you: speed, memory, waiting, or the quality of the texts.
+# **Exercise 2 (open).** Which model, and in which form (`float32`, int8, CTranslate2), would you put on a classroom computer without a GPU? Write down what mattered most to you: speed, memory, waiting time, or the quality of the texts.
 
 # %% tags=["exercise"]
 my_choice = ""  # @param {type:"string"}
 
-# %% tags=["solution"]
+# %% tags=["solution", "varies"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
+print(
+    f"{fast_speed / plain_speed:.1f}",
+    f"{fast_bytes / plain_bytes:.2f}",
+    f"{bits[1] - bits[0]:+.3f}",
+)
 my_choice = say(
-    "CTranslate2 の int8。一度変換しておけば、全員のメモリに収まる。文の質は、上の差なら気にならない。",
-    "int8 with CTranslate2: converted once, it fits into everybody’s memory, and the loss above does not matter to me.",
+    "速さの比、重みの大きさの比、ビット/文字の差を見て決めました。速くて小さく、質の差が小さいので、CTranslate2 の int8 を選びます。",
+    "I looked at the ratio of speeds, the ratio of sizes and the difference in bits per character. int8 with CTranslate2 is faster and smaller, and the loss in quality is small.",
 )
 print(my_choice)
 
@@ -636,8 +648,8 @@ print(my_choice)
 # %% [markdown] lang="en"
 # ## Summary
 #
-# - Reading memory is what limits a CPU. With int8 there is less to read, and the numbers are coarser.
-# - `generate` uses `no_grad` by itself.
-# - Memory is the number of weights × bytes, plus the number of texts × length.
+# - What limits a CPU is how fast it reads memory. With int8 there is less to read, but the numbers are coarser.
+# - `generate` uses `no_grad` internally.
+# - Memory depends on the number of weights × bytes, and on the number of texts × length.
 #
 # {{nav}}

@@ -29,14 +29,14 @@
 #
 # {{way vectors blocks}}
 #
-# The article ends with a wish: to fine-tune one day. Here it comes true. A model learns from the writing of one author, and its voice changes, as the table shows.
+# The article ends with a wish: to fine-tune a model some day. Here it comes true. A model learns from the writing of one author, and its style changes, as the table above shows.
 #
 # **You will be able to**
 #
-# - clean a text, and cut it into one part to learn from and one part to measure with;
+# - clean a text and split it into a part to learn from and a part to measure with;
 # - write the training loop in PyTorch and explain each line;
-# - measure whether the model got better, and recognise over-fitting and word-for-word copying;
-# - save the tuned model and use it again.
+# - measure whether the model got better, and recognise overfitting and word-for-word copying;
+# - save the fine-tuned model and use it again.
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
@@ -53,21 +53,16 @@ LANG = "ja"
 #
 # 何もないところから学習すると、たくさんの文章と時間が要ります。すでに日本語を学んだモデルから始めれば、短い文章と短い時間で、書きぶりを変えられます。これがファインチューニング（追加の学習）です。
 #
-# ここで選ぶモデルを、丸ごと学習します。同梱の `aozora-mini` なら、GPU がなくても 1 分ほどです。ほかのモデルは、Colab の GPU を選んでから使ってください。ダウンロードは xsmall が約 150 MB、small が約 440 MB、medium が約 1.3 GB です。
-# 一番大きい `japanese-gpt-1b` を丸ごと学習すると、T4 のメモリに入りません。これは [05b](05b_lora.ipynb) で、LoRA で学習します。
+# ここで選ぶモデルを、丸ごと学習します。同梱の `aozora-mini` なら、GPU がなくても 1 分ほどです。ほかのモデルは、Colab の GPU を選んでから使ってください。ダウンロードは xsmall が約 150 MB、small が約 440 MB、medium が約 1.3 GB です。一番大きい `japanese-gpt-1b` を丸ごと学習すると、T4 のメモリに入りません。これは [05b](05b_lora.ipynb) で、LoRA で学習します。
 
 # %% [markdown] lang="en"
 # ## What fine-tuning is
 #
-# A model consists of very many numbers, its weights. To train it is to move them, little by little, so that it guesses the next token
-# better.
+# A model consists of a great many numbers, its weights. Training means adjusting them, little by little, so that the model predicts the next token better.
 #
-# From nothing, that takes a great deal of text and time. Starting from a model that knows Japanese already, a short text and a short
-# time are enough to change how it writes. That is fine-tuning.
+# From scratch, that takes a great deal of text and time. If you start from a model that already knows Japanese, a short text and a short time are enough to change how it writes. That is fine-tuning.
 #
-# The model chosen here is trained as a whole. The bundled `aozora-mini` takes about a minute without a GPU. For the others choose a GPU
-# on Colab first; they download about 150 MB (xsmall), 440 MB (small) and 1.3 GB (medium). The largest, `japanese-gpt-1b`, does not fit
-# into the memory of a T4 when it is trained as a whole: [05b](05b_lora.ipynb) does it with LoRA.
+# The model you choose here is trained in full. The bundled `aozora-mini` takes about a minute without a GPU. For the others, choose a GPU on Colab first; they download about 150 MB (xsmall), 440 MB (small) and 1.3 GB (medium). The largest, `japanese-gpt-1b`, does not fit into the memory of a T4 when trained in full; [05b](05b_lora.ipynb) does it with LoRA.
 
 # %%
 MODEL = "aozora-mini"  # @param ["aozora-mini", "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium"]
@@ -88,16 +83,15 @@ MODEL = "aozora-mini"  # @param ["aozora-mini", "rinna/japanese-gpt2-xsmall", "r
 # %% [markdown] lang="en"
 # ## Choosing a text
 #
-# Three short works are at hand, each by an author that the bundled model never read:
+# We provide three short works, each by an author whom the bundled model has never read:
 #
 # - Niimi Nankichi (died 1943), 『花のき村と盗人たち』, a tale of thieves in a village
 # - Nakajima Atsushi (died 1942), 『山月記』, about a poet who turns into a tiger
 # - Kajii Motojirō (died 1932), 『檸檬』, about a lemon
 #
-# In Japan their protection has ended. The files come from 青空文庫, a free online library; sources are in
-# [`lessons/data`]({{repository}}/blob/{{branch}}/lessons/data/README.md).
+# All three are out of copyright in Japan. The files come from Aozora Bunko, a free online library; the sources are listed in [`lessons/data`]({{repository}}/blob/{{branch}}/lessons/data/README.md).
 #
-# `TEXT` also takes the path of a text file of yours. Use only what you may use: your own writing, or texts that are in the public domain.
+# `TEXT` can also be the path of a text file of your own. Use only what you are allowed to use: your own writing, or texts in the public domain.
 
 # %%
 TEXT = "新美南吉"  # @param ["新美南吉", "中島敦", "梶井基次郎"] {allow-input: true}
@@ -122,10 +116,9 @@ print(path.name)
 # %% [markdown] lang="en"
 # ## Cleaning the text
 #
-# Look into a file of 青空文庫. After a preface comes the work, and at the end a note about the printed book. `《》` holds the reading
-# of the word before it, `［＃ ］` an editor's note.
+# Look at a file from Aozora Bunko. After a preface comes the work, and at the end a note about the printed book. `《》` holds the reading of the word before it, `［＃ ］` an editor's note.
 #
-# **Predict:** if we trained on it as it is, what would the model learn to write?
+# **Predict:** if we trained on this as it is, what would the model learn to write?
 
 # %%
 raw = (DATA / "remon.txt").read_text(encoding="utf-8")
@@ -139,24 +132,23 @@ print(raw[-420:])
 # もう一つ、気をつけることがあります。青空文庫のファイルは、Shift_JIS という古い文字コードで配られています。今の標準は UTF-8 です。間違った文字コードで読むと、エラーになるか、文字が化けます。
 
 # %% [markdown] lang="en"
-# It would write readings and notes as well. So they are removed.
+# It would write readings and notes as well. So we remove them.
 #
-# One more thing: 青空文庫 hands its files out in an old encoding called Shift_JIS, while today's standard is UTF-8. Read with the wrong
-# encoding, a file fails or turns into nonsense.
+# One more thing: Aozora Bunko distributes its files in an old encoding called Shift_JIS, while today's standard is UTF-8. If you read a file with the wrong encoding, you get an error or garbled text.
 
 # %%
 as_published = raw.encode("shift_jis")
 try:
     as_published.decode("utf-8")
 except UnicodeDecodeError as error:
-    print(type(error).__name__)
+    print(error)
 print(as_published.decode("shift_jis")[:9])
 
 # %% [markdown] lang="ja"
 # 教材の `read_document` は、文字コードを見分け、青空文庫の記号を取り除きます。段落は一行ずつになります。
 
 # %% [markdown] lang="en"
-# Our `read_document` tells encodings apart and removes the notation of 青空文庫. Each paragraph becomes one line.
+# Our `read_document` detects the encoding and removes Aozora Bunko's notation. Each paragraph becomes one line.
 
 # %%
 from helpers.finetune import read_document
@@ -169,7 +161,7 @@ print(lemon.text[:120])
 # では、選んだ文章を読みます。
 
 # %% [markdown] lang="en"
-# Now the text you chose.
+# Now read the text you chose.
 
 # %%
 document = read_document(path)
@@ -177,21 +169,20 @@ print(document.encoding, document.cleaned)
 print(document.text[:200])
 
 # %% [markdown] lang="ja"
-# 自分のファイルを使うときは、`TEXT` に場所を書きます。Colab では、左のフォルダーの印を押してファイルを入れ、`TEXT = "ファイル名.txt"` とします。 テキストのほか、一つのテキストの入った zip と、青空文庫の XHTML も読めます。読めないファイルは、理由を言って断ります。
+# 自分のファイルを使うときは、`TEXT` に場所を書きます。Colab では、左のフォルダーの印を押してファイルを入れ、`TEXT = "ファイル名.txt"` とします。テキストのほか、一つのテキストの入った zip と、青空文庫の XHTML も読めます。読めないファイルは、理由を言って断ります。
 
 # %% [markdown] lang="en"
-# To use a file of your own, write its path into `TEXT`. On Colab, press the folder icon at the left, drop the file there, and say `TEXT = "name.txt"`. Besides text files it reads a zip that holds one text, and 青空文庫's XHTML pages. What it cannot read it refuses with the reason.
+# To use a file of your own, write its path into `TEXT`. On Colab, click the folder icon on the left, drop the file there, and write `TEXT = "name.txt"`. Besides text files, it reads a zip with a single text in it, and Aozora Bunko's XHTML pages. If it cannot read a file, it tells you why.
 
 # %% [markdown] lang="ja"
 # ## 文章を数える
 #
-# モデルを読み込み、モデルの目で文章を見ます。文字とトークンはいくつでしょうか。トークナイザーの正規化（レッスン 2）で、どの文字が変わるでしょうか。
+# モデルを読み込み、モデルの目で文章を見ます。文字とトークンはいくつでしょうか。トークナイザーの正規化（レッスン 02）で、どの文字が変わるでしょうか。
 
 # %% [markdown] lang="en"
 # ## Counting
 #
-# We load the model and look at the text with its eyes. How many characters and tokens are there? Which characters does the tokenizer's
-# normalisation (lesson 2) change?
+# We load the model and look at the text through its eyes. How many characters and tokens are there? Which characters does the tokenizer's normalisation (lesson 02) change?
 
 # %% tags=["varies"]
 import torch
@@ -210,25 +201,20 @@ from helpers.language import say
 from helpers.tokenizer import normalize
 
 text = document.text
-normalized = normalize(tokenizer, text)
 ids = tokenizer.encode(text, add_special_tokens=False)
-gone = Counter(text) - Counter(normalized)
+gone = Counter(text) - Counter(normalize(tokenizer, text))
 
-table(
-    [
-        [say("文字", "characters"), f"{len(text):,}"],
-        [say("段落", "paragraphs"), f"{len(text.splitlines()):,}"],
-        [say("トークン", "tokens"), f"{len(ids):,}"],
-        [say("1 トークンあたりの文字", "characters per token"), f"{len(text) / len(ids):.2f}"],
-        [say("未知のトークン", "unknown tokens"), ids.count(tokenizer.unk_token_id)],
-        [
-            say("正規化で置きかわった文字", "characters that normalisation replaced"),
-            " ".join(f"{character!r}×{count}" for character, count in gone.most_common(5)),
-        ],
-    ],
-    header=[say("何を", "what"), say("数", "number")],
-    align=["left", "right"],
-)
+counts = {
+    say("文字", "characters"): f"{len(text):,}",
+    say("段落", "paragraphs"): f"{len(text.splitlines()):,}",
+    say("トークン", "tokens"): f"{len(ids):,}",
+    say("1 トークンあたりの文字", "characters per token"): f"{len(text) / len(ids):.2f}",
+    say("未知のトークン", "unknown tokens"): ids.count(tokenizer.unk_token_id),
+    say("正規化で置きかわった文字", "characters replaced by normalisation"): " ".join(
+        f"{character!r}×{count}" for character, count in gone.most_common(5)
+    ),
+}
+table(counts.items(), [say("何を", "what"), say("数", "number")], align=["left", "right"])
 
 # %% [markdown] lang="ja"
 # `'\n'` は改行です。このトークナイザーは改行を空白に変えます。だからモデルは、段落の切れ目を空白として学びます。
@@ -236,9 +222,9 @@ table(
 # ほかにも、たとえば `…` は `...` に、`？` は `?` になります。
 
 # %% [markdown] lang="en"
-# `'\n'` is the end of a line. This tokenizer turns it into a space, so that is how the model sees the joint between two paragraphs.
+# `'\n'` is a line break. This tokenizer turns it into a space, so the model learns the break between two paragraphs as a space.
 #
-# Other characters change too: `…` becomes `...`, `？` becomes `?`, for instance.
+# Other characters change too: for instance, `…` becomes `...`, and `？` becomes `?`.
 
 # %% [markdown] lang="ja"
 # ## 二つに分ける
@@ -248,13 +234,11 @@ table(
 # 取り分けた部分は同じ作品の終わりなので、登場人物の名前などは共通です。まったく別の作品で測れば、もっと厳しい試験になります。
 
 # %% [markdown] lang="en"
-# ## Cutting it in two
+# ## Splitting it in two
 #
-# The last 15% of the text is held out. Training never sees it; it is **only for measuring**. A model that guesses well what it was
-# trained on may simply have memorised it. Exam questions are not shown beforehand either.
+# We hold out the last 15% of the text. The model never sees it in training; it is **only for measuring**. A model that predicts its training text well may simply have memorised it. Exam questions are not shown beforehand either.
 #
-# The held-out part is the end of the same work, so it shares names and places with the rest. Another work altogether would be a harder
-# exam.
+# The held-out part is the end of the same work, so it shares names and places with the rest. A completely different work would be a harder test.
 
 # %%
 from helpers.finetune import split_text
@@ -275,13 +259,11 @@ print(held_out_text[:60])
 # %% [markdown] lang="en"
 # ## The yardstick: bits per character
 #
-# A good language model gives a high probability to what really comes next. The surprise at an event of probability 1/2 counts as 1 bit,
-# 1/4 as 2 bits, 1/8 as 3: it is −log2(probability).
+# A good language model gives a high probability to what actually comes next. The surprise at an event of probability 1/2 counts as 1 bit, 1/4 as 2 bits, 1/8 as 3: it is −log2(probability).
 #
-# Add up the surprise over a text and divide by its characters. That is "bits per character": **the fewer, the better the guesses.**
-# Since it is divided by characters, models with different tokenizers can be compared.
+# Add up the surprise over a text and divide by its number of characters. That is "bits per character": **the fewer, the better the predictions.** Because we divide by characters, models with different tokenizers can be compared.
 #
-# We compute it by hand for one short sentence.
+# Let us compute it by hand for one short sentence.
 
 # %% tags=["varies"]
 sentence = "盗人が村へやって来ました。"
@@ -301,8 +283,7 @@ print("=", f"{sum(surprises) / len(sentence):.4f}")
 # 教材の `bits_per_character` は、同じ計算を長い文章でします。長すぎる文章は、窓（一度に読む範囲）を半分ずつずらしながら読みます。同じ値になるか、確かめてから、取り分けた文章を測ります。
 
 # %% [markdown] lang="en"
-# Our `bits_per_character` does the same for long texts, reading through a window (what is read at once) that moves by half its
-# length. First we check that it agrees, then it measures the held-out text.
+# Our `bits_per_character` does the same for long texts, which it reads through a window that moves along by half its length each time. First we check that the two agree; then we measure the held-out text.
 
 # %% tags=["varies"]
 from helpers.finetune import bits_per_character
@@ -315,7 +296,7 @@ print(f"{bits_before:.3f}")
 # `<s>` を前に置いたのは、最初のトークンにも確率を与えるためです。続きを書かせるときは、書き出しの確率は要らないので、置きませんでした。
 
 # %% [markdown] lang="en"
-# The `<s>` in front gives the first token a probability as well. When a text is only continued, the opening's probability is not needed, and so there was no `<s>`.
+# With `<s>` in front, the first token gets a probability too. When we only continue a text, we do not need the probability of the opening, so we did not put `<s>` there.
 
 # %% [markdown] lang="ja"
 # ## 学習の前の書きぶり
@@ -325,7 +306,7 @@ print(f"{bits_before:.3f}")
 # %% [markdown] lang="en"
 # ## How it writes before
 #
-# Before training, three continuations of the opening line, to compare with later. (The seed 1 was chosen for a readable table.)
+# Before training, we generate three continuations of the opening line to compare with later. (We chose the seed 1 because it gives a readable table.)
 
 # %% tags=["varies"]
 from helpers.sampling import SamplingSettings, generate
@@ -345,10 +326,9 @@ print(texts_before[0])
 # %% [markdown] lang="en"
 # ## Cutting windows
 #
-# A long text at once would not fit into memory, so it is cut into windows of 128 tokens. `unfold` cuts them, by length and step.
+# A long text does not fit into memory all at once, so we cut it into windows of 128 tokens. `unfold` does this, given the length and the step.
 #
-# Each begins with the last token of the one before: the first token of a window has nothing before it and cannot be asked for. Overlapping
-# by one, every token is asked for once.
+# Each window begins with the last token of the one before. The first token of a window has nothing before it, so the model cannot be asked to predict it. With an overlap of one, it predicts every token exactly once.
 
 # %%
 LENGTH = 128
@@ -382,22 +362,21 @@ print(windows[0, -3:].tolist(), windows[1, :3].tolist())
 #
 # Now we train. This is all it takes:
 #
-# 1. Choose some windows (a batch), in an order drawn with a seed.
-# 2. Let the model read them and give its scores (logits) for each next token.
-# 3. Compute how far off it is (the loss). The scores at i are compared with token i+1, hence the shift.
-# 4. `backward` computes which way each weight should move to lower the loss (the gradients).
-# 5. Shorten the gradients where they are too large.
-# 6. `optimizer.step` moves the weights a little, by a rule called AdamW.
-# 7. `zero_grad` clears the gradients; otherwise the next ones are added to them.
+# 1. Choose some windows (a batch), in a random order set by a seed.
+# 2. Let the model read them and output its scores (logits) for each next token.
+# 3. Compute how far off it is (the loss). The scores at position i are compared with token i+1, hence the shift.
+# 4. `backward` computes which way each weight should move to reduce the loss (the gradients).
+# 5. Clip the gradients if they are too large.
+# 6. `optimizer.step` moves the weights a little, following a rule called AdamW.
+# 7. `zero_grad` clears the gradients; otherwise the next ones would be added to them.
 #
-# 1 to 7 together are one step.
+# Together, 1 to 7 are one step.
 
 # %% [markdown] lang="ja"
 # 損失を計算する `cross_entropy` は、正解のトークンへの驚きの平均です。ただし底が 2 ではなく e の対数で、1 トークンあたりです。ビットに直すには、0.693（2 の自然対数、`math.log(2)`）で割ります。
 
 # %% [markdown] lang="en"
-# The loss, `cross_entropy`, is the mean surprise at the right token. It uses the natural logarithm and is per token; divide by 0.693
-# (`math.log(2)`) for bits.
+# The loss, `cross_entropy`, is the average surprise at the correct token. It uses the natural logarithm and is per token; divide by 0.693 (`math.log(2)`) to get bits.
 
 # %% [markdown] lang="ja"
 # `schedule` は、動かす大きさ（学習率）を決めます。はじめは小さく、すぐに最大まで上げ、そのあと 0 までまっすぐ下げます。ステップの数を決める `-(-a // b)` は、切り上げの割り算です。
@@ -405,11 +384,9 @@ print(windows[0, -3:].tolist(), windows[1, :3].tolist())
 # もとのモデル `before` は残したいので、学習用にもう一つ読み込みます。`load_for_training` は、学習できるように重みを `float32` で読み込みます。
 
 # %% [markdown] lang="en"
-# The `schedule` sets how far the weights move (the learning rate): small at first, soon at its peak, then straight down to 0. In the
-# number of steps, `-(-a // b)` divides and rounds up.
+# The `schedule` sets how far the weights move (the learning rate): it starts small, soon reaches its peak, then goes straight down to 0. In the number of steps, `-(-a // b)` is division rounded up.
 #
-# The model `before` shall stay as it is, so we load another one. `load_for_training` loads the weights in `float32`, in which they can
-# be trained.
+# We want to keep the model `before` as it is, so we load another one for training. `load_for_training` loads the weights in `float32`, so that they can be trained.
 
 # %% tags=["varies"]
 import time
@@ -447,7 +424,7 @@ print(f"{time.perf_counter() - start:.1f} s")
 # 文章を一度通して読むことを、1 エポックと呼びます。3 回読みました。損失は下がったでしょうか。学習に使っていない文章で測ります。
 
 # %% [markdown] lang="en"
-# Reading the whole text once is called an epoch. It was read three times. Did the loss fall? The text that was held out tells.
+# One pass through the whole text is called an epoch. We did three. Did the loss go down? We measure on the held-out text.
 
 # %% tags=["varies"]
 bits_loop = bits_per_character(model, tokenizer, held_out_text)
@@ -471,22 +448,21 @@ print(f"{bits_before:.3f} → {bits_loop:.3f} ({bits_loop / bits_before - 1:+.1%
 # **予想してみましょう。** 二本は、同じように下がるでしょうか。
 
 # %% [markdown] lang="en"
-# ## Training with open eyes: `fine_tune`
+# ## Watching it train: `fine_tune`
 #
-# Our loop lacks a few things. One would like to
+# Our loop lacks a few things. It would be good to
 #
-# - measure the held-out text on the way, before it learns too much
+# - measure the held-out text along the way, to stop before the model learns too much
 # - keep the best weights
 # - know how long it will take
-# - stop in the middle, and go on from there
+# - stop in the middle and resume from there
 # - go back to good weights if the loss becomes NaN (not a number)
 #
-# Our `fine_tune` is the same loop with these added. While it runs you may press the notebook's stop button (■): the best weights
-# so far are kept.
+# Our `fine_tune` is the same loop with these added. While it runs, you may press the notebook's stop button (■): the best weights so far are kept.
 #
-# Two lines appear. The dashed one is the text it learns from, the solid one is held out.
+# Two lines appear. The dashed line is the text it learns from; the solid line is the held-out text.
 #
-# **Predict:** will they fall alike?
+# **Predict:** will both fall in the same way?
 
 # %% tags=["varies"]
 from helpers.finetune import TrainingSettings, fine_tune, live_curve
@@ -502,21 +478,19 @@ print(f"{run.held_out[0][1]:.3f} → {bits:.3f} ({-run.improvement:+.1%}), step 
 # 破線は、下がり続けるはずです。実線は、やがて下がらなくなり、上がることもあります。そこから先は、作家の書きぶりではなく、この文章そのものを覚え始めています。だから、実線が一番低いところの重みを残しました。
 
 # %% [markdown] lang="en"
-# The dashed line should keep falling. The solid one stops sooner or later and may rise. From there on the model learns this very text
-# rather than the author's way of writing. So the weights at the lowest point of the solid line were kept.
+# The dashed line should keep falling. The solid line stops falling sooner or later and may rise. From there on, the model is memorising this particular text rather than learning the author's style. So we kept the weights from the lowest point of the solid line.
 
 # %% [markdown] lang="ja"
 # ただし、止めるところを取り分けた文章で選んだので、この成績は少し甘くなります。公平に測るには、選ぶのにも使わない文章が、もう一つ要ります。
 
 # %% [markdown] lang="en"
-# Since the held-out text chose where to stop, its result is a little flattering. A fair exam needs another text, not used for choosing
-# either.
+# Because we used the held-out text to choose where to stop, the result is a little too good. A fair test needs yet another text, one that was not used for choosing either.
 
 # %% [markdown] lang="ja"
 # 破線のほうが**上**から始まることがあります。読む範囲が違うからです。学習では、文章を 128 トークンの窓に切って、窓の初めのほうを、前を見ずに当てさせます。取り分けた文章は、長い窓を重ねて測るので、いつも前が見えます。作品の場所も違います。だから、高さどうしではなく、それぞれの下がり方を比べてください。
 
 # %% [markdown] lang="en"
-# The dashed line may begin **above** the solid one. They are not read in the same way. Training cuts the text into windows of 128 tokens and has the beginning of each window guessed with nothing before it. The held-out text is measured in long overlapping windows, so there is always something to go by. It is another part of the story, too. Compare how far each line falls, not how high it lies.
+# The dashed line may start **above** the solid one, because the two are measured differently. Training cuts the text into windows of 128 tokens, and the model has to predict the beginning of each window with little or nothing before it. The held-out text is measured with long, overlapping windows, so there is nearly always context. It is also a different part of the story. Compare how far each line falls, not how high it is.
 
 # %% [markdown] lang="ja"
 # ## 書きぶりは変わったか
@@ -524,9 +498,9 @@ print(f"{run.held_out[0][1]:.3f} → {bits:.3f} ({-run.improvement:+.1%}), step 
 # 同じ書き出し、同じ設定、同じシードで、学習の前と後を並べます。文の終わり方、会話、出てくるものを見比べてください。
 
 # %% [markdown] lang="en"
-# ## Has its voice changed?
+# ## Has its style changed?
 #
-# The same opening, settings and seed, before and after training, side by side. Compare how sentences end, whether people speak, and what the texts are about.
+# Here are the texts before and after training side by side, with the same opening, settings and seed. Compare how sentences end, whether people speak, and what the texts are about.
 
 # %% tags=["varies"]
 texts_after = [s.text for s in generate(tuned, opening_line, settings).sequences]
@@ -563,9 +537,9 @@ picture(
 # 学習したモデルは、`SamplingLab(tuned)` で、実験室でも動かせます。
 
 # %% [markdown] lang="en"
-# It learned from one short work only. It does not write better; it uses other words, in other ways.
+# It learned from one short work only. It does not write better than before; what changed is its choice of words.
 #
-# `SamplingLab(tuned)` runs the tuned model in the lab.
+# `SamplingLab(tuned)` runs the fine-tuned model in the lab.
 
 # %% [markdown] lang="ja"
 # ## わざと学びすぎる
@@ -575,12 +549,11 @@ picture(
 # **予想してみましょう。** 二本の線は、どう分かれるでしょうか。
 
 # %% [markdown] lang="en"
-# ## Over-fitting on purpose
+# ## Overfitting on purpose
 #
-# Now we fail on purpose: about the first 600 characters only, read dozens of times. `keep_best=False` keeps the last weights instead
-# of the best.
+# Now we fail on purpose: the model reads only the first 600 characters or so, dozens of times. `keep_best=False` keeps the last weights instead of the best ones.
 #
-# **Predict:** how will the two lines part?
+# **Predict:** how will the two lines diverge?
 
 # %% tags=["varies"]
 little, _ = split_text(text, held_out=1 - 600 / len(text))
@@ -594,10 +567,9 @@ overfit = fine_tune(overfitted, little, held_out_text, too_much, show=live_curve
 # 覚えただけなのか、確かめます。学習した文章の最初の 15 文字を渡し、続きを書かせます。学習した文章と 20 文字以上続けて同じところを、「丸写し」と数えます。
 
 # %% [markdown] lang="en"
-# The dashed line, the surprise at the text it learned from, comes close to 0. The solid line, the held-out text, ends higher than before training. That is over-fitting.
+# The dashed line, the surprise at the text it learned from, comes close to 0. The solid line, the held-out text, ends higher than before training. That is overfitting.
 #
-# Did it simply memorise? We give it the first 15 characters of the text it learned from and let it go on. Passages of 20 characters or
-# more that stand in that text word for word count as copied.
+# Did it simply memorise? We give it the first 15 characters of the text it learned from and let it continue. Passages of 20 or more characters that appear in that text word for word count as copied.
 
 
 # %%
@@ -615,29 +587,21 @@ source = normalize(tokenizer, little)
 shares = []
 for name, language_model in (
     (say("学習の前", "before"), before),
-    (say("ほどよく学習", "well tuned"), tuned),
-    (say("学びすぎ", "over-fitted"), overfitted),
+    (say("ほどよく学習", "fine-tuned"), tuned),
+    (say("学びすぎ", "overfitted"), overfitted),
 ):
     written = generate(language_model, source[:15], settings)
     new = [normalize(tokenizer, s.text)[15:] for s in written.sequences]
     share = sum(copied_share(each, source) for each in new) / len(new)
     shares.append([name, f"{share:.0%}", new[0]])
-table(
-    shares,
-    header=[
-        say("モデル", "model"),
-        say("丸写しの割合", "copied"),
-        say("一つ目の続き", "the first continuation"),
-    ],
-    align=["left", "right", "left"],
-)
+header = say("モデル、丸写しの割合、一つ目の続き", "model, copied, first continuation")
+table(shares, header.split(say("、", ", ")), align=["left", "right", "left"])
 
 # %% [markdown] lang="ja"
 # 学びすぎたモデルは、もとの文章をそのまま書くようになります。公開するモデルでは、大きな問題になります。学習に使った文章の著作権や、書かれていた個人の情報が、そのまま外に出るからです。
 
 # %% [markdown] lang="en"
-# An over-fitted model comes to write the very text it was given. In a model that is published, that is a serious matter: what was protected
-# or private in its training text comes out again.
+# An overfitted model ends up writing the very text it was given. In a published model that is a serious problem: whatever was copyrighted or private in its training text comes out again.
 
 # %% tags=["build"]
 claim(
@@ -651,7 +615,7 @@ after_share = float(shares[-1][1].rstrip("%"))
 claim(
     say(
         "学びすぎたモデルは、もとの文章をそのまま書くようになります。",
-        "An over-fitted model comes to write the very text it was given.",
+        "An overfitted model ends up writing the very text it was given.",
     ),
     after_share > 30,
 )
@@ -664,8 +628,7 @@ claim(
 # %% [markdown] lang="en"
 # ## Saving and loading again
 #
-# `save_pretrained` writes model and tokenizer into one folder. A Colab machine is gone when you are done; to keep the model, save it in
-# a folder on Google Drive ([02b](02b_inside.ipynb)).
+# `save_pretrained` writes the model and the tokenizer into one folder. A Colab machine is gone when you are done; to keep the model, save it to a folder on Google Drive ([02b](02b_inside.ipynb)).
 
 # %% tags=["varies"]
 from transformers.utils import logging
@@ -681,8 +644,7 @@ print(sorted(file.name for file in folder.iterdir()))
 # `load_model` も `load_for_training` も、フォルダーの名前を受け取ります。読み込んだモデルが、保存する前とまったく同じ文を書くか、確かめます。`float32` で学習したので、同じ `float32` で読み込む `load_for_training` を使います。
 
 # %% [markdown] lang="en"
-# Both `load_model` and `load_for_training` take the name of a folder. Does the loaded model write exactly what the saved one wrote? It was
-# trained in `float32`, so we load it with `load_for_training`, in `float32` again.
+# Both `load_model` and `load_for_training` accept the name of a folder. Does the loaded model write exactly the same as before it was saved? It was trained in `float32`, so we load it with `load_for_training`, which uses `float32` again.
 
 # %%
 again = load_for_training(str(folder))
@@ -701,11 +663,11 @@ print(texts_again == texts_after)
 # %% [markdown] lang="en"
 # ## If something goes wrong
 #
-# - **"the text is too short"**: give at least 1,000 characters.
+# - **"the text is too short"**: use at least 1,000 characters.
 # - **"training needs about … GB more memory"**: make `batch_size` or `length` smaller.
-# - **the loss is NaN**: make `learning_rate` smaller. The model is back at its best weights.
-# - **the solid line rises from the start**: `learning_rate` is too large, or the text very short.
-# - **it takes long**: fewer `steps`. You may also stop it with ■.
+# - **the loss is NaN**: make `learning_rate` smaller. The model has gone back to its best weights.
+# - **the solid line rises from the start**: `learning_rate` is too large, or the text is too short.
+# - **it takes too long**: use fewer `steps`. You may also stop it with ■.
 
 # %% [markdown] lang="ja"
 # ## 練習
@@ -715,7 +677,7 @@ print(texts_again == texts_after)
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Lower the limit of 20 characters, and the model **before** training seems to copy as well. Find the largest limit (in characters) at which something in the continuations of `before` counts as copied, and put it into `limit`. Use the continuations in `new_texts`.
+# **Exercise 1.** If you lower the limit of 20 characters, even the model **before** training seems to copy. Find the largest limit (in characters) at which something in the continuations of `before` still counts as copied, and put it into `limit`. The continuations are in `new_texts`.
 
 # %% tags=["varies"]
 new_texts = [
@@ -745,7 +707,7 @@ def test(limit):
     )
     return say(
         "短い言い回しは、だれが書いても同じになります。基準が短すぎると、偶然の一致まで数えてしまいます。",
-        "Short phrases are the same whoever writes them. A limit that is too low counts coincidences.",
+        "Short phrases are the same whoever writes them. If the limit is too low, it counts coincidences.",
     )
 
 
@@ -767,7 +729,7 @@ for length in (limit + 1, limit, 2):
 # **練習 2.** 学習率を 10 分の 1 と 10 倍にして、20 ステップずつ学習してください。線はどう変わるでしょうか。
 
 # %% [markdown] lang="en"
-# **Exercise 2.** Train 20 steps with a tenth of the learning rate, and with ten times as much. What happens to the lines?
+# **Exercise 2.** Train for 20 steps with a tenth of the learning rate, and with ten times the learning rate. What happens to the lines?
 
 # %% tags=["exercise"]
 
@@ -781,24 +743,56 @@ for rate in (1e-4, 1e-3, 1e-2):
 # 小さすぎると、20 ステップではあまり変わりません。大きすぎると、覚えていた日本語をこわします。取り分けた文章のビット数が、途中で跳ね上がるので、それとわかります。
 
 # %% [markdown] lang="en"
-# Too small, and 20 steps change little. Too large, and the Japanese it knew is destroyed: the bits of the held-out text jump up on the way.
+# If it is too small, 20 steps change little. If it is too large, it destroys the Japanese the model knew: the bits for the held-out text jump up along the way.
+
+# %% tags=["build"]
+claim(
+    say(
+        "取り分けた文章のビット数が、途中で跳ね上がるので、それとわかります。",
+        "the bits for the held-out text jump up along the way.",
+    ),
+    max(bits for _, bits in result.held_out) > 1.2 * result.held_out[0][1],
+)
 
 # %% [markdown] lang="ja"
-# **練習 3（自由課題）.** 作家を変えるか、自分の文章を使って、上からもう一度実行してください。書きぶりのどこが変わったかを三つ挙げ、それが本当に学習のせいかを、別のシードでも確かめてください。
+# **練習 3（自由課題）.** 作家を変えるか、自分の文章を使って、上からもう一度実行してください。書きぶりのどこが変わったかを三つ挙げてください。それが偶然でないことを、別のシードで数えて確かめてください。
 
 # %% [markdown] lang="en"
-# **Exercise 3 (open).** Take another author, or a text of your own, and run everything again. Name three things that changed in the voice, and check with another seed whether they really come from the training.
+# **Exercise 3 (open).** Use another author, or a text of your own, and run everything again. Name three things that changed in the style. Check that they are no coincidence by counting them with another seed.
 
 # %% tags=["exercise"]
 my_three = ""  # @param {type:"string"}
 
-# %% tags=["solution"]
+# %% tags=["solution", "varies"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
-my_three = say(
-    "一、会話が増えた。二、文が短くなった。三、盗人という語が出た。三つ目だけが、別のシードでも出た。",
-    "One: more speech. Two: shorter sentences. Three: the word 盗人 (thief). Only the third appears with another seed as well.",
+signs = {
+    say("会話の数（「）", "speech (「)"): "「",
+    say("「ました。」", "polite sentences (ました。)"): "ました。",
+    say("「盗人」", "the word 盗人 (thief)"): "盗人",
+}
+
+
+def twelve_texts(language_model):
+    several = [
+        generate(language_model, opening_line, SamplingSettings(seed=seed)) for seed in range(1, 5)
+    ]
+    return "".join(s.text for each in several for s in each.sequences)
+
+
+texts = {"before": twelve_texts(before), "after": twelve_texts(tuned)}
+table(
+    {
+        say("しるし", "sign"): signs,
+        say("学習の前", "before"): [texts["before"].count(sign) for sign in signs.values()],
+        say("学習の後", "after"): [texts["after"].count(sign) for sign in signs.values()],
+    }
 )
-print(my_three)
+
+# %% [markdown] lang="ja" tags=["solution"]
+# 四つのシードで書かせた十二の文から、三つのしるしを数えました。シードを変えても前と後の差が残るものは、学習で変わったと言えます。差が小さいものは、偶然かもしれません。
+
+# %% [markdown] lang="en"
+# We counted three signs in twelve texts, written with four seeds. If the difference between before and after remains with other seeds, it comes from the training. If it is small, it may be a coincidence.
 
 # %% [markdown] lang="ja"
 # ## まとめ
@@ -815,11 +809,11 @@ print(my_three)
 # %% [markdown] lang="en"
 # ## Summary
 #
-# - To fine-tune is to start from a trained model and move its weights a little.
-# - The loop: choose, read, measure how far off, gradients, move; again and again.
-# - Whether it got better is measured on text it did not learn from.
+# - Fine-tuning means starting from a trained model and adjusting its weights a little.
+# - The loop is: choose, read, measure the error, compute gradients, adjust; again and again.
+# - Whether the model got better is measured on text it did not learn from.
 # - Learning too much ends in copying. Stop where the held-out text takes the fewest bits.
 #
-# With this, even the article's last wish is fulfilled. `Trainer`, and LoRA for large models, are in [05b](05b_lora.ipynb).
+# With this, even the article's last wish has come true. `Trainer`, and LoRA for large models, are in [05b](05b_lora.ipynb).
 #
 # {{nav}}

@@ -3,9 +3,11 @@
 #
 # {{badge}}
 #
+# {{picture memory}}
+#
 # {{way vectors blocks}}
 #
-# レッスン 05 の続きです。飛ばしてもかまいません。同じ学習を `transformers` の `Trainer` でもう一度行い、大きいモデルを LoRA で学習します。
+# レッスン 05 の続きです。飛ばしてもかまいません。同じ学習を `transformers` の `Trainer` でもう一度行います。そして、大きいモデルを、上の棒のように少ないメモリで学習する LoRA を使います。
 #
 # **できるようになること**
 #
@@ -22,15 +24,17 @@
 #
 # {{badge}}
 #
+# {{picture memory}}
+#
 # {{way vectors blocks}}
 #
-# This goes deeper than lesson 05; you can skip it. We do the same training once more with `Trainer` of `transformers`, and train a large model with LoRA.
+# This goes deeper than lesson 05; you can skip it. We repeat the same training with the `Trainer` of `transformers`. Then we use LoRA, which trains a large model with much less memory, as the bars above show.
 #
 # **You will be able to**
 #
-# - show that your own loop and `Trainer` do the same;
+# - show that your own loop and `Trainer` do the same thing;
 # - estimate the memory that training needs;
-# - train a large model with LoRA, and save the small matrices only.
+# - train a large model with LoRA, and save only the small matrices.
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
@@ -44,7 +48,7 @@ LANG = "ja"
 # レッスン 05 と同じ文章とモデルを用意し、同じループで学習しておきます。
 
 # %% [markdown] lang="en"
-# Here are the text and model of lesson 05, trained with the same loop.
+# First we prepare the text and model of lesson 05, and train with the same loop.
 
 # %% tags=["varies"]
 from pathlib import Path
@@ -110,12 +114,11 @@ print(f"{time.perf_counter() - start:.1f} s")
 # %% [markdown] lang="en"
 # ## The same with `Trainer`
 #
-# `transformers` has a `Trainer` that writes this loop for you. With the same settings it does the same.
+# `transformers` has a `Trainer` that runs this loop for you. With the same settings it does the same thing.
 #
 # **Predict:** to how many digits will the losses agree?
 #
-# `Trainer` takes a list of dictionaries as data. `labels` are the right answers; shifting them by one is done inside. `report_to="none"`
-# says that no record is sent to any service.
+# `Trainer` takes its data as a list of dictionaries. `labels` are the correct answers; it shifts them by one internally. `report_to="none"` means that nothing is sent to any tracking service.
 
 # %% tags=["varies"]
 import tempfile
@@ -152,9 +155,11 @@ print(len(loop_losses), len(trainer_losses))
 # %% tags=["varies"]
 shown = sorted({*range(0, steps, max(1, steps // 5)), steps - 1})
 table(
-    [[step + 1, f"{loop_losses[step]:.4f}", f"{trainer_losses[step]:.4f}"] for step in shown],
-    header=[say("ステップ", "step"), say("自分のループ", "our loop"), "Trainer"],
-    align=["right"] * 3,
+    {
+        say("ステップ", "step"): [step + 1 for step in shown],
+        say("自分のループ", "our loop"): [f"{loop_losses[step]:.4f}" for step in shown],
+        "Trainer": [f"{trainer_losses[step]:.4f}" for step in shown],
+    }
 )
 
 # %% [markdown] lang="ja"
@@ -163,11 +168,9 @@ table(
 # `Trainer` は、複数の GPU や途中からの再開など、たくさんのことができます。そのかわり、中が見えません。自分のループなら、どの行も変えられます。
 
 # %% [markdown] lang="en"
-# With the same seed, `Trainer` takes the windows in the same order. The last digits may differ, since sums are done in a slightly
-# different order.
+# With the same seed, `Trainer` takes the windows in the same order. The last digits may differ, because the additions are done in a slightly different order.
 #
-# `Trainer` can do much more, such as several GPUs, or going on where it stopped. In exchange you cannot see inside. In a loop of your
-# own, every line is yours to change.
+# `Trainer` can do much more, such as using several GPUs or resuming where it stopped. In exchange, you cannot see inside. In a loop of your own, you can change every line.
 
 # %% [markdown] lang="ja"
 # ## 大きいモデルは LoRA で
@@ -183,17 +186,13 @@ table(
 # %% [markdown] lang="en"
 # ## Large models: LoRA
 #
-# What about `japanese-gpt-1b` with its 1.3 billion weights?
+# What if you want to train `japanese-gpt-1b` with its 1.3 billion weights?
 #
-# Besides the weights, training needs their gradients, two running means that AdamW remembers, and a copy of the best weights. There are
-# as many of each as of the weights, 4 bytes apiece in `float32`: 16 bytes more for every weight. So before starting, we estimate the
-# memory.
+# Besides the weights, training needs their gradients, two running averages that AdamW keeps, and a copy of the best weights. Each of these has as many numbers as there are weights, at 4 bytes each in `float32`: 16 extra bytes for every weight. So we estimate the memory before we start.
 #
-# **LoRA** does not move the weights at all. It adds two small matrices beside them and trains only these. Their narrow side is the
-# rank, `RANK`: the smaller, the fewer numbers to train.
+# **LoRA** does not change the original weights at all. It adds two small matrices beside them and trains only those. The width of their narrow side is the rank, `RANK`: the smaller it is, the fewer numbers there are to train.
 #
-# The weights may stay in `float16`, and gradients, means and the copy are needed only for the small matrices. Throwing values away and
-# computing them anew (gradient checkpointing) saves more.
+# The original weights can stay in `float16`, and gradients, averages and the copy are needed only for the small matrices. Throwing intermediate values away and recomputing them (gradient checkpointing) saves even more.
 
 # %%
 from helpers.finetune import TrainingSettings, fine_tune, live_curve, training_memory
@@ -216,16 +215,47 @@ with_lora = training_memory(
 )
 labels = {
     "weights": say("重み", "weights"),
-    "training": say("勾配と平均など", "gradients, means and the like"),
-    "activations": say("途中の値", "values in the middle"),
+    "training": say("勾配と平均など", "gradients, averages etc."),
+    "activations": say("途中の値", "intermediate values"),
     "logits": say("ロジット", "logits"),
 }
-rows = [[labels[k], *(f"{part[k] / 1e9:.2f} GB" for part in (whole, with_lora))] for k in labels]
-total = [f"{sum(part.values()) / 1e9:.1f} GB" for part in (whole, with_lora)]
+
+
+def gigabytes(memory):
+    return [f"{size / 1e9:.2f} GB" for size in [*map(memory.get, labels), sum(memory.values())]]
+
+
 table(
-    [*rows, [say("合計", "in all"), *total]],
-    header=["", say("丸ごと（float32）", "as a whole (float32)"), "LoRA (float16)"],
-    align=["left", "right", "right"],
+    {
+        "": [*labels.values(), say("合計", "total")],
+        say("丸ごと（float32）", "in full (float32)"): gigabytes(whole),
+        "LoRA (float16)": gigabytes(with_lora),
+    }
+)
+
+# %% tags=["build"]
+from helpers.charts import bar_chart
+
+totals = [sum(part.values()) / 1e9 for part in (whole, with_lora)]
+picture(
+    "memory",
+    bar_chart(
+        [say("丸ごと", "in full"), "LoRA"],
+        totals,
+        title=say(
+            "japanese-gpt-1b の学習に使うメモリ（見積もり）",
+            "Memory to train japanese-gpt-1b (estimated)",
+        ),
+        unit="GB",
+    ),
+    say(
+        "japanese-gpt-1b の学習に使うメモリの見積もり。丸ごとと、LoRA。",
+        "The estimated memory for training japanese-gpt-1b, in full and with LoRA.",
+    ),
+)
+claim(
+    say("丸ごとは入りませんが、LoRA なら入る見込みです。", "with LoRA it should."),
+    totals[1] < 16 < totals[0],
 )
 
 # %% [markdown] lang="ja"
@@ -234,27 +264,22 @@ table(
 # 次のセルの `"auto"` は、GPU があれば `japanese-gpt-1b`（ダウンロード約 2.6 GB）、なければ同梱のモデルです。**ここから下のセルは、どちらでも同じです。** このページは、GPU のないマシンで、同梱のモデルで作りました。本物の T4 と、本物の 13 億の重みでは、試していません。
 
 # %% [markdown] lang="en"
-# A T4 has 16 GB. As a whole the model does not fit; with LoRA it should.
+# A T4 has 16 GB. Trained in full, the model does not fit; with LoRA it should.
 #
-# `"auto"` in the next cell is `japanese-gpt-1b` where there is a GPU (about 2.6 GB to download), else the bundled model. **The cells below
-# are the same for both.** This page was made with the bundled model on a machine without a GPU. Neither a real T4 nor the real 1.3 billion
-# weights were tried.
+# `"auto"` in the next cell is `japanese-gpt-1b` if there is a GPU (a download of about 2.6 GB), otherwise the bundled model. **The cells below are the same for both.** This page was made with the bundled model on a machine without a GPU. We have not tried it on a real T4 or with the real 1.3 billion weights.
 
 # %%
 LORA_MODEL = "auto"  # @param ["auto", "aozora-mini", "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium", "rinna/japanese-gpt-1b"]
 
 # %% [markdown] lang="ja"
-# `peft` は LoRA のためのライブラリです。`c_attn` は、左側のトークンを見わたす `attn`（レッスン 2）の入り口にある行列です。どのトークンから何を受け取るかを決める三つのベクトル（クエリ、キー、バリュー）を作ります。どの層の `c_attn` にも、小さな行列を足します。`lora_alpha ÷ RANK` は、足すときの倍率です。
+# `peft` は LoRA のためのライブラリです。`c_attn` は、左側のトークンを見わたす `attn`（レッスン 02）の入り口にある行列です。どのトークンから何を受け取るかを決める三つのベクトル（クエリ、キー、バリュー）を作ります。どの層の `c_attn` にも、小さな行列を足します。`lora_alpha ÷ RANK` は、足すときの倍率です。
 #
 # `half=True` は、もとの重みを GPU では半精度で読み込む設定です。GPT-2 は重みを縦横逆に持っています（`Conv1D`）。`fan_in_fan_out` で、それを `peft` に伝えます。`warnings` の行は、古い名前についての、害のない警告を消します。
 
 # %% [markdown] lang="en"
-# `peft` is the library for LoRA. `c_attn` is the matrix at the entrance of `attn`, the part that looks at the tokens to the left
-# (lesson 2). It makes three vectors (query, key, value) that decide what is taken from which token. Each layer's `c_attn` gets its small
-# matrices. `lora_alpha` ÷ `RANK` scales what is added.
+# `peft` is the library for LoRA. `c_attn` is the matrix at the input of `attn`, the part that looks at the tokens to the left (lesson 02). It produces three vectors (query, key and value) that determine what is taken from which token. We add small matrices to the `c_attn` of every layer. `lora_alpha` ÷ `RANK` scales what is added.
 #
-# `half=True` loads the weights in half precision on a GPU. GPT-2 keeps its matrices the other way round (`Conv1D`); `fan_in_fan_out` tells
-# `peft` so. The `warnings` line silences a harmless warning about an old name.
+# `half=True` loads the original weights in half precision on a GPU. GPT-2 stores its matrices transposed (`Conv1D`); `fan_in_fan_out` tells `peft` about that. The `warnings` line silences a harmless warning about an old name.
 
 # %% tags=["varies"]
 import warnings
@@ -284,10 +309,9 @@ print(f"{trained:,} / {everything:,} = {trained / everything:.2%}")
 # 学習率は、モデルが大きいほど小さくします。大きいモデルの 5e-4 は、よく使われる値から選びました。試してはいません。
 
 # %% [markdown] lang="en"
-# The loop is the same `fine_tune`. On a `float16` GPU it enlarges the loss before computing gradients, so that small ones do not vanish
-# (`GradScaler`). The small matrices themselves are `float32`.
+# The loop is the same `fine_tune` as before. On a `float16` GPU it scales the loss up before computing gradients, so that small ones do not vanish (`GradScaler`). The small matrices themselves are `float32`.
 #
-# The larger the model, the smaller the learning rate. The 5e-4 for large ones is a value in common use; it was not tried here.
+# The larger the model, the smaller the learning rate. The 5e-4 for large models is a commonly used value; we have not tried it.
 
 # %% tags=["varies"]
 rate = 5e-3 if everything < 1e8 else 5e-4
@@ -298,7 +322,7 @@ lora_run = fine_tune(lora, train_text, held_out_text, lora_settings, show=live_c
 # 保存するのは、小さな行列だけです。ファイルの大きさを見てください。`japanese-gpt-1b` なら、もとの 2.6 GB に対して、数 MB です。
 
 # %% [markdown] lang="en"
-# Only the small matrices are saved. Look at the size of the file. For `japanese-gpt-1b` it is a few MB, against 2.6 GB.
+# Only the small matrices are saved. Look at the size of the file. For `japanese-gpt-1b` it would be a few MB, compared with 2.6 GB for the whole model.
 
 # %% tags=["varies"]
 adapter_folder = Path("finetuned") / "adapter"
@@ -310,8 +334,7 @@ for file in sorted(adapter_folder.glob("adapter_*")):
 # もとのモデルに小さな行列を付けなおすと、同じモデルに戻ります。また、小さな行列をもとの重みに足しこむ（merge）と、普通のモデルになります。どちらも同じ点数を出すか、書き出しで確かめます。数は、点数の差の最大です。
 
 # %% [markdown] lang="en"
-# Put beside a fresh copy of the model, the small matrices give the same model again. Added into its weights (merged), they make an
-# ordinary model. Do both give the same scores? The numbers are the largest differences, for the opening line.
+# Attached to a fresh copy of the original model, the small matrices give the same model again. Merged into the weights, they give an ordinary model. Do both give the same scores? The numbers are the largest differences, for the opening line.
 
 # %% tags=["varies"]
 from peft import PeftModel
@@ -336,7 +359,7 @@ print(generate(replace(fresh, model=merged), opening, settings).sequences[0].tex
 # 一つ目の差は 0 のはずです。二つ目は、足し算の順番が違うので、ごく小さな差が出ます（`1e-05` は 0.00001 のことです）。GPU の `float16` では、足した重みを丸めるので、差はもう少し大きくなります。
 
 # %% [markdown] lang="en"
-# The first difference should be 0. The second is very small (`1e-05` means 0.00001): the sums are done in another order. In `float16` on a GPU the merged weights are rounded, and it is larger.
+# The first difference should be 0. The second is very small (`1e-05` means 0.00001), because the additions are done in a different order. In `float16` on a GPU the merged weights are rounded, so it is larger.
 
 # %% [markdown] lang="ja"
 # ## 練習
@@ -346,7 +369,7 @@ print(generate(replace(fresh, model=merged), opening, settings).sequences[0].tex
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** With a `RANK` of 16, how many numbers are trained in `japanese-gpt-1b`? Put the answer into `adapter_16`.
+# **Exercise 1.** With a `RANK` of 16, how many numbers would be trained in `japanese-gpt-1b`? Put the answer into `adapter_16`.
 
 # %% tags=["exercise"]
 adapter_16 = ...
@@ -362,7 +385,7 @@ def test(number):
     )
     assert number != large.n_embd * 3 * large.n_embd * large.n_layer, say(
         "それは c_attn そのものの重みの数です。足すのは、細い二つの行列だけです。",
-        "That is the number of weights in c_attn itself. Only two narrow matrices are added.",
+        "That is the number of weights in c_attn itself. We only add two narrow matrices.",
     )
     assert number == 2 * adapter, say(
         "二つの行列の大きさは、どちらも RANK に比例します。",
@@ -385,37 +408,68 @@ print(f"{adapter_16:,}")
 # **練習 2.** `fine_tune(…, folder="finetuned/run")` のように保存先を付けて学習を始め、途中で ■ を押して止めてください。モデルの読み込みも同じセルに書きます。そのセルをもう一度実行すると、どこから続くでしょうか。
 
 # %% [markdown] lang="en"
-# **Exercise 2.** Start training with a place to save, `fine_tune(..., folder="finetuned/run")`, load the model in the same cell, and stop it with ■. Run the same cell again: from where does it go on?
+# **Exercise 2.** Start a training run that saves its state, with `fine_tune(..., folder="finetuned/run")`. Load the model in the same cell, and stop the run with ■. If you run the cell again, from where does it resume?
 
 # %% tags=["exercise"]
 
 # %% tags=["solution", "varies"]
-resumable = load_for_training(MODEL)
 short = TrainingSettings(steps=6, evaluate_every=3)
-print(fine_tune(resumable, train_text, held_out_text, short, folder="finetuned/run").held_out)
+
+
+def stop_once(run):
+    if len(run.losses) == 4 and not stopped:
+        stopped.append(True)
+        raise KeyboardInterrupt  # ■ を押したのと同じ || as if ■ had been pressed
+
+
+stopped = []
+for _ in range(2):
+    resumable = load_for_training(MODEL)
+    run = fine_tune(
+        resumable, train_text, held_out_text, short, show=stop_once, folder="finetuned/run"
+    )
+    print(run.stopped, len(run.losses), [step for step, _ in run.held_out])
 
 # %% [markdown] lang="ja" tags=["solution"]
 # 取り分けた文章を最後に測ったところから続きます。そこで途中の状態（チェックポイント）を保存しているからです。CPU では、止めなかったときと同じ数字になります。
 
 # %% [markdown] lang="en"
-# From the last time the held-out text was measured: that is where a checkpoint is saved. On a CPU the numbers are those of a run that was never stopped.
+# From the last time the held-out text was measured: that is where a checkpoint is saved. On a CPU the numbers are the same as in a run that was never stopped.
 
 # %% [markdown] lang="ja"
-# **練習 3（自由課題）.** LoRA で学んだモデルと、05 で丸ごと学んだモデルの続きを、同じシードで三つずつ比べてください。どちらが作家の書きぶりに近いですか。
+# **練習 3（自由課題）.** LoRA で学んだモデルと、丸ごと学んだモデル（`model`）の続きを、同じシードで比べてください。どちらが作家の書きぶりに近いですか。
 
 # %% [markdown] lang="en"
-# **Exercise 3 (open).** Compare three continuations of the model trained with LoRA and of the one trained as a whole in lesson 05, with the same seeds. Which comes closer to the author's voice?
+# **Exercise 3 (open).** Compare continuations by the model trained with LoRA and by the one trained in full (`model`), with the same seeds. Which comes closer to the author's style?
 
 # %% tags=["exercise"]
 my_comparison = ""  # @param {type:"string"}
 
-# %% tags=["solution"]
+# %% tags=["solution", "varies"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
-my_comparison = say(
-    "丸ごと学んだほうが近い。LoRA は、語彙は似るが、文の終わり方は元のままだった。",
-    "The one trained as a whole comes closer. With LoRA the words are alike, but sentences still end as before.",
+from helpers.finetune import bits_per_character
+
+model.eval()
+models = {
+    say("学習の前", "before"): before,
+    "LoRA": lora,
+    say("丸ごと", "in full"): replace(before, model=model),
+}
+bits = [bits_per_character(m.model, m.tokenizer, held_out_text) for m in models.values()]
+texts = [generate(m, opening, settings).sequences[0].text for m in models.values()]
+table(
+    {
+        say("モデル", "model"): models,
+        say("ビット/文字", "bits per character"): [f"{each:.3f}" for each in bits],
+        say("続き", "continuation"): [text.removeprefix(opening) for text in texts],
+    }
 )
-print(my_comparison)
+
+# %% [markdown] lang="ja" tags=["solution"]
+# 文を読みくらべるだけでは、好みが混ざります。取り分けた文章のビット数が小さいほうが、作家の書きぶりに近いと言えます。
+
+# %% [markdown] lang="en"
+# If we only read the texts, our taste gets in the way. The model that needs fewer bits for the held-out text is closer to the author's style.
 
 # %% [markdown] lang="ja"
 # ## まとめ
@@ -429,8 +483,8 @@ print(my_comparison)
 # %% [markdown] lang="en"
 # ## Summary
 #
-# - `Trainer` does the same as the loop you write yourself.
-# - Training a model as a whole takes 16 more bytes for every weight.
-# - For a large model LoRA trains small matrices only, and only these are saved.
+# - `Trainer` does the same as a loop you write yourself.
+# - Training a model in full takes 16 extra bytes for every weight.
+# - For a large model, LoRA trains only small matrices, and only these are saved.
 #
 # {{nav}}

@@ -177,12 +177,12 @@ def _is_binary(name: str) -> bool:
     [
         # Who forgets to choose a GPU: the lesson goes on, and the steps follow.
         "GPU は見つかりません。このレッスンは CPU だけで最後まで動きます。",
-        "No GPU was found. This lesson runs to the end on the CPU alone.",
+        "No GPU was found. You can run the whole lesson on the CPU.",
         # Who loses it, or gets none.
         "ランタイムのタイプを変えると、別のマシンになります。変数もダウンロードしたモデルも消えます。",
         "Changing the runtime type gives you another machine. Variables and downloaded models are gone.",
         "無料の GPU には数に限りがあります。使えないと言われたら、CPU のまま進むか、時間をおいてください。",
-        "Free GPUs are limited. If Colab has none for you, go on with the CPU or come back later.",
+        "Free GPUs are limited. If Colab has none for you, go on with the CPU or try again later.",
     ],
 )
 def test_lesson_4_guides_who_forgets_or_loses_the_gpu(said: str):
