@@ -1,7 +1,7 @@
 """Rehearse a class: `python -m helpers.rehearse [PROMPT ...] --seeds 1 2 3`.
 
-Prints the texts that everybody will see for these prompts and seeds, in the lab and in the lessons, and marks words
-that a school would not project.
+Prints the texts of these prompts and seeds, which are those of the lab and the lessons with the same settings, and
+marks words that a school would not project.
 """
 
 from __future__ import annotations
@@ -25,18 +25,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.rehearse",
         description=say(
-            "授業のリハーサル。この書き出しとシードで、教室の全員が見る文章を印刷し、映さないほうがよい語に印を付けます。",
-            "Rehearse a class: print the texts that everybody will see for these prompts and seeds, and mark words "
-            "that a school would not project.",
+            "授業のリハーサル。この書き出しとシードで書かれる文章を表示し、映さないほうがよい語に印を付けます。",
+            "Rehearse a class: print the texts of these openings and seeds, and mark words that a school would not "
+            "project.",
         ),
     )
     opening = say("書き出し（『雪国』の書き出し）", "openings (the line of 『雪国』)")
     parser.add_argument("prompts", nargs="*", metavar="PROMPT", help=opening)
-    seeds = say("シード（0 1 2 42）", "seeds (0 1 2 42)")
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", metavar="N", default=[0, 1, 2, 42], help=seeds
+    seeds = say(
+        "シード（12 42 43 44：レッスン 03 は 12 から、ブラウザーの実験室は 42 から）",
+        "seeds (12 42 43 44: lesson 03 starts at 12, the lab in the browser at 42)",
     )
-    parser.add_argument("--model", default=BUNDLED_MODEL, metavar="M", help=BUNDLED_MODEL)
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", default=[12, 42, 43, 44], help=seeds
+    )
+    model = say(f"モデル（{BUNDLED_MODEL}）", f"the model ({BUNDLED_MODEL})")
+    parser.add_argument("--model", default=BUNDLED_MODEL, metavar="M", help=model)
     add_settings(parser)
     return parser
 

@@ -75,7 +75,9 @@ def main() -> int:
     apt = shutil.which("apt-get") is not None and os.geteuid() == 0
     if apt and not has_japanese_font():
         _run("apt-get", "update")
-        _run("apt-get", "install", "--yes", "fontconfig", "fonts-noto-cjk")
+        _run(
+            "apt-get", "install", "--yes", "fontconfig", "fonts-noto-cjk", "fonts-noto-color-emoji"
+        )
     if apt and not find_browser():
         _run("apt-get", "update")
         _run("apt-get", "install", "--yes", "--no-install-recommends", "chromium")

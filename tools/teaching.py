@@ -1,8 +1,8 @@
 """The teacher's kit in build/teaching/: `make kit`. Sheets as PDF, .docx and a page to fill in; slides as HTML and PDF.
 
 One Markdown source holds a sheet for pupils and its key. `{{line}}` and `{{long}}` are places to write,
-`{{key:…}}` is what stands there in the key, `{{answer:…}}` and `{{keynote:…}}` stand in the key alone, and `{tokens}`
-is a fact computed when the kit is made.
+`{{line:name}}` and `{{long:name}}` have a name on the page to fill in, `{{key:…}}` is what stands there in the key,
+`{{answer:…}}` and `{{keynote:…}}` stand in the key alone, and `{tokens}` is a fact computed when the kit is made.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SCORES = [3.0, 2.4, 2.0, 1.5, 1.2, 0.8, -0.5, -1.0, -3.0]
 
 _HOLDER = re.compile(r"\{\{(line|long|key|answer|keynote)(?::(.*?))?\}\}")
 _STYLE = """@page { size: A4; margin: 12mm }
-body { font: 10pt/1.45 "Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", sans-serif; color: #111;
+body { font: 10pt/1.45 "Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "Noto Color Emoji", sans-serif; color: #111;
   background: #fff; max-width: 182mm; margin: 0 auto }
 @media screen { body { padding: 4mm } }
 h1 { font-size: 16pt } h2 { font-size: 13pt }
@@ -38,7 +38,9 @@ table { border-collapse: collapse; width: 100% } col { width: auto !important } 
 td:first-child { width: 5mm } td:nth-child(2) { width: 42% } td:nth-child(4) { width: 30% }
 .long { display: block; border-bottom: 1px solid #777; height: 8mm } .line { display: inline-block; min-width: 20mm }
 ol .line { display: block; border-bottom: 1px solid #777; height: 9mm } .key { color: #b00020 }
-input, textarea { font: inherit; width: 100%; box-sizing: border-box; border: 1px solid #777; border-radius: 4px; padding: 4px }
+p input { width: 7em } p:first-of-type .line { min-width: 22mm; border-bottom: 1px solid #777 }
+input, textarea { font: inherit; box-sizing: border-box; border: 1px solid #777; border-radius: 4px; padding: 4px }
+td input, li input, textarea { width: 100% }
 @media print { button { display: none } input, textarea { border: 0 } }"""
 # What is written is kept in the browser, printed, or saved as a text file; nothing is sent.
 _FILL_IN = """const places = [...document.querySelectorAll("input, textarea")], name = document.title;
@@ -47,9 +49,19 @@ places.forEach((place, i) => { place.value = localStorage.getItem(name + i) ?? "
 document.querySelector("#print").onclick = () => print();
 document.querySelector("#save").onclick = () => { const link = document.createElement("a");
   const text = places.map((place) => `${place.title}: ${place.value}`).join("\\n");
+  const who = places.filter((place) => place.matches("p input")).map((place) => place.value).filter(Boolean);
   link.href = URL.createObjectURL(new Blob([name + "\\n" + text + "\\n"], { type: "text/plain" }));
-  link.download = name + ".txt"; link.click(); };"""
-_BUTTONS = {"ja": ("印刷する", "ファイルに保存する"), "en": ("Print", "Save as a file")}
+  link.download = [name, ...who].join("-") + ".txt"; link.click(); };
+document.querySelector("#clear").onclick = (event) => { if (confirm(event.target.textContent)) {
+  places.forEach((place, i) => { place.value = ""; localStorage.removeItem(name + i); }); } };"""
+_BUTTONS = {
+    "ja": {
+        "print": "印刷する",
+        "save": "ファイルに保存する",
+        "clear": "全部消す（次の人のために）",
+    },
+    "en": {"print": "Print", "save": "Save as a file", "clear": "Clear all (for the next person)"},
+}
 
 
 def facts() -> dict[str, str]:
@@ -59,9 +71,18 @@ def facts() -> dict[str, str]:
     from helpers.tokenizer import load_tokenizer
 
     tokens = load_tokenizer().encode(OPENING, add_special_tokens=False)
+    scores = torch.tensor(SCORES)
+    falls, cold = scores.softmax(-1)[0].item(), (scores / 0.2).softmax(-1)[0].item()
+    torch.manual_seed(42)
+    drawn = torch.multinomial(scores.softmax(-1), num_samples=100, replacement=True)
+    spread = 1.96 * (100 * falls * (1 - falls)) ** 0.5  # 19 of 20 tries lie within
     return {
         "tokens": str(len(tokens)),
-        "falls": f"{100 * torch.tensor(SCORES).softmax(-1)[0]:.1f}",
+        "falls": f"{100 * falls:.1f}",
+        "cold": f"{100 * cold:.1f}",
+        "low": str(round(100 * falls - spread)),
+        "high": str(round(100 * falls + spread)),
+        "seen": str(int((drawn == 0).sum())),
     }
 
 
@@ -69,10 +90,9 @@ def sheet(source: str, known: dict[str, str], key: bool, fill_in: bool = False) 
     """A sheet's Markdown, for pupils or with the key, on paper or to be filled in on a screen."""
     for name, value in known.items():
         source = source.replace(f"{{{name}}}", value)
-    number = 0
+    row, line = re.compile(r"\|\s*(\d+)\s*\||(\d+)\."), ""
 
     def place(match: re.Match[str]) -> str:
-        nonlocal number
         kind, words = match[1], match[2] or ""
         if kind in ("answer", "keynote"):
             return f'<span class="key">{words}</span>' if key else ""
@@ -80,12 +100,16 @@ def sheet(source: str, known: dict[str, str], key: bool, fill_in: bool = False) 
             return f'<span class="key">{words}</span>'
         if not fill_in:
             return f'<span class="{"long" if kind == "long" else "line"}"></span>'
-        number += 1
+        numbered = row.match(line)
+        name = f"{numbered[1] or numbered[2]}{' →' * (kind == 'key')}" if numbered else words
         if kind == "long":
-            return f'<textarea rows="2" title="{number}" aria-label="{number}"></textarea>'
-        return f'<input title="{number}" aria-label="{number}">'
+            return f'<textarea rows="2" title="{name}" aria-label="{name}"></textarea>'
+        return f'<input title="{name}" aria-label="{name}">'
 
-    return _HOLDER.sub(place, source)
+    lines = []
+    for line in source.split("\n"):
+        lines.append(_HOLDER.sub(place, line))
+    return "\n".join(lines)
 
 
 def page(markdown: str, edition: str, fill_in: bool = False) -> str:
@@ -93,8 +117,8 @@ def page(markdown: str, edition: str, fill_in: bool = False) -> str:
     body = pypandoc.convert_text(markdown, "html", format="markdown")
     title = html.escape(re.search(r"^# (.*)$", markdown, re.MULTILINE)[1])  # type: ignore[index]
     if fill_in:
-        printed, saved = _BUTTONS[edition]
-        body += f'<p><button id="print">{printed}</button> <button id="save">{saved}</button></p><script>{_FILL_IN}</script>'
+        buttons = (f'<button id="{b}">{words}</button>' for b, words in _BUTTONS[edition].items())
+        body += f"<p>{' '.join(buttons)}</p><script>{_FILL_IN}</script>"
     return (
         f'<!DOCTYPE html><html lang="{edition}"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
@@ -132,7 +156,9 @@ def make_sheets(folder: Path) -> list[Path]:
                 written.write_text(page(markdown, edition), encoding="utf-8")
                 print_to_pdf(written, folder / f"{stem}.pdf")
                 written.unlink()
-                on_paper = re.sub(r'<span class="(line|long)"></span>', "＿" * 10, markdown)
+                blank = "＿" * (30 if name == "quiz" else 8)
+                on_paper = markdown.replace('<span class="line"></span>', blank)
+                on_paper = on_paper.replace('<span class="long"></span>', "＿" * 30 + "\n\n")
                 on_paper = re.sub(r'<span class="key">(.*?)</span>', r"**\1**", on_paper)
                 docx = str(folder / f"{stem}.docx")
                 pypandoc.convert_text(on_paper, "docx", format="markdown", outputfile=docx)
