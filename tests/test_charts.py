@@ -210,15 +210,6 @@ def test_a_setting_of_another_name_that_cuts_is_shown_under_it(lm):
     assert "no_repeat_ngram_size により 1 個も除外" in text_of(chart)
 
 
-def test_what_an_engine_does_not_tell_has_no_row_of_its_own(lm):
-    settings = SamplingSettings(min_length=0, max_length=60, top_k=0, top_p=1.0)
-    whole = next_token_distribution(lm, PROMPT, settings)
-    chart = charts.distribution_chart(replace(whole, told=3), top=10)
-    assert [row[-1].isdigit() for row in table_rows(chart)[1:]] == [True] * 3 + [False]
-    assert "上位 3 個だけ" in text_of(chart)
-    assert "だけで" not in text_of(charts.distribution_chart(whole, top=10))
-
-
 WORD = next(iter(words_to_mask()))
 
 

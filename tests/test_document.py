@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.finetune import FinetuneError, read_document, uploaded
+from helpers.finetune import FinetuneError, read_document
 from helpers.finetune import files as files_module
 from helpers.language import set_language
 
@@ -357,13 +357,6 @@ AOZORA = {
 def test_the_notation_is_recognised(given, text, cleaned):
     document = read_document(given.encode())
     assert (document.text, document.cleaned) == (text, cleaned)
-
-
-def test_uploads_of_both_versions_of_ipywidgets():
-    old = {"a.txt": {"metadata": {}, "content": b"a"}, "b.txt": {"metadata": {}, "content": b"b"}}
-    new = ({"name": "b.txt", "type": "text/plain", "size": 1, "content": memoryview(b"b")},)
-    assert uploaded(old) == uploaded(new) == b"b"
-    assert uploaded({}) is uploaded(()) is None
 
 
 @given(st.binary(max_size=400))

@@ -51,8 +51,6 @@ def distribution_chart(
         plain: the model's own probabilities and nothing else.
     """
     draws = sum(counts.values()) if counts else 0
-    if distribution.told is not None:
-        top = min(top, distribution.told)  # a row for each token that is known by itself
     rows = _plain_rows(distribution, top) if plain else _rows(distribution, top, counts or {})
     single = [row for row in rows if row.token_id] or rows
     scale = maximum or max(
@@ -234,12 +232,6 @@ def _summary(distribution: Distribution) -> list[str]:
         )
     else:
         bites = say("top_k も top_p も効いていない", "neither top_k nor top_p cuts anything")
-    if distribution.told is not None and distribution.told < total:
-        told = distribution.told
-        cuts += say(
-            f"（確率がわかるのは上位 {told:,} 個だけで、ほかは残りを等しく分けたもの）",
-            f" (only the top {told:,} probabilities are known; the others share the rest evenly)",
-        )
     before, after = distribution.raw_entropy, distribution.entropy
     spread = say(
         f"エントロピー {number(after)} bit（設定前 {number(before)}）＝ 実質 <b>{number(2**after)} 択</b>"

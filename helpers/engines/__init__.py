@@ -1,12 +1,12 @@
-"""What computes and writes: one room or file for each engine, all of them behind the same answers (`protocol`).
+"""What computes and writes: a folder for each engine, all behind one protocol (`protocol.py`).
 
-A new engine is a new file and a line in `ENGINES`. Nothing outside this folder asks for one by name.
+A new engine is a new module and a line in `ENGINES`. Nothing outside this folder asks for one by name.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from helpers.errors import InputError
 from helpers.language import say
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from helpers.engines.protocol import Loader
 
 DEFAULT_ENGINE = "torch"
-# By the name that `load_model(engine=...)` takes: the module that loads it, imported when it is first asked for.
+# By the name that `load_model(engine=...)` takes: the module whose `LOADER` loads it, imported when first needed.
 ENGINES = {
     "torch": "helpers.engines.torch.loader",
     "ctranslate2": "helpers.engines.ctranslate2.loader",
@@ -24,7 +24,7 @@ ENGINES = {
 
 
 def loader_of(engine: str) -> Loader:
-    """The module that loads an engine.
+    """The loader of an engine.
 
     Raises:
         InputError: a ValueError; there is no such engine.
@@ -37,4 +37,4 @@ def loader_of(engine: str) -> Loader:
                 f"engine = {engine!r} cannot be used: give {', '.join(others)} or {last}.",
             )
         )
-    return cast("Loader", import_module(ENGINES[engine]))
+    return import_module(ENGINES[engine]).LOADER

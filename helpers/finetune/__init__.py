@@ -1,7 +1,7 @@
 """Fine-tuning on a text of your own: reading it, windows of tokens, the training loop, bits per character."""
 
 from helpers.finetune.curve import live_curve
-from helpers.finetune.document import Document, read_document, split_text, uploaded
+from helpers.finetune.document import Document, read_document, split_text
 from helpers.finetune.errors import FinetuneError
 from helpers.finetune.loop import batches, fine_tune, learning_rate_factor
 from helpers.finetune.model import accept_old_torchao, load_for_training, training_memory
@@ -28,5 +28,4 @@ __all__ = [
     "read_document",
     "split_text",
     "training_memory",
-    "uploaded",
 ]

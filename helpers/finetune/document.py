@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from helpers.finetune.encodings import decode
 from helpers.finetune.errors import FinetuneError, unusable
@@ -132,15 +131,6 @@ def _empty(name: str) -> FinetuneError:
             f"{name} is empty: give a text file with something in it.",
         )
     )
-
-
-def uploaded(value: Any) -> bytes | None:
-    """The bytes of the last file in the value of an `ipywidgets.FileUpload`, or None if there is none.
-
-    ipywidgets 8 has a tuple of files there, 7 (Colab) a dict of them by name.
-    """
-    files = list(value.values() if isinstance(value, Mapping) else value)
-    return bytes(files[-1]["content"]) if files else None
 
 
 def split_text(text: str, held_out: float = 0.15) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def choose(request: Request, loader: Loader) -> tuple[Request, int, DeviceChoice
         request = replace(request, name=name)
     if request.name in CATALOGUE:
         parameters = CATALOGUE[request.name].parameters
-    elif loader.elsewhere:
+    elif loader.remote:
         parameters = 0  # nothing of it is held here
     else:
         # Fetched before the weights.

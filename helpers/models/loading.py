@@ -64,7 +64,7 @@ def load_model(
     if engine == DEFAULT_ENGINE:
         engine = next((e for e in ENGINES if loader_of(e).claims(request)), engine)
     loader = loader_of(engine)
-    if url is not None and not loader.elsewhere:
+    if url is not None and not loader.remote:
         raise InputError(
             say(
                 f'url は、engine = "{engine}" では使えません。url を書かないでください。',
@@ -83,7 +83,7 @@ def load_model(
     known = CATALOGUE.get(request.name)
     download = known.download_bytes if known and not is_cached(request.name) else 0
     extra_bytes = loader.make_room(request, parameters, download)
-    here = not loader.elsewhere
+    here = not loader.remote
     folder = loader.folder(request) or local_folder(
         request.name, weights=here, extra_bytes=extra_bytes
     )

@@ -37,8 +37,7 @@ class Distribution:
     """All possible next tokens, the most probable (raw) first. Arrays have one entry per token of the vocabulary.
 
     `token_ids` is int64, `raw` (softmax of the logits) and `final` (what is drawn from) are float32;
-    `cut` maps "top_k", "top_p" and "min_length" to a mask of the tokens that step removed. `told` is how many of the
-    first entries the engine really told (None: all); the others share evenly what is left.
+    `cut` maps "top_k", "top_p" and "min_length" to a mask of the tokens that step removed.
     """
 
     tokenizer: Any
@@ -46,7 +45,6 @@ class Distribution:
     raw: torch.Tensor
     final: torch.Tensor
     cut: dict[str, torch.Tensor]
-    told: int | None = None
 
     def head(self, n: int) -> list[Candidate]:
         """The n most probable candidates."""
@@ -147,5 +145,4 @@ def distribution_from_logits(
         raw=raw.cpu(),
         final=scores[0].softmax(-1)[order].cpu(),
         cut={name: mask[order].cpu() for name, mask in cut.items()},
-        told=language_model.writer.told,
     )

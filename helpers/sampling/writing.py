@@ -86,16 +86,15 @@ def stream_ids(
     settings: SamplingSettings,
     input_ids: torch.Tensor,
     should_stop: Callable[[], bool] = lambda: False,
-    at_once: int | None = None,
 ) -> Generator[StreamEvent, None, Generation]:
     """As `stream`, from ids (int64, shape (1, tokens)) that `encode_prompt` gave or that were chosen one by one.
 
-    Only the engine checks the settings here; `prompt` and `settings`, whose seed must be a number, stand in the result. At most `at_once` sequences are written side by side, fewer where the memory is too small for them.
+    Only the engine checks the settings here; `prompt` and `settings`, whose seed must be a number, are kept in the result.
     """
     language_model.writer.check(settings)
     written = _Written(language_model, prompt, settings, input_ids)
     texts: list[_GrowingText] = []
-    rows = language_model.writer.steps(input_ids, settings, at_once)
+    rows = language_model.writer.steps(input_ids, settings)
     with written.kept(), closing(rows):
         for row in rows:
             written.add(row)

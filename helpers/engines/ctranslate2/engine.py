@@ -12,7 +12,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Generator
 from contextlib import AbstractContextManager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from helpers.device_errors import explained_device_errors, is_out_of_memory, ref
 from helpers.engines.ctranslate2 import thread
 from helpers.engines.ctranslate2.refusals import EngineUnavailable
 from helpers.engines.ctranslate2.rows import Rows
+from helpers.engines.protocol import Engine
 from helpers.language import say
 from helpers.memory import available_memory, needed_and_free, trim_heap
 from helpers.results import Step
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import ctranslate2
     import numpy as np
     import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers import GPT2Config
 
 HOTTEST = (
     20.0  # temperature: above it the twin of the end token (see `conversion`) is far down no longer
@@ -40,20 +40,18 @@ HOTTEST = (
 ONE_THREAD_BELOW = 200_000_000  # weights
 
 
-class CTranslate2Engine:
-    """A converted GPT-2: `LanguageModel.model` and its `helpers.engines.protocol.Engine` in one.
+class CTranslate2Engine(Engine):
+    """A converted GPT-2: `LanguageModel.model` and its `Engine` in one.
 
     Its random numbers begin anew only with a new `ctranslate2.Generator`, which reads the weights again. That is done
     as soon as a text is finished, while somebody reads it; whoever wants the next one at once waits for it.
     """
 
-    trainable = plain_call = False
-    told = None
-
     def __init__(
         self, folder: Path, config: GPT2Config, eos_token_id: int, threads: int | None = None
     ) -> None:
         self.folder, self.config, self.eos_token_id = folder, config, eos_token_id
+        self.vocab_size, self.n_positions = config.vocab_size, config.n_positions
         self.threads = threads or choose_threads(config)
         self._generator: ctranslate2.Generator | None = None
         try:
@@ -95,18 +93,6 @@ class CTranslate2Engine:
             str(self.folder), device="cpu", compute_type="int8_float32", intra_threads=self.threads
         )
         trim_heap()  # the weights as they lay in the file, before the engine arranged them
-
-    @property
-    def vocab_size(self) -> int:
-        return self.config.vocab_size
-
-    @property
-    def n_positions(self) -> int:
-        return self.config.n_positions
-
-    def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
-        """Each step told all."""
-        return steps
 
     def ready(self) -> None:
         """Wait until the weights are read again."""
@@ -195,7 +181,7 @@ class CTranslate2Engine:
         return torch.from_numpy(thread.submit(forward).result())[..., :-1]
 
     def steps(
-        self, input_ids: torch.Tensor, settings: SamplingSettings, at_once: int | None = None
+        self, input_ids: torch.Tensor, settings: SamplingSettings
     ) -> Generator[list[Step | None], None, None]:
         """The engine writes all sequences at once, ahead of whoever reads; closing stops it at its next token.
 
@@ -259,12 +245,6 @@ class CTranslate2Engine:
             callback=rows,
             **options,
         )
-
-    @cached_property
-    def processor_model(self) -> GPT2LMHeadModel:
-        from helpers.engines.processors import stand_in
-
-        return stand_in(self.vocab_size, self.n_positions)
 
 
 def _explained() -> AbstractContextManager[None]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from contextlib import ExitStack
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from helpers.engines.protocol import Engine
 from helpers.engines.server.connection import (
     Address,
     ServerUnavailable,
@@ -28,18 +28,14 @@ from helpers.settings import SamplingSettings, SettingsError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GPT2LMHeadModel
 
 SEQUENCES = 10  # texts at once; the gate in front of the server lets no more in from one address
 # What vLLM takes; below the lower one it would compute with that one and say nothing to the reader.
 TEMPERATURES = (0.01, 2.0)
 
 
-class ServerEngine:
-    """A model on the class's server: `LanguageModel.model` and its `helpers.engines.protocol.Engine` in one."""
-
-    trainable = plain_call = False
-    told = None
+class ServerEngine(Engine):
+    """A model on the class's server: `LanguageModel.model` and its `Engine` in one."""
 
     def __init__(
         self, address: Address, model: str, vocab_size: int, n_positions: int, eos_token_id: int
@@ -50,16 +46,6 @@ class ServerEngine:
 
     def __repr__(self) -> str:
         return f"ServerEngine({self.address.url!r}, {self.model!r})"
-
-    @cached_property
-    def processor_model(self) -> GPT2LMHeadModel:
-        """See `helpers.engines.processors.stand_in`."""
-        from helpers.engines.processors import stand_in
-
-        return stand_in(self.vocab_size, self.n_positions)
-
-    def ready(self) -> None:
-        """The server is."""
 
     def check(self, settings: SamplingSettings) -> None:
         """Raise `SettingsError` for what the server would do in another way, or not at all."""
@@ -86,7 +72,7 @@ class ServerEngine:
             )
 
     def steps(
-        self, input_ids: torch.Tensor, settings: SamplingSettings, at_once: int | None = None
+        self, input_ids: torch.Tensor, settings: SamplingSettings
     ) -> Generator[list[Step | None], None, None]:
         """See `Engine.steps`. `raw` of each step is NaN until `finished` has asked for it.
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from helpers.device import DeviceChoice
-from helpers.engines.protocol import Request
+from helpers.engines.protocol import Loader, Request
 from helpers.engines.server.connection import address_of, file_of
 from helpers.engines.server.engine import ServerEngine, connect, served_model
 from helpers.errors import InputError
@@ -21,112 +21,88 @@ if TYPE_CHECKING:
 
     from helpers.tokenizer import SentencePieceTokenizer
 
-elsewhere = True
 # Folders of files that a server gave; they go when Python ends.
 _KEPT: list[TemporaryDirectory[str]] = []
 
 
-def claims(request: Request) -> bool:
-    """With a url, and for "auto" where HELPERS_SERVER names one."""
-    return request.url is not None or (
-        request.name == "auto"
-        and request.device is None
-        and request.dtype is None
-        and bool(os.environ.get("HELPERS_SERVER"))
-    )
+class ServerLoader(Loader):
+    """The weights are on the server."""
 
+    remote = True
 
-def refuse(request: Request) -> None:
-    """A device or a dtype, which the server has chosen for itself; and an address that is none."""
-    for field in ("device", "dtype"):
-        if (value := getattr(request, field)) is not None:
-            raise InputError(
-                say(
-                    f'{field} = {value} は、engine="server" では使えません（計算はサーバーがします）。{field} を書かないでください。',
-                    f'{field} = {value} cannot be used with engine="server", where the server computes: leave {field} out.',
+    def claims(self, request: Request) -> bool:
+        """With a url, and for "auto" where HELPERS_SERVER names one."""
+        return request.url is not None or (
+            request.name == "auto"
+            and request.device is None
+            and request.dtype is None
+            and bool(os.environ.get("HELPERS_SERVER"))
+        )
+
+    def refuse(self, request: Request) -> None:
+        """A device or a dtype, which the server has chosen for itself; and an address that is none."""
+        for field in ("device", "dtype"):
+            if (value := getattr(request, field)) is not None:
+                raise InputError(
+                    say(
+                        f'{field} = {value} は、engine="server" では使えません（計算はサーバーがします）。{field} を書かないでください。',
+                        f'{field} = {value} cannot be used with engine="server", where the server computes: leave {field} out.',
+                    )
                 )
-            )
-    address_of(request.url)
+        address_of(request.url)
 
+    def auto(self, request: Request) -> tuple[str, str]:
+        """The model that the server has."""
+        address = address_of(request.url)
+        name, _ = served_model(address)
+        return name, say(f"{address.url} のモデルです。", f"it is the model at {address.url}")
 
-def auto(request: Request) -> tuple[str, str]:
-    """The model that the server has."""
-    address = address_of(request.url)
-    name, _ = served_model(address)
-    return name, say(f"{address.url} のモデルです。", f"it is the model at {address.url}")
+    def choose(self, request: Request, parameters: int) -> DeviceChoice:
+        """Nothing is computed here but what the settings make of the server's numbers."""
+        import torch
 
+        url = address_of(request.url).url
+        reason = say(
+            f"{url} のサーバーが計算します。乱数もサーバーのものなので、同じ seed でも、このパソコンで書く文章とは違います。",
+            f"the server at {url} computes. Its random numbers are its own: a seed gives another text than on this machine.",
+        )
+        return DeviceChoice(torch.device("cpu"), torch.float32, reason)
 
-def check_config(request: Request, config: dict[str, Any]) -> None:
-    """The server has loaded it already."""
+    def folder(self, request: Request) -> Path | None:
+        """What the class's server itself hands out (`make class`), for a model that is not on this machine.
 
-
-def choose(request: Request, parameters: int) -> DeviceChoice:
-    """Nothing is computed here but what the settings make of the server's numbers."""
-    import torch
-
-    url = address_of(request.url).url
-    reason = say(
-        f"{url} のサーバーが計算します。乱数もサーバーのものなので、同じ seed でも、このパソコンで書く文章とは違います。",
-        f"the server at {url} computes. Its random numbers are its own: a seed gives another text than on this machine.",
-    )
-    return DeviceChoice(torch.device("cpu"), torch.float32, reason)
-
-
-def worth_saying(request: Request, choice: DeviceChoice) -> bool:
-    """The text of a seed is not this machine's."""
-    return True
-
-
-def least_memory(parameters: int, itemsize: int) -> int:
-    """The weights are elsewhere."""
-    return 0
-
-
-def ways(parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
-    """Not every reader has a server."""
-    return []
-
-
-def folder(request: Request) -> Path | None:
-    """What the class's server itself hands out (`make class`), for a model that is not on this machine.
-
-    The hub is asked only where the server has no such files: a class needs no way out of the school.
-    """
-    if is_cached(request.name, weights=False):
-        return None
-    address = address_of(request.url)
-    kept = TemporaryDirectory(prefix="class-model-")
-    for name in ("spiece.model", "config.json", "tokenizer_config.json"):
-        content = file_of(address, f"/model/{name}")
-        if content is None:
-            kept.cleanup()
+        The hub is asked only where the server has no such files: a class needs no way out of the school.
+        """
+        if is_cached(request.name, weights=False):
             return None
-        Path(kept.name, name).write_bytes(content)
-    _KEPT.append(kept)
-    return Path(kept.name)
+        address = address_of(request.url)
+        kept = TemporaryDirectory(prefix="class-model-")
+        for name in ("spiece.model", "config.json", "tokenizer_config.json"):
+            content = file_of(address, f"/model/{name}")
+            if content is None:
+                kept.cleanup()
+                return None
+            Path(kept.name, name).write_bytes(content)
+        _KEPT.append(kept)
+        return Path(kept.name)
+
+    def load(
+        self,
+        request: Request,
+        folder: Path,
+        tokenizer: SentencePieceTokenizer,
+        choice: DeviceChoice,
+    ) -> ServerEngine:
+        """Reach the server, and see that it has this model and answers as it should."""
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        name = str(request.name)
+        if Path(name).is_dir():
+            name = Path(name).resolve().name
+        return connect(address_of(request.url), name, config["vocab_size"], tokenizer.eos_token_id)
+
+    def arguments(self, model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+        """The address; the key is not told."""
+        return {"url": model.address.url}
 
 
-def make_room(request: Request, parameters: int, download: int) -> int:
-    """Nothing is written."""
-    return 0
-
-
-def load(
-    request: Request, folder: Path, tokenizer: SentencePieceTokenizer, choice: DeviceChoice
-) -> ServerEngine:
-    """Reach the server, and see that it has this model and answers as it should."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    name = str(request.name)
-    if Path(name).is_dir():
-        name = Path(name).resolve().name
-    return connect(address_of(request.url), name, config["vocab_size"], tokenizer.eos_token_id)
-
-
-def writer(model: Any, tokenizer: SentencePieceTokenizer, device: torch.device) -> ServerEngine:
-    """The model is its own engine."""
-    return model
-
-
-def arguments(model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """The address; the key is not told."""
-    return {"url": model.address.url}
+LOADER = ServerLoader()

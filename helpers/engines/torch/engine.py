@@ -18,6 +18,7 @@ from helpers.device_errors import (
     refuse_nan,
 )
 from helpers.engines.processors import prepared
+from helpers.engines.protocol import Engine
 from helpers.engines.torch.int8 import Int8Layer
 from helpers.results import Step
 from helpers.settings import SamplingSettings
@@ -27,11 +28,10 @@ from helpers.settings import SamplingSettings
 SHARED_FROM = 64
 
 
-class TorchEngine:
-    """`helpers.engines.protocol.Engine` around a causal language model of transformers, in any format of its weights."""
+class TorchEngine(Engine):
+    """Around a causal language model of transformers, in any format of its weights."""
 
     plain_call = True
-    told = None
 
     def __init__(
         self, model: Any, tokenizer: PreTrainedTokenizerBase, device: torch.device
@@ -41,23 +41,16 @@ class TorchEngine:
         self.device = device
 
     @property
-    def vocab_size(self) -> int:
+    def vocab_size(self) -> int:  # type: ignore[override]  # embeddings may be resized
         return self.model.config.vocab_size
 
     @property
-    def n_positions(self) -> int:
+    def n_positions(self) -> int:  # type: ignore[override]
         return self.model.config.max_position_embeddings
 
     @property
-    def trainable(self) -> bool:
+    def trainable(self) -> bool:  # type: ignore[override]
         return not any(isinstance(part, Int8Layer) for part in self.model.modules())
-
-    def check(self, settings: SamplingSettings) -> None:
-        """Every setting is one of `model.generate`."""
-
-    def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
-        """Each step told all."""
-        return steps
 
     def ready(self) -> None:
         """Wait for what a GPU still has to do."""
@@ -71,14 +64,14 @@ class TorchEngine:
         return logits
 
     def steps(
-        self, input_ids: torch.Tensor, settings: SamplingSettings, at_once: int | None = None
+        self, input_ids: torch.Tensor, settings: SamplingSettings
     ) -> Generator[list[Step | None], None, None]:
         """transformers prepares everything (processors, cache, one row a sequence) and hands it to our loop.
 
         Sequences that do not fit into the memory together are parted, and go on from where they are. Each keeps the
         random draw of its position in the full batch, so a seed gives the same texts however many are written at a time.
         """
-        loop = partial(self._all, settings=settings, at_once=at_once)
+        loop = partial(self._all, settings=settings)
         with explained_device_errors(self.device):
             yield from prepared(self.model, self.tokenizer, settings, input_ids, loop)
 
@@ -90,7 +83,6 @@ class TorchEngine:
         stopping_criteria: Any,
         generation_config: Any,
         settings: SamplingSettings,
-        at_once: int | None,
         **model_kwargs: Any,
     ) -> Iterator[list[Step | None]]:
         """What `model.generate` calls: all sequences to their ends, as many side by side as there is memory for."""
@@ -107,7 +99,7 @@ class TorchEngine:
             )
         ]
         step = partial(_step, model, logits_processor, stopping_criteria, generation_config, total)
-        size, longest, failed = at_once or total, 0, None
+        size, longest, failed = total, 0, None
         while waiting:
             group = waiting.pop(0)
             if len(group.places) > size:

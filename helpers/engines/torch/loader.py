@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.catalogue import parameters_of
 from helpers.device import DeviceChoice, choose_device
 from helpers.engines.folder_settings import followed, read_settings
-from helpers.engines.protocol import Request
+from helpers.engines.protocol import Loader, Request
 from helpers.errors import InputError
 from helpers.hub import weights_file
 from helpers.language import say
@@ -21,154 +21,160 @@ if TYPE_CHECKING:
     from helpers.engines.torch.engine import TorchEngine
     from helpers.tokenizer import SentencePieceTokenizer
 
-elsewhere = False
 
+class TorchLoader(Loader):
+    """What is taken when no other engine claims a request."""
 
-def claims(request: Request) -> bool:
-    """It is what is taken when no other engine claims a request."""
-    return False
+    def refuse(self, request: Request) -> None:
+        """Raise `InputError` unless a model can be held in this dtype on this device."""
+        import torch
 
+        from helpers.engines.torch import int8
 
-def refuse(request: Request) -> None:
-    """Raise `InputError` unless a model can be held in this dtype on this device."""
-    import torch
-
-    from helpers.engines.torch import int8
-
-    dtype, device = request.dtype, request.device
-    if dtype not in (None, torch.float32, torch.bfloat16, torch.float16, torch.int8):
-        allowed = "torch.float32, torch.bfloat16, torch.float16, torch.int8"
-        raise InputError(
-            say(
-                f"dtype = {dtype!r} は使えません。{allowed} のどれかを指定するか、書かないでください。",
-                f"dtype = {dtype!r} cannot be used: give one of {allowed}, or leave it out.",
+        dtype, device = request.dtype, request.device
+        if dtype not in (None, torch.float32, torch.bfloat16, torch.float16, torch.int8):
+            allowed = "torch.float32, torch.bfloat16, torch.float16, torch.int8"
+            raise InputError(
+                say(
+                    f"dtype = {dtype!r} は使えません。{allowed} のどれかを指定するか、書かないでください。",
+                    f"dtype = {dtype!r} cannot be used: give one of {allowed}, or leave it out.",
+                )
             )
-        )
-    if dtype == torch.int8 and device is not None and str(device) != "cpu":
-        raise InputError(
-            say(
-                f'dtype = torch.int8 は CPU 用です（device = "{device}"）。'
-                'device="cpu" にするか、dtype を書かないでください。',
-                f'dtype = torch.int8 is for the CPU here (device = "{device}"): give device="cpu", or leave dtype out.',
+        if dtype == torch.int8 and device is not None and str(device) != "cpu":
+            raise InputError(
+                say(
+                    f'dtype = torch.int8 は CPU 用です（device = "{device}"）。'
+                    'device="cpu" にするか、dtype を書かないでください。',
+                    f'dtype = torch.int8 is for the CPU here (device = "{device}"): give device="cpu", or leave dtype out.',
+                )
             )
-        )
-    if dtype == torch.int8 and not int8.can_compute():
-        raise InputError(
-            say(
-                "dtype = torch.int8 は、この CPU では計算できません（VNNI という回路が要ります）。"
-                'engine="ctranslate2" なら int8 を使えます。',
-                "this CPU cannot compute with dtype = torch.int8 (it needs units called VNNI): "
-                'engine="ctranslate2" can use int8.',
+        if dtype == torch.int8 and not int8.can_compute():
+            raise InputError(
+                say(
+                    "dtype = torch.int8 は、この CPU では計算できません（VNNI という回路が要ります）。"
+                    'engine="ctranslate2" なら int8 を使えます。',
+                    "this CPU cannot compute with dtype = torch.int8 (it needs units called VNNI): "
+                    'engine="ctranslate2" can use int8.',
+                )
             )
-        )
 
+    def check_config(self, request: Request, config: dict[str, Any]) -> None:
+        """Raise `InputError` if a model that is no GPT-2 is asked for in int8; others transformers refuses, in its own words."""
+        import torch
 
-def auto(request: Request) -> None:
-    """`helpers.models.choose_model` says what "auto" is."""
-
-
-def check_config(request: Request, config: dict[str, Any]) -> None:
-    """Raise `InputError` if a model that is no GPT-2 is asked for in int8; others transformers refuses, in its own words."""
-    import torch
-
-    kind = config.get("model_type", "gpt2")
-    if request.dtype == torch.int8 and kind != "gpt2":
-        raise InputError(
-            say(
-                f"{request.name} は dtype = torch.int8 にできません（model_type = {kind}、できるのは gpt2）。"
-                "dtype を書かないでください。",
-                f"{request.name} cannot be used with dtype = torch.int8 (model_type = {kind}; only gpt2 can): "
-                "leave dtype out.",
+        kind = config.get("model_type", "gpt2")
+        if request.dtype == torch.int8 and kind != "gpt2":
+            raise InputError(
+                say(
+                    f"{request.name} は dtype = torch.int8 にできません（model_type = {kind}、できるのは gpt2）。"
+                    "dtype を書かないでください。",
+                    f"{request.name} cannot be used with dtype = torch.int8 (model_type = {kind}; only gpt2 can): "
+                    "leave dtype out.",
+                )
             )
-        )
 
+    def choose(self, request: Request, parameters: int) -> DeviceChoice:
+        """The device and dtype asked for, else those of `choose_device`."""
+        import torch
 
-def choose(request: Request, parameters: int) -> DeviceChoice:
-    """The device and dtype asked for, else those of `choose_device`."""
-    import torch
+        dtype = request.dtype
+        choice = choose_device("cpu" if dtype == torch.int8 else request.device, parameters)
+        if dtype == torch.int8:
+            reason = say(
+                "指定どおり int8 の重みで計算します（float32 と同じ数値にはなりません）。",
+                "int8 weights, as you asked (their numbers are not those of float32).",
+            )
+        elif dtype not in (None, choice.dtype):
+            wanted = str(dtype).removeprefix("torch.")
+            reason = say(f"指定どおり {wanted} を使います。", f"{wanted}, as you asked.")
+        else:
+            return choice
+        return replace(choice, dtype=dtype, reason=reason)
 
-    dtype = request.dtype
-    choice = choose_device("cpu" if dtype == torch.int8 else request.device, parameters)
-    if dtype == torch.int8:
-        reason = say(
-            "指定どおり int8 の重みで計算します（float32 と同じ数値にはなりません）。",
-            "int8 weights, as you asked (their numbers are not those of float32).",
-        )
-    elif dtype not in (None, choice.dtype):
-        wanted = str(dtype).removeprefix("torch.")
-        reason = say(f"指定どおり {wanted} を使います。", f"{wanted}, as you asked.")
-    else:
-        return choice
-    return replace(choice, dtype=dtype, reason=reason)
+    def worth_saying(self, request: Request, choice: DeviceChoice) -> bool:
+        """Half precision on a CPU that nobody asked for, and int8."""
+        import torch
 
+        unasked = request.dtype is None and choice.device.type == "cpu"
+        return choice.dtype == torch.int8 or (unasked and choice.dtype == torch.bfloat16)
 
-def worth_saying(request: Request, choice: DeviceChoice) -> bool:
-    """Half precision on a CPU that nobody asked for, and int8."""
-    import torch
+    def least_memory(self, parameters: int, itemsize: int) -> int:
+        """At gpt-1b's shape on a CPU: less than 1.1 times the weights, as the output layer is packed beside the embeddings
+        (which in int8 stay in the file), and the pages of the file, which the system can drop."""
+        return int(1.1 * parameters * itemsize) + 200_000_000
 
-    unasked = request.dtype is None and choice.device.type == "cpu"
-    return choice.dtype == torch.int8 or (unasked and choice.dtype == torch.bfloat16)
+    def ways(self, parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
+        """The CPU in place of a GPU, and int8."""
+        import torch
 
+        from helpers.engines.torch import int8
 
-def least_memory(parameters: int, itemsize: int) -> int:
-    """At gpt-1b's shape on a CPU: less than 1.1 times the weights, as the output layer is packed beside the embeddings
-    (which in int8 stay in the file), and the pages of the file, which the system can drop."""
-    return int(1.1 * parameters * itemsize) + 200_000_000
+        cpu, ways = 'device="cpu"', []
+        if choice.device.type == "cuda":  # a Mac's "mps" shares the memory of its CPU
+            # A GPU computes in float32 only if that was asked for.
+            usual = choose_device("cpu", parameters).dtype.itemsize
+            ways.append((cpu, self.least_memory(parameters, max(usual, choice.dtype.itemsize))))
+        if choice.dtype != torch.int8 and int8.can_compute():
+            to_cpu = "" if choice.device.type == "cpu" else f", {cpu}"
+            ways.append((f"dtype=torch.int8{to_cpu}", self.least_memory(parameters, 1)))
+        return ways
 
+    def load(
+        self,
+        request: Request,
+        folder: Path,
+        tokenizer: SentencePieceTokenizer,
+        choice: DeviceChoice,
+    ) -> PreTrainedModel:
+        """The model on its device. On a CPU the matrices of a GPT-2 are packed, or turned into int8."""
+        import torch
+        from transformers import GPT2LMHeadModel
 
-def ways(parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
-    """The CPU in place of a GPU, and int8."""
-    import torch
+        from helpers.engines.torch.int8 import to_int8
+        from helpers.engines.torch.packing import can_pack, pack
 
-    from helpers.engines.torch import int8
+        as_stored = choice.dtype == torch.int8
+        model: Any = read(folder, None if as_stored else choice.dtype)
+        model = model.to(choice.device).eval()
+        if choice.device.type == "cpu" and isinstance(model, GPT2LMHeadModel):
+            if choice.dtype == torch.int8:
+                to_int8(model)
+            elif can_pack(model.dtype):
+                pack(model)
+        # `generate` is told the tokens with every call. A pad token in the config only makes transformers warn of missing
+        # attention masks as soon as one of several sequences has ended and is padded; an end token that the tokenizer does
+        # not know would end texts all the same.
+        for config in (model.config, model.generation_config):
+            config.bos_token_id, config.eos_token_id = (
+                tokenizer.bos_token_id,
+                tokenizer.eos_token_id,
+            )
+            config.pad_token_id = None
+        for setting, value in followed(request.name, read_settings(folder)).items():
+            setattr(model.generation_config, setting, value)
+        return model
 
-    cpu, ways = 'device="cpu"', []
-    if choice.device.type == "cuda":  # a Mac's "mps" shares the memory of its CPU
-        # A GPU computes in float32 only if that was asked for.
-        usual = choose_device("cpu", parameters).dtype.itemsize
-        ways.append((cpu, least_memory(parameters, max(usual, choice.dtype.itemsize))))
-    if choice.dtype != torch.int8 and int8.can_compute():
-        to_cpu = "" if choice.device.type == "cpu" else f", {cpu}"
-        ways.append((f"dtype=torch.int8{to_cpu}", least_memory(parameters, 1)))
-    return ways
+    def writer(
+        self, model: Any, tokenizer: SentencePieceTokenizer, device: torch.device
+    ) -> TorchEngine:
+        """The engine around a model of transformers."""
+        from helpers.engines.torch.engine import TorchEngine
 
+        return TorchEngine(model, tokenizer, device)
 
-def folder(request: Request) -> None:
-    """A model's files come from a folder or the hub."""
+    def arguments(self, model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+        """The dtype on a GPU; on a CPU what differs from the choice that this machine makes by itself."""
+        import torch
 
-
-def make_room(request: Request, parameters: int, download: int) -> int:
-    """Nothing is written."""
-    return 0
-
-
-def load(
-    request: Request, folder: Path, tokenizer: SentencePieceTokenizer, choice: DeviceChoice
-) -> PreTrainedModel:
-    """The model on its device. On a CPU the matrices of a GPT-2 are packed, or turned into int8."""
-    import torch
-    from transformers import GPT2LMHeadModel
-
-    from helpers.engines.torch.int8 import to_int8
-    from helpers.engines.torch.packing import can_pack, pack
-
-    as_stored = choice.dtype == torch.int8
-    model: Any = read(folder, None if as_stored else choice.dtype)
-    model = model.to(choice.device).eval()
-    if choice.device.type == "cpu" and isinstance(model, GPT2LMHeadModel):
-        if choice.dtype == torch.int8:
-            to_int8(model)
-        elif can_pack(model.dtype):
-            pack(model)
-    # `generate` is told the tokens with every call. A pad token in the config only makes transformers warn of missing
-    # attention masks as soon as one of several sequences has ended and is padded; an end token that the tokenizer does
-    # not know would end texts all the same.
-    for config in (model.config, model.generation_config):
-        config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
-        config.pad_token_id = None
-    for setting, value in followed(request.name, read_settings(folder)).items():
-        setattr(model.generation_config, setting, value)
-    return model
+        if device.type == "cuda":
+            return {"dtype": dtype}  # a GPU that was lost is not asked what suits it
+        arguments: dict[str, Any] = {}
+        if device.type != "cpu" or torch.cuda.is_available():
+            arguments["device"] = device.type
+        parameters = parameters_of(model.config.to_dict())
+        if device.type == "cpu" and dtype != choose_device("cpu", parameters).dtype:
+            arguments["dtype"] = dtype
+        return arguments
 
 
 def read(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
@@ -201,23 +207,4 @@ def _dtype_in(weights: Path | None) -> torch.dtype | str:
     return known[kinds.pop()] if len(kinds) == 1 else "auto"
 
 
-def writer(model: Any, tokenizer: SentencePieceTokenizer, device: torch.device) -> TorchEngine:
-    """The engine around a model of transformers."""
-    from helpers.engines.torch.engine import TorchEngine
-
-    return TorchEngine(model, tokenizer, device)
-
-
-def arguments(model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """The dtype on a GPU; on a CPU what differs from the choice that this machine makes by itself."""
-    import torch
-
-    if device.type == "cuda":
-        return {"dtype": dtype}  # a GPU that was lost is not asked what suits it
-    arguments: dict[str, Any] = {}
-    if device.type != "cpu" or torch.cuda.is_available():
-        arguments["device"] = device.type
-    parameters = parameters_of(model.config.to_dict())
-    if device.type == "cpu" and dtype != choose_device("cpu", parameters).dtype:
-        arguments["dtype"] = dtype
-    return arguments
+LOADER = TorchLoader()
