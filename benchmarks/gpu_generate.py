@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not torch.cuda.is_available():
-        print("GPU: not measured, there is no CUDA GPU here")
+        print("GPU: not measured, no CUDA GPU here")
         return
     if options.child:
         figures = measure(options.child, model_folder(options.shape), "cuda")

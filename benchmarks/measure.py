@@ -104,7 +104,7 @@ def _write_random_model(shape: dict[str, Any], folder: Path) -> None:
 
 
 def prompt_of(tokenizer: Any, tokens: int) -> str:
-    """A text of exactly so many tokens."""
+    """A text of exactly this many tokens."""
     text = "国境の長いトンネルを抜けると雪国であった。"
     while len(tokenizer.encode(text, add_special_tokens=False)) < tokens:
         text += "山"

@@ -1,4 +1,4 @@
-"""What the lessons import. Importing this package loads nothing heavy: torch and transformers come when first used."""
+"""What the lessons import. Importing this package loads nothing heavy: torch and transformers are imported when first used."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Self-checks of the exercises: right, wrong and why, or not written yet; nothing is raised."""
+"""Self-checks of the exercises: right, wrong and why, or not written yet. Nothing is raised."""
 
 import dis
 from collections.abc import Callable
@@ -12,10 +12,10 @@ def check(answer: Any, test: Callable[[Any], str]) -> None:
     """Print whether an answer is right, and why.
 
     Args:
-        answer: what the reader wrote, a value or a function. `...`, None, an empty text, and a function in which
-            a `...` still stands, are not written yet.
+        answer: what the reader wrote, a value or a function. `...`, None, an empty text, and a function that
+            still contains a `...` count as not written yet.
         test: called with the answer, it returns why it is right; an `assert` with a sentence says what is wrong.
-            Any other exception is told as one that the answer raised.
+            Any other exception is reported as raised by the answer.
     """
     if _is_unwritten(answer):
         print(say("… まだ書かれていません。", "… Not written yet."))

@@ -32,7 +32,7 @@ HALF_FROM = 300_000_000  # weights
 def choose_device(device: str | torch.device | None = None, parameters: int = 0) -> DeviceChoice:
     """Choose the device and the dtype that suits it.
 
-    A CUDA GPU is taken where there is one: bfloat16 from compute capability 8.0, float16 below it (a T4 is
+    A CUDA GPU is used if there is one: bfloat16 from compute capability 8.0, float16 below it (a T4 is
     7.5 and has no bfloat16 units). A CPU gets float32: without units for it, half precision is slower. Only a model
     of 300 million weights or more gets bfloat16 there, and only where the processor has AMX or AVX512-BF16.
     Apple's MPS is used only when asked for by name, in float32, because sampling was never measured there.
@@ -116,7 +116,7 @@ def bfloat16_unit() -> str | None:
 def _unknown_device(device: object) -> str:
     return say(
         f'device = {device!r} は使えません。"cpu"、"cuda"、"mps"、または None（自動）を指定してください。',
-        f'device = {device!r} cannot be used: give "cpu", "cuda", "mps", or None to have it chosen.',
+        f'device = {device!r} cannot be used: give "cpu", "cuda", "mps", or None to choose automatically.',
     )
 
 
@@ -126,17 +126,17 @@ def _on_colab() -> str:
         return ""
     return say(
         "Colab では「ランタイム」→「ランタイムのタイプを変更」で GPU を選べます。",
-        "on Colab you pick one under Runtime > Change runtime type; ",
+        "on Colab, choose one under Runtime > Change runtime type; ",
     )
 
 
 def _missing_device(device: object, kind: str) -> str:
     colab = say(
         "Colab では「ランタイム」→「ランタイムのタイプを変更」で GPU を選べます。",
-        " On Colab a GPU is picked under Runtime > Change runtime type.",
+        " On Colab, choose a GPU under Runtime > Change runtime type.",
     )
     return say(
         f'device = "{device}" はこのマシンにありません（{kind} を確認しました）。'
         "device=None にすると、使えるものを選びます。",
-        f'device = "{device}" is not on this machine (looked for {kind}): device=None chooses what is there.',
+        f'device = "{device}" is not on this machine (looked for {kind}): device=None picks what is available.',
     ) + (colab if kind != "mps" else "")

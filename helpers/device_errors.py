@@ -47,7 +47,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         "cannot allocate memory",
     )
     text = str(error).lower()
-    # oneDNN does not say why it could not have memory for its routines; that it has them was tried while loading.
+    # oneDNN does not say that it ran out of memory; that it has these routines was checked while loading.
     if text in ("could not create a primitive", "could not execute a primitive"):
         return isinstance(error, RuntimeError)
     return isinstance(error, RuntimeError | OSError) and any(w in text for w in words)
@@ -66,7 +66,7 @@ def is_device_lost(error: BaseException) -> bool:
 
 
 def free_after_error(error: BaseException | None = None) -> None:
-    """Give back memory that nothing uses any more, also what the frames of a caught error still hold."""
+    """Free memory that nothing uses any more, including what the frames of a caught error still hold."""
     import torch
 
     if error is not None:
@@ -103,23 +103,23 @@ def explained_device_errors(device: torch.device, ja: str = "", en: str = "") ->
                     "GPU との接続が切れたか、GPU が止まりました。カーネル（Colab ではランタイム）を再起動して、"
                     "ノートブックの最初のセルからもう一度実行してください。"
                     "Colab で GPU が使えなくなっていたら、GPU なしでも最後まで動きます。",
-                    "the GPU is gone or has stopped: restart the kernel (on Colab the runtime) and run the notebook again "
-                    "from its first cell; if Colab has no GPU left for you, the notebooks run to the end without one.",
+                    "the GPU was lost or has stopped: restart the kernel (on Colab, the runtime) and run the notebook again "
+                    "from its first cell; if Colab has no GPU left for you, the notebooks also run without one.",
                 )
             ) from error
         raise
 
 
 def out_of_memory_sentence(device: torch.device, ja: str = "", en: str = "") -> str:
-    """What is said when a device's memory is full; `ja` and `en` come before the smaller model."""
+    """The sentence for a device whose memory is full; `ja` and `en` come before the advice of a smaller model."""
     where = say("GPU のメモリ", "GPU memory")
     if device.type != "cuda":
         where = say("メモリ", "memory")
     return say(
         f"{where}が足りません。{ja}ほかのノートブックやアプリを閉じるか、"
         f'小さいモデル（"{BUNDLED_MODEL}" など）を使ってください。',
-        f'there is not enough {where}: {en}close other notebooks and programs, or use a smaller model ("{BUNDLED_MODEL}", '
-        "for one).",
+        f"there is not enough {where}: {en}close other notebooks and programs, or use a smaller model, such "
+        f'as "{BUNDLED_MODEL}".',
     )
 
 

@@ -1,4 +1,4 @@
-"""Getting a running notebook ready: what is missing is installed, what is there stays as it is."""
+"""Preparing a running notebook: what is missing is installed, and nothing installed is changed."""
 
 import importlib
 import re
@@ -174,5 +174,5 @@ def _name(requirement: str) -> str:
 
 
 def canonical_name(name: str) -> str:
-    """A package's name as it is compared. `packaging` does the same, but may itself be what is missing."""
+    """A package's name in normalised form. `packaging` does the same, but may itself be what is missing."""
     return re.sub(r"[-_.]+", "-", name).lower()

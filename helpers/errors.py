@@ -46,4 +46,4 @@ class Explained(Exception):
 
 
 class InputError(Explained, ValueError):
-    """Something was given that cannot be used. The message says what, and what can."""
+    """An argument that cannot be used. The message says which, and what is allowed."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 WORDS = Path(__file__).with_name("words_to_mask.txt")
-SIGN = "×"  # what Japanese printers put for a word they may not print
+SIGN = "×"  # what Japanese printers set for a word they may not print
 
 
 class Found(NamedTuple):
@@ -27,7 +27,7 @@ def words_to_mask() -> dict[str, tuple[str, ...]]:
 
 
 def find_words(text: str) -> list[Found]:
-    """All words of the list in `text`, in order; none that stands inside an innocent string."""
+    """All words of the list in `text`, in order; except inside an innocent string."""
     found = []
     for word, innocent in words_to_mask().items():
         if word in text:

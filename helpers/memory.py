@@ -38,9 +38,9 @@ def free_disk(path: Path) -> int:
 
 
 def available_memory(device: torch.device) -> int:
-    """Memory in bytes that this process can still have on a device; for MPS, which shares it, that of the machine.
+    """Bytes that this process can still allocate on a device; MPS shares the memory of the machine.
 
-    On Linux the least of what the machine has, what the container (cgroup) allows, and the limits of the process.
+    On Linux, the least of what is free on the machine, in the container (cgroup) and within the limits of the process.
     """
     if device.type == "cuda":
         import torch
@@ -55,7 +55,7 @@ def available_memory(device: torch.device) -> int:
 
 
 def trim_heap() -> None:
-    """Have glibc hand to the system what it keeps of freed memory: a gigabyte and more after a large model."""
+    """Have glibc return freed memory to the system: after a large model it keeps a gigabyte or more."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim:
@@ -63,9 +63,9 @@ def trim_heap() -> None:
 
 
 def drop_file_pages(tensor: torch.Tensor) -> None:
-    """Have Linux drop a tensor's pages of a mapped file; nothing is lost, as they are read again when they are needed.
+    """Have Linux drop the pages of a tensor that is mapped from a file; they are read again when needed.
 
-    The system would do so by itself when memory is short. Until then they look like memory that this process takes.
+    The system does so itself when memory is short. Until then they look like memory that this process uses.
     """
     if sys.platform == "linux":
         before = tensor.data_ptr() % os.sysconf("SC_PAGE_SIZE")
@@ -75,7 +75,7 @@ def drop_file_pages(tensor: torch.Tensor) -> None:
 
 
 def _left_by_cgroups() -> list[int]:
-    """What each cgroup (version 2) above this process leaves it; pages of files count as free, they can be dropped."""
+    """What each cgroup (version 2) of this process leaves it; cached file pages count as free, since they can be dropped."""
     left: list[int] = []
     try:
         path = Path("/proc/self/cgroup").read_text(encoding="utf-8").split("::", 1)[1].strip()

@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(
             say(
                 f"{name or LESSONS} というレッスンはありません。あるのは {', '.join(names) or 'なし'} です。",
-                f"There is no lesson {name or LESSONS}; there are {', '.join(names) or 'none'}.",
+                f"There is no lesson {name or LESSONS}. Lessons: {', '.join(names) or 'none'}.",
             )
         )
     if importlib.util.find_spec("jupyterlab") is None:
@@ -116,13 +116,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(
             say(
                 f"写しを {MINE} に作れませんでした（{error}）。書き込めるフォルダーに教材を置いてください。",
-                f"Could not copy the lessons to {MINE} ({error}). Put them into a folder that can be written.",
+                f"Could not copy the lessons to {MINE} ({error}). Move them to a folder that can be written.",
             )
         )
     print(
         say(
             f"{MINE} を開きます（新しい写し: {len(new)}）。やり直したいレッスンは、そこから消すと、次に新しい写しになります。",
-            f"Opening {MINE} (new copies: {len(new)}). To start a lesson anew, delete it there: next time there is a new copy.",
+            f"Opening {MINE} (new copies: {len(new)}). To start a lesson over, delete it there; the next start makes a new copy.",
         ),
         flush=True,
     )

@@ -23,8 +23,8 @@ def encode_prompt(
         input_ids, int64 of shape (1, number of tokens), on the model's device, without special tokens.
 
     Raises:
-        SettingsError: the prompt is no text, empty or longer than the model can take, or `max_length` leaves no
-            room for a new token or is beyond the model's positions.
+        SettingsError: the prompt is not a string, is empty or longer than the model can take, or `max_length` leaves no
+            room for a new token or exceeds the model's positions.
     """
     if not isinstance(prompt, str):
         raise unusable("prompt", prompt, "文字列", "a string")

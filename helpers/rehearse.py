@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"Model: {language_model.name}, {language_model.device}. With this model and these settings, CPUs nearly "
             f"always write the same texts.\nSeeds without a marked word: {shown[True]}\n"
             f"Seeds with one: {shown[False]}\n"
-            "Words that are not in helpers/words_to_mask.txt are not found: read the texts yourself, too.",
+            "Words that are not in helpers/words_to_mask.txt are not found: read the texts yourself as well.",
         )
     )
     return 0

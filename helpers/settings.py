@@ -66,8 +66,8 @@ class SamplingSettings:
 
     Lengths are in tokens and count the prompt. Ranges: `0 <= min_length <= max_length`, `top_k >= 0` (0 is off),
     `0 < top_p <= 1` (1 is off), `0.001 <= temperature <= 1000`, `0.01 <= repetition_penalty <= 100` (1 is off),
-    `1 <= num_return_sequences <= 1000`. `seed` None draws one and notes it in the result. With `do_sample=False` the most
-    probable token is always taken, and top_k, top_p, temperature and seed play no part.
+    `1 <= num_return_sequences <= 1000`. With `seed` None one is drawn and recorded in the result. With
+    `do_sample=False` the most probable token is always taken, and top_k, top_p, temperature and seed are ignored.
 
     Raises:
         SettingsError: a ValueError with the name of the field.
@@ -120,7 +120,7 @@ def _number(kind: type, value: Any) -> int | float | None:
 
 
 def unusable(field: str, value: object, ja: str, en: str) -> SettingsError:
-    """The error for a value that is not what `ja` and `en` describe."""
+    """The error for a value outside what `ja` and `en` describe."""
     try:
         shown = " ".join(repr(value).split())
     except ValueError:

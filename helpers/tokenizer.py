@@ -33,7 +33,7 @@ class SentencePieceTokenizer(SentencePieceBackend):
 
     def __init__(self, vocab_file: str, do_lower_case: bool = False, **kwargs) -> None:
         self.do_lower_case = do_lower_case
-        # T5's sentinel tokens <extra_id_N> are no part of a GPT-2 vocabulary.
+        # T5's sentinel tokens <extra_id_N> are not part of a GPT-2 vocabulary.
         kwargs.pop("extra_ids", None)
         kwargs["split_special_tokens"] = True
         kwargs["special_tokens_pattern"] = "eos"
@@ -46,7 +46,7 @@ class SentencePieceTokenizer(SentencePieceBackend):
         """The text as SentencePiece gets it: in lower case where the model was trained so.
 
         Raises:
-            InputError: a ValueError; the text has half of a character pair (a lone surrogate), which is no character.
+            InputError: a ValueError; the text has half of a character pair (a lone surrogate), which is not a character.
         """
         try:
             text.encode("utf-8")
@@ -89,7 +89,7 @@ class SentencePieceTokenizer(SentencePieceBackend):
                 yield (self.prepare_text(part) if token_id is None else part), token_id
 
     def _convert_id_to_token(self, index: int) -> str:
-        # Some models have more rows than pieces, to make their number round: what stands there means nothing.
+        # Some models have more rows than pieces, to round their number up: the extra rows mean nothing.
         return self.sp_model.id_to_piece(
             index if index < self.vocab_size else self.sp_model.unk_id()
         )
@@ -135,7 +135,7 @@ def load_tokenizer(name_or_path: str | Path = BUNDLED_MODEL) -> SentencePieceTok
 
     Raises:
         InputError: a ValueError; the name is none of these, or the model is in another layout, without `spiece.model`.
-        ModelUnavailable: an OSError; the files cannot be had.
+        ModelUnavailable: an OSError; the files could not be downloaded.
     """
     folder = local_folder(name_or_path, weights=False)
     if not (folder / "spiece.model").is_file():

@@ -521,7 +521,7 @@ def test_a_model_of_unknown_size_needs_room_for_both_as_well(tmp_path, monkeypat
 
 def test_the_engine_is_announced_by_whatever_name_the_model_is_loaded(bare, capsys, english):
     load_model(bare, engine="ctranslate2")
-    assert "its numbers are not those of float32" in capsys.readouterr().out
+    assert "results differ from float32" in capsys.readouterr().out
 
 
 def test_the_requirement_is_that_of_the_extra():

@@ -1,4 +1,4 @@
-"""The browsers and the Japanese fonts that the tests need: found, or installed, or said how to add.
+"""The browsers and the Japanese fonts that the tests need: found, installed, or named with the command that adds them.
 
 `python -m tools.browser` is run by `make test`; the tests themselves only look.
 """
@@ -16,7 +16,7 @@ PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
-# Without these a browser in a container does not start, or asks and downloads on its own account.
+# Without these a browser in a container does not start, or downloads things on its own.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

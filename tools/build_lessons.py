@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
 def build_and_write(
     source: Path, edition: str, root: Path = ROOT, fresh: bool = False
 ) -> list[str]:
-    """Build, execute and write one edition, with and without outputs; returns what stood in the way, empty if written."""
+    """Build, execute and write one edition, with and without outputs; returns what kept it from being written, if anything."""
     target = root / notebook_path(source, edition)
     committed = nbformat.read(target, as_version=4) if target.exists() else None
     try:

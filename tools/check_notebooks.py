@@ -1,4 +1,4 @@
-"""What must hold for a notebook: each check returns its findings as sentences, none if all is well."""
+"""What must hold for a notebook: each check returns its findings as sentences; an empty list means that all is well."""
 
 import io
 import re
@@ -93,7 +93,7 @@ def word_problems(notebook: NotebookNode) -> list[str]:
 
 
 def comment_problems(notebook: NotebookNode, edition: str) -> list[str]:
-    """Comments in code that are not in the edition's language: most prose belongs into the cells around it."""
+    """Comments in code that are not in the edition's language: prose belongs in the cells around it."""
     problems = []
     for cell in code_cells(notebook):
         # Python's tokenizer does not know IPython's `%magic` and `!command` lines.

@@ -1,4 +1,4 @@
-"""Google Colab's versions beside the ones we test with: `python -m tools.colab_environment`, run by `make test`.
+"""Google Colab's versions in an environment of their own: `python -m tools.colab_environment`, run by `make test`.
 
 It makes `.venv-colab`: what tests/data/colab-versions.txt names is installed there in that very version, and
 what the list does not name (torch, JupyterLab, the tests' own tools) is linked from the Python that runs this.
@@ -45,7 +45,7 @@ def install(versions: dict[str, str], python: Path) -> list[str]:
     of the packages that this happened to.
 
     Raises:
-        RuntimeError: if a package cannot be had at all; the message is pip's.
+        RuntimeError: if a package cannot be installed at all; the message is pip's.
     """
     operators = dict.fromkeys(versions, "==")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
@@ -65,9 +65,9 @@ def install(versions: dict[str, str], python: Path) -> list[str]:
 
 
 def needed_besides(roots: Iterable[str], versions: dict[str, str], site: Path) -> set[str]:
-    """The packages that these ones stand on, themselves included, without those that Colab has.
+    """The packages that these depend on, themselves included, without those that Colab has.
 
-    Of what Colab's packages (in `site`) stand on, only what this Python needs and Colab's newer one does not:
+    Of what Colab's packages (in `site`) depend on, only what this Python needs and Colab's newer one does not:
     what they miss on Colab, they miss here.
     """
     waiting, needed = [*versions, *map(canonicalize_name, roots)], set()
@@ -128,7 +128,7 @@ def _site_packages(prefix: Path) -> Path:
 
 
 def main() -> None:
-    """Make the environment anew."""
+    """Create the environment from scratch."""
     versions = colab_versions()
     venv.create(ENVIRONMENT, clear=True, symlinks=True)
     wanted = {name: version for name, version in versions.items() if name != LINKED} | INSTEAD

@@ -27,12 +27,12 @@ from tools.project import EXTRAS, ROOT
 TABLE = ROOT / "docs" / "compat.md"
 RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 FAILED = ("failed", "error")
-# It holds the environment to constraints.txt, which these leave on purpose.
+# It would hold the environment to constraints.txt, which these leave on purpose.
 HELD_TO_PINS = "tests/test_requirements.py::test_what_the_installed_packages_need_is_pinned"
 
 
 def readers_requirements() -> list[Requirement]:
-    """What requirements.txt and the fast extra ask for."""
+    """What requirements.txt and the extra ctranslate2 ask for."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     lines = [line.split("#")[0].strip() for line in lines] + EXTRAS["ctranslate2"]
     return [Requirement(line) for line in lines if line]
@@ -49,8 +49,8 @@ def without_upper_bounds(requirement: Requirement) -> Requirement:
 def wanted(name: str, torch: str | None) -> tuple[list[str], list[str]]:
     """The requirements and the constraints of an environment, "lowest" or "newest".
 
-    The test tools are no reader's: beside the lowest versions they stay at their pins. ipywidgets gets the halves
-    in the browser that fit it; those that pip picks beside version 7 show nothing.
+    Readers have no test tools: they stay at their pins beside the lowest versions. ipywidgets gets the browser packages
+    that fit it; those that pip picks with version 7 show nothing.
     """
     readers, testers = readers_requirements(), [Requirement(line) for line in EXTRAS["test"]]
     constraints = [f"torch=={torch}"] if torch else []
@@ -189,7 +189,7 @@ def main() -> int:
             return 2
         run_tests(name, arguments)
         if outcome(name) is None:
-            print(f"pytest did not come to its end on the {name} versions.", file=sys.stderr)
+            print(f"pytest did not finish on the {name} versions.", file=sys.stderr)
             return 2
     outcomes = {name: found for name in RESOLUTIONS if (found := outcome(name))}
     text = page(outcomes, options.torch)

@@ -64,7 +64,7 @@ def execute(
         record_timing=False,
     )
     with tempfile.TemporaryDirectory() as profile:
-        # A profile of its own: start-up files of whoever builds are no part of a lesson.
+        # A profile of its own: the builder's own start-up files are not part of a lesson.
         own = {"IPYTHONDIR": profile, **ENVIRONMENT, **(environment or {})}
         # In an event loop of its own, not in the one that jupyter_client 7 shares between all its clients.
         with asyncio.Runner() as runner:
@@ -109,7 +109,7 @@ def tidy(notebook: NotebookNode) -> None:
 
 
 def _joined(outputs) -> list[NotebookNode]:
-    """Outputs with neighbouring pieces of one stream joined: how it arrived in pieces is chance."""
+    """Outputs with neighbouring pieces of one stream joined: how it was cut into pieces is chance."""
     joined: list[NotebookNode] = []
     for output in outputs:
         last = joined[-1] if joined else {}

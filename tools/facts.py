@@ -1,6 +1,6 @@
 """What prose takes from the executed lesson: numbers, words, pictures, and claims that must hold.
 
-A code cell tagged `build` runs in the lesson's kernel when a notebook is built and is no part of it. It may call
+A code cell tagged `build` runs in the lesson's kernel when a notebook is built, and is not part of it. It may call
 
 - `fill(share=percent(0.25))`: prose says `{{share}}`;
 - `claim("ほとんどは「。」の前です。", share > 0.5)`: the build fails with that sentence if it is false;
@@ -72,7 +72,7 @@ def collect(source: str, lesson: dict[str, Any]) -> None:
 
     def claim(sentence: str, holds: object) -> None:
         if not holds:
-            found["problems"].append(f"no longer true, write it anew: {sentence}")
+            found["problems"].append(f"no longer true, rewrite it: {sentence}")
 
     def picture(name: str, html: str, alt: str | None = None, width: int = WIDTH) -> None:
         if not str(html).strip():

@@ -1,7 +1,7 @@
 """Lesson sources to notebooks: one percent-format file gives a Japanese and an English edition.
 
 A prose cell stands twice in the source, `lang="ja"` and at once `lang="en"`. A code cell stands once; `tools.say`
-puts it into the edition's language. Each edition is kept twice: with outputs, for reading, and without them, for
+puts it into the edition's language. Each edition exists twice: with outputs, for reading, and without them, for
 doing (`start_copy`). CONTRIBUTING.md lists the tags and the placeholders.
 """
 

@@ -37,6 +37,6 @@ def project_files() -> list[str]:
 
 
 if __name__ == "__main__":
-    # `python tools/project.py fast test` prints what these extras add, for `pip install -r`:
+    # `python tools/project.py ctranslate2 test` prints what these extras add, for `pip install -r`:
     # so the tests run on the source tree, as readers do, and not on an installed copy.
     print("\n".join(line for extra in sys.argv[1:] for line in EXTRAS[extra]))

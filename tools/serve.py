@@ -33,7 +33,7 @@ from tools.serve_limits import Limits, Offer
 from tools.server_environment import has_gpu
 
 LOGS = ROOT / "build"
-# Letters and digits that nobody takes for others: pupils may have to type them.
+# Letters and digits that are not mistaken for each other: pupils may have to type them.
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 # A class: thirty pupils, three texts of a hundred tokens each.
 TOKENS_AT_ONCE = 30 * 3 * 100
@@ -121,7 +121,7 @@ def announcement(offer: Offer, url: str, key: str, log_file: Path) -> str:
     lines = [
         "",
         f"{offer.model} の準備ができました。クラスのアドレス（# の後ろは鍵です）:",
-        f"{offer.model} is ready. The address for the class (behind # stands the key):",
+        f"{offer.model} is ready. The address for the class (the part after # is the key):",
         f"\n    {full}\n",
         "ノートブックのセル / the cell in a notebook:",
         "\n    from helpers.models import load_model",
@@ -217,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--pupil",
         type=int,
         default=Limits().pupil,
-        help="requests at once from one address (many learners behind one address need more)",
+        help="concurrent requests from one address (raise it where many learners share one)",
     )
     parser.add_argument("--vllm", default="", help="options that go to vLLM as they are")
     options = parser.parse_args(arguments)

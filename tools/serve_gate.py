@@ -1,6 +1,6 @@
 """The middleware in front of vLLM's routes (`--middleware tools.serve_gate.Gate`): of some thirty, three are open.
 
-A request for a text goes on only as a fresh copy of what was checked (`tools.serve_limits`). With a site, its files too.
+A request for a text is passed on only as a fresh copy of what was checked (`tools.serve_limits`). With a site, its files too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tools.serve_limits import Offer, Refused, checked
 
 # With the key, except for /health; every other route is 404.
 ROUTES = {("POST", "/v1/completions"), ("GET", "/v1/models"), ("GET", "/health")}
-# What goes on to vLLM: no cookies, and none of the headers that steer its inside.
+# What is passed on to vLLM: no cookies, and none of the headers that control it.
 HEADERS = (b"host", b"authorization", b"accept")
 # What a page needs to turn text into ids and back.
 MODEL_FILES = ("spiece.model", "config.json", "tokenizer_config.json")

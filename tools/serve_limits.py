@@ -1,6 +1,6 @@
 """What a class may ask of its server: sizes, and the check that every request for a text has to pass.
 
-vLLM trusts who asks: with version 0.32 a single token id beyond the vocabulary ends its engine, for everybody.
+vLLM trusts its clients: in version 0.32 a single token id beyond the vocabulary ends its engine, for everybody.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def checked(body: bytes, offer: Offer) -> dict[str, Any]:
     new, texts = fields["max_tokens"], fields.get("n", 1)
     room = offer.n_positions - len(fields["prompt"])
     if new > room:
-        raise Refused(f"behind this prompt there is room for {room} tokens", "max_tokens", room)
+        raise Refused(f"after this prompt there is room for {room} tokens", "max_tokens", room)
     if new * texts > limits.tokens:
         raise Refused(
             f"more than {limits.tokens} new tokens in one request", "tokens", limits.tokens

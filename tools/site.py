@@ -1,6 +1,6 @@
 """Build the site into build/site/: `python -m tools.site` (`make site`), and serve it: `--serve` (`make site-serve`).
 
-Everything that a page needs lies in that folder: over HTTP as files, and for a double click (file://) as scripts.
+Everything that a page needs is in that folder: as files for HTTP, and as scripts for a double click (file://).
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def build(page: Path = PAGE, site: Path = SITE) -> Path:
 
 
 def _write_service_worker(site: Path) -> None:
-    """The list of what is kept for the time without a network.
+    """The list of what is cached for use without a network.
 
     The data are kept by the page that loads them, and of the lessons' pages those that were opened.
     """

@@ -1,4 +1,4 @@
-"""The READMEs' pictures of the lab in the browser, taken anew when the model or the page has changed: `python -m tools.site_picture`."""
+"""The READMEs' pictures of the lab in the browser, to be retaken when the model or the page has changed: `python -m tools.site_picture`."""
 
 from __future__ import annotations
 

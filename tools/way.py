@@ -54,7 +54,7 @@ def drawing(edition: str, *here: str) -> str:
 
 
 def description(edition: str, *here: str) -> str:
-    """The drawing in words, for who cannot see it."""
+    """The drawing in words, for those who cannot see it."""
     language = ("ja", "en").index(edition)
     names = [STATIONS[name][language].replace("\n", ("", " ")[language]) for name in here]
     mark = {

@@ -83,7 +83,7 @@ def _pip(command: str, *arguments: str) -> None:
 
 
 def _run(module: str, *arguments: str) -> None:
-    # uv takes a Mac to have macOS 13, for which there is no PyTorch any more.
+    # uv assumes macOS 13, for which there is no longer a PyTorch.
     environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}
     subprocess.run([sys.executable, "-m", module, *arguments], check=True, env=environment)
 

@@ -32,7 +32,7 @@ MEANT = {
     "accents": "〔e'〕 becomes é; the brackets were the notation's",
     "one character": "III with a note that calls it Ⅲ becomes Ⅲ",
     "割り注": "small type in two lines is kept apart by （ ）",
-    "bar": "a ｜ with no ruby after it is no notation but a bar of the text (tables, lists)",
+    "bar": "a ｜ with no ruby after it is not notation but a bar in the text (tables, lists)",
     "typist's number": "［※１］ in old files refers to notes of who typed the text, which go with the footer",
     "slip": "a note opened or closed with another sign than ［＃ and ］: the first reader knows it, the second does not",
 }
@@ -106,7 +106,7 @@ def compare(path: Path) -> Result:
 
 
 def _said_by_a_note(kind: str, found: str, body: str) -> bool:
-    """《 and 》 of the author's own are written as gaiji notes: these are no ruby."""
+    """The author's own 《 and 》 are written as gaiji notes: these are not ruby."""
     return kind == "《》" and bool(re.search(r"※［＃(?:始め|終わり)?二重山括弧", body))
 
 

@@ -115,7 +115,7 @@ def read_work(path: Path, author: Author) -> Work | str:
         return "other-person"
     if any(_OTHER_PERSON.search(line) for line in header[1:]) or "翻訳" in footer:
         return "other-person"
-    text = plain(body, headings=False)  # a heading is no prose
+    text = plain(body, headings=False)  # a heading is not prose
     if len(text) < SHORTEST:
         return "short"
     if old_kana_share(text) > OLD_KANA_LIMIT:

@@ -1,4 +1,4 @@
-"""Measure the model beside its baselines: ``python -m training.evaluate``."""
+"""Measure the model against its baselines: ``python -m training.evaluate``."""
 
 import argparse
 import itertools
@@ -29,7 +29,7 @@ from training.train import BLOCK, Blocks
 HELD = ("validation", "test", "held-out")
 EXCERPT = HERE / "excerpt.txt"
 PASSAGE = 4096  # tokens of each work at most, from its first on
-OPENING = 1024  # what is also told by itself: all that the earliest model was measured on
+OPENING = 1024  # also reported separately: all that the earliest model was measured on
 WINDOW = 256  # tokens: on validation this small model predicts no better with more before it
 UNKNOWN_BITS = 13.0  # charged for each unknown character: one of 8,192
 PRIMER_WORKS = 200  # what the primed compressors read first

@@ -43,7 +43,7 @@ class Recipe:
     short rows alone leave the far positions untrained, and a late change to 512 then costs more
     than it gives. `batch` is in tokens. Learning rates are peaks. `tokens_before` is what the
     weights that the run starts from have learned from already. With `constant` the rates stay at
-    their peaks: such a run is ended by another, which goes on from one of its checkpoints.
+    their peaks: such a run is finished by another, which continues from one of its checkpoints.
     """
 
     layers: int = 6
@@ -92,7 +92,7 @@ def make_model(recipe: Recipe, vocab_size: int) -> GPT2LMHeadModel:
         bos_token_id=BOS,
         eos_token_id=EOS,
         # The pad token stands in generation_config.json alone: with one in here, transformers takes the padding
-        # behind a sequence that has ended for a missing attention mask, and warns.
+        # after a sequence that has ended for a missing attention mask, and warns.
         use_cache=False,
     )
     # Plain products: over rows as short as ours the fused attention of torch is slower on a CPU.
@@ -251,7 +251,7 @@ def train(
     device: torch.device | str = "cpu",
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> GPT2LMHeadModel:
-    """Train, or go on from ``run_dir/checkpoint.pt``, and return the model.
+    """Train, or continue from ``run_dir/checkpoint.pt``, and return the model.
 
     The budget is `minutes` of training time or a number of `steps`: exactly one of them. Learning
     rates fall in a straight line to zero at its end, or stay where they are if the recipe says so.

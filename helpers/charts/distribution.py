@@ -169,7 +169,7 @@ def _sum_name(count: int) -> str:
 
 
 def _bars(row: _Row, scale: float, draws: int, plain: bool) -> str:
-    """Above the model's own probability, below the one after the settings, framed what was observed."""
+    """Above the model's own probability, below the one after the settings, in a frame what was observed."""
     if not row.token_id:
         return "⋯"
     text = bar_of_text(row.raw / scale)

@@ -18,7 +18,7 @@ TABLE = "border-collapse:collapse;table-layout:auto;margin:0;"
 BORDER = "border:1px solid rgba(128,128,128,.6)"
 DARK_TEXT = "color:#1a1a1a"
 CHIP_COLOURS = ("#cfe3ff", "#ffe0b8", "#d5f0d0", "#f6d3e6", "#e4dbf7", "#f3ecb4")
-# A zone's colour stands out from white and from black alike (3:1 or more); its hatch tells it apart without colour.
+# A zone's colour stands out from white and from black alike (3:1 or more); its hatch distinguishes it without colour.
 ZONE_COLOURS = {
     None: "#3b82c4",
     "top_p": "#c2711a",
@@ -60,7 +60,7 @@ def percent(probability: float) -> str:
     """A probability (0 to 1) as readers see it: three significant digits at most, never a false zero."""
     value = probability * 100
     if math.isnan(value):
-        # An engine that was cut off in the middle of a text could not tell any more.
+        # An engine that was cut off in mid-text no longer knows it.
         return "?"
     if value == 0:
         return "0%"

@@ -101,7 +101,7 @@ def token_numbers(piece: str, step: Step) -> str:
     """A new token and its two probabilities, in words."""
     return say(
         f"{piece} (id {step.token_id}): モデル {percent(step.raw)}、設定後 {percent(step.final)}",
-        f"{piece} (id {step.token_id}): model {percent(step.raw)}, drawn with {percent(step.final)}",
+        f"{piece} (id {step.token_id}): model {percent(step.raw)}, after settings {percent(step.final)}",
     )
 
 

@@ -17,10 +17,10 @@ def token_chips(tokenizer: Any, text: str, limit: int | None = None) -> Html:
     Characters that the tokenizer does not know have a dashed border and the word 未知 (unknown).
 
     Args:
-        limit: show no more than so many chips; how many there are in all, and how many of them are unknown,
-            is still said.
+        limit: show no more than this many chips; how many there are in all, and how many of them are unknown,
+            is still shown.
     """
-    # It brings transformers along, which whoever has a tokenizer has loaded already.
+    # It imports transformers, which a tokenizer has loaded already.
     from helpers.tokenizer import split_pieces
 
     pieces = [(piece.surface, piece.token_id) for piece in split_pieces(tokenizer, text)]
@@ -28,7 +28,7 @@ def token_chips(tokenizer: Any, text: str, limit: int | None = None) -> Html:
     count = say(f"{len(pieces):,} トークン", f"{len(pieces):,} tokens")
     if len(shown) < len(pieces):
         count += say(f"（先頭の {len(shown):,} 個を表示）", f" (the first {len(shown):,} shown)")
-        # Those behind the last chip show in no other way.
+        # Those after the last chip show in no other way.
         if unknown := sum(token_id == tokenizer.unk_token_id for _, token_id in pieces):
             count += say(f"、うち未知 {unknown:,} 個", f", {unknown:,} of them unknown")
     return _chips(shown, tokenizer.unk_token_id, count)
@@ -73,7 +73,7 @@ def normalization(text: str, normalized: str, limit: int | None = None) -> Html:
     """What a tokenizer's normalisation made of a text; nothing if it left it as it was.
 
     Args:
-        limit: show no more than so many characters, from a little before the first that it changed.
+        limit: show no more than this many characters, from a little before the first that it changed.
     """
     if text == normalized:
         return Html("", "")

@@ -1,4 +1,4 @@
-"""The course of a training."""
+"""The curve of a training run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 508, 26, 214
 def loss_curve(
     losses: list[float], held_out: list[tuple[int, float]], total: int, note: str
 ) -> Html:
-    """The course of a training: a progress bar, the curves, and below them the measured values as a table.
+    """The curve of a training run: a progress bar, the curves, and below them the measured values as a table.
 
     Args:
         losses: of each step so far, in bits per character.

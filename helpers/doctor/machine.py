@@ -39,7 +39,7 @@ def check_device() -> Finding:
     values = {"device": str(choice.device), "dtype": dtype}
     if choice.device.type != "cpu":
         return Finding("device", OK, found, values=values)
-    # On Colab the reason itself tells how to get one.
+    # On Colab the reason itself says how to get one.
     step = say("GPU なしでもレッスンはできます。", "the lessons do without a GPU.")
     return Finding("device", NOTE, found, step, values)
 
@@ -85,7 +85,7 @@ def check_disk() -> Finding:
     if not os.access(nearest, os.W_OK):
         step = say(
             f"{nearest} に書き込めません。モデルをダウンロードするなら、環境変数 HF_HOME で別の場所を指定してください。",
-            f"{nearest} cannot be written: to download a model, name another place in the environment variable HF_HOME.",
+            f"{nearest} cannot be written: to download a model, set the environment variable HF_HOME to another place.",
         )
         return Finding("disk", NOTE, found, step, values)
     if room < needed:

@@ -43,13 +43,13 @@ def check_tokenizer() -> Finding:
     if not wrong and special == (original.unk_id(), original.bos_id(), original.eos_id()):
         found = say(
             f"難しい文字列 {len(HARD_TEXTS)} 個で、sentencepiece と同じ id です。",
-            f"the ids of sentencepiece on {len(HARD_TEXTS)} hard texts.",
+            f"same ids as sentencepiece on {len(HARD_TEXTS)} hard texts.",
         )
         return Finding("tokenizer", OK, found, values=values)
     example = ascii(wrong[0]) if wrong else "<unk>, <s>, </s>"
     found = say(
         f"sentencepiece と id が違います（{example} など）。",
-        f"its ids are not those of sentencepiece (for one, {example}).",
+        f"its ids differ from sentencepiece's ({example}, for example).",
     )
     return Finding("tokenizer", NG, found, fetch_again(), values)
 
@@ -83,11 +83,11 @@ def check_model() -> Finding:
         )
         scores = model(longer).logits[0].log_softmax(-1)
     bits = -sum(scores[i, token].item() for i, token in enumerate(ids)) / math.log(2) / len(ids)
-    # Guessing costs log2(size) bits a token; a model whose weights or vocabulary are damaged does no better.
+    # Guessing costs log2(size) bits per token; a model whose weights or vocabulary are damaged does no better.
     guessing = math.log2(size)
     found = say(
         f"書き出しの 1 トークンに {bits:.1f} ビット（あてずっぽうなら {guessing:.1f}）",
-        f"{bits:.1f} bits a token on the opening line (guessing takes {guessing:.1f})",
+        f"{bits:.1f} bits per token on the opening line (guessing takes {guessing:.1f})",
     )
     whole = bool(scores.isfinite().all()) and bits < guessing - 2
     values = {"bits_per_token": bits if math.isfinite(bits) else None}

@@ -21,11 +21,11 @@ PROJECT = "yukiguni-notebooks"
 OPTIONAL = {
     "ctranslate2": (
         "CPU で速く書かせるときだけ使います。レッスン 04 では、なければネットワークから入れます。",
-        "wanted only for faster text on a CPU; lesson 04 fetches it from the network if it is missing.",
+        "only for faster text on a CPU; lesson 04 installs it if it is missing.",
     ),
     "jupyterlab": (
         "make lab で使います。Colab と VS Code では要りません。",
-        "wanted for make lab; not on Colab or in VS Code.",
+        "needed for make lab; not on Colab or in VS Code.",
     ),
 }
 # ipywidgets has its other half in the browser, brought by two packages: the major versions that fit each other.
@@ -45,7 +45,7 @@ def check_packages() -> Iterator[Finding]:
             say("constraints.txt がありません。", "there is no constraints.txt."),
             say(
                 "試した版とくらべるには、教材のフォルダーで実行してください。",
-                "to compare with what was tested, run this in the folder of the repository.",
+                "to compare with the tested versions, run this in the folder of the repository.",
             ),
         )
     for requirement in _requirements():
@@ -117,7 +117,7 @@ def check_widgets() -> Finding:
         return Finding("widgets", OK, found, values={**versions})
     step = say(
         f"版が合わず、表示されません。Jupyter を終了してください。{install_again()}",
-        f"these do not fit each other, and nothing would show: close Jupyter. Then {install_again()}",
+        f"these versions do not work together, and nothing would show: close Jupyter, then {install_again()}",
     )
     return Finding("widgets", NG, found, step, {**versions})
 
@@ -141,7 +141,7 @@ def check_font() -> Finding:
         return Finding("font", OK, say(f"{family} で描けます。", f"drawn with {family}."))
     found = say(
         f"{len(lacking)} 種類の文字が四角になります。",
-        f"{len(lacking)} characters come out as boxes.",
+        f"{len(lacking)} characters are drawn as boxes.",
     )
     step = say(
         "python -m pip install --force-reinstall --no-deps matplotlib-fontja を実行してください。",

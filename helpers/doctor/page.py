@@ -14,7 +14,7 @@ from helpers.language import LANGUAGES, say, set_language
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything in turn; a finding comes as soon as it is known. Takes some seconds, changes nothing."""
+    """Check everything in turn; each finding comes as soon as it is known. Takes some seconds, changes nothing."""
     yield from _guarded("python", machine.check_python)
     yield from _guarded("packages", packages.check_packages)
     yield from _guarded("device", machine.check_device)

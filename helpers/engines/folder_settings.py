@@ -1,4 +1,4 @@
-"""What a model's folder itself says about generating (generation_config.json): followed under its own name, or put aside.
+"""What a model's folder itself says about generating (generation_config.json): followed under its own name, or ignored.
 
 Everything that writes or draws must mean the same by it. What works on the probabilities of one token alone is followed: it
 is a logits processor, which our loop, `model.generate` and the picture of the next token use alike.
@@ -33,12 +33,12 @@ SETTING_OF = {
     "TopHLogitsWarper": "top_h",
     "TypicalLogitsWarper": "typical_p",
 }
-# Ours, which every call gives. `generate` is told the tokens too.
+# Those that our calls set themselves; they pass the tokens to `generate` too.
 OF_EACH_CALL = {"do_sample", "max_length", "min_length", "repetition_penalty", "temperature"}
 OF_EACH_CALL |= {"top_k", "top_p"}
 TOKENS = {"bos_token_id", "eos_token_id", "pad_token_id"}
 FOLLOWED = set(SETTING_OF.values()) - OF_EACH_CALL
-# The values with which a setting changes nothing, beside None, False, 0 and nothing at all.
+# The values with which a setting changes nothing, besides None, False, 0 and the empty list.
 OFF = {
     "num_beams": 1,
     "num_return_sequences": 1,
@@ -46,7 +46,7 @@ OFF = {
     "typical_p": 1,
     "use_cache": True,
 }
-# How an answer is packed, and how transformers computes it: our calls say so themselves.
+# How a result is returned, and how transformers computes it: our calls set these themselves.
 SILENT = {"output_attentions", "output_hidden_states", "output_logits", "output_scores"}
 SILENT |= {"return_dict_in_generate", "transformers_version", "use_cache"}
 
@@ -67,7 +67,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def followed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Those that everything here follows, and those that each call gives anew; one warning names the others."""
+    """Those that everything here follows, and those that each call sets; one warning names the others."""
     ours = {k: v for k, v in settings.items() if k in FOLLOWED | OF_EACH_CALL}
     aside = {k: v for k, v in settings.items() if k not in ours.keys() | TOKENS | SILENT}
     if aside:
@@ -75,7 +75,7 @@ def followed(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         warnings.warn(
             say(
                 f"{name} のフォルダーの設定のうち、{what} は使いません（ここで選ぶ設定だけで書きます）。",
-                f"{name} has settings in its folder that are put aside here: {what}.",
+                f"{name} has settings in its folder that are ignored here: {what}.",
             ),
             stacklevel=4,  # whoever called load_model
         )

@@ -63,7 +63,7 @@ class Engine(ABC):
             input_ids: the prompt, int64 of shape (1, tokens), on `LanguageModel.device`.
             settings: checked; `seed` is a number. Greedy search (`do_sample=False`) has one sequence.
 
-        A row is given as soon as it is there: callers show it at once. Closing the generator ends the work in its
+        A row is yielded as soon as it is complete: callers show it at once. Closing the generator ends the work in its
         `finally` (a request is aborted, a thread is told to stop); callers do so within `contextlib.closing`.
         """
 
@@ -124,7 +124,7 @@ class Loader(ABC):
 
     @abstractmethod
     def choose(self, request: Request, parameters: int) -> DeviceChoice:
-        """Device, dtype and the reason, for a model of so many weights (0: not known)."""
+        """Device, dtype and the reason, for a model of `parameters` weights (0: unknown)."""
 
     def worth_saying(self, request: Request, choice: DeviceChoice) -> bool:
         """Whether the choice may surprise a reader, and is printed in one line."""

@@ -1,4 +1,4 @@
-"""The course of a training, shown while it runs."""
+"""The curve of a training run, shown while it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def live_curve(every: float = 0.5) -> Callable[[TrainingRun], None]:
     """Shows a run as it goes, in the output of the cell: for `fine_tune(..., show=live_curve())`.
 
-    It is HTML that is replaced, no widget: so it looks the same on every version of ipywidgets, and the last picture
+    It is HTML that is replaced, not a widget: it looks the same with every version of ipywidgets, and the last picture
     stays in the notebook without a kernel.
 
     Args:

@@ -1,4 +1,4 @@
-"""Reading a text of one's own: its encoding, the notation of 青空文庫, a held-out part."""
+"""Reading a text of your own: its encoding, the notation of 青空文庫, a held-out part."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def read_document(source: str | Path | bytes) -> Document:
         source: the path of a file, or a file's bytes.
 
     Raises:
-        FinetuneError: there is no such file, or it is empty, no text, or larger than 64 MiB; a zip has no text or
-            several; the page is of another library.
+        FinetuneError: there is no such file, or it is empty, not a text, or larger than 64 MiB; a zip has no text or
+            several; a page is not from that library.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), say("このファイル", "the file")
@@ -106,8 +106,8 @@ def _from_page(data: bytes, name: str) -> Document:
         say(
             f"{name}はウェブページ（HTML）で、青空文庫の本文が見つかりません。青空文庫の作品なら、図書カードから"
             "「テキストファイル」をダウンロードして指定してください。ほかのページなら、文章をテキストファイルに写してください。",
-            f"{name} is a web page (HTML) without a text of 青空文庫: of a work of that library, download the "
-            "テキストファイル (text file) from its card and give that; of another page, copy the text into a text file.",
+            f"{name} is a web page (HTML) without a text of 青空文庫: for a work in that library, download the "
+            "テキストファイル (text file) from its card and give that; for another page, copy the text into a text file.",
         )
     )
 
@@ -120,7 +120,7 @@ def _damage(name: str, damaged: tuple[tuple[int, int], ...]) -> str:
     ja_more, en_more = (f"など {len(damaged)} か所", f" and {more} more") if more else ("", "")
     return say(
         f"{name}の {ja}{ja_more}は壊れていて読めないので、〓 にして先を読みました。",
-        f"{name} is damaged at {en}{en_more}: read as 〓, the rest as it is.",
+        f"{name} is damaged at {en}{en_more}: these were read as 〓.",
     )
 
 

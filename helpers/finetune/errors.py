@@ -1,4 +1,4 @@
-"""What is raised where a text, a setting or a machine cannot be trained with."""
+"""What is raised where a text, a setting or a machine cannot be used for training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from helpers.language import say
 
 
 class FinetuneError(InputError):
-    """A text, a setting or a machine that cannot be trained with. Nothing was changed."""
+    """A text, a setting or a machine that cannot be used for training. Nothing was changed."""
 
 
 def unusable(name: str, value: object, ja: str, en: str) -> FinetuneError:

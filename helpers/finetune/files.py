@@ -51,7 +51,7 @@ def read_bytes(path: Path) -> bytes:
     """A file's bytes.
 
     Raises:
-        FinetuneError: there is no such file, or it is a folder, no ordinary file, larger than 64 MiB, or not readable.
+        FinetuneError: there is no such file, or it is a folder, not a regular file, larger than 64 MiB, or not readable.
     """
     try:
         kind = path.stat()
@@ -77,7 +77,7 @@ def read_bytes(path: Path) -> bytes:
         raise FinetuneError(
             say(
                 f"{path}はふつうのファイルではありません。テキストファイルを指定してください。",
-                f"{path} is no ordinary file: give a text file.",
+                f"{path} is not a regular file: give a text file.",
             )
         )
     if not readable:
@@ -96,7 +96,7 @@ def unpacked(data: bytes, name: str) -> bytes:
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _from_zip(data, name)
     for start, ja, en in _KINDS:
-        # Two ASCII letters may open a text: such a start needs more that is no text.
+        # A text may begin with two ASCII letters: such a start needs more evidence.
         if data.startswith(start) and (
             len(start) > 3 or b"\0" in data[:64] or start[0] > 0x7E or start[0] < 9
         ):
@@ -115,7 +115,7 @@ def _from_zip(data: bytes, name: str) -> bytes:
             for member, ja, en in _ARCHIVED:
                 if any(info.filename.startswith(member) for info in members.values()):
                     raise _no_text(name, ja, en)
-            # What macOS adds is no text.
+            # macOS adds files that are not texts.
             kept = [
                 m
                 for m in members

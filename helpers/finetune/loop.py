@@ -69,10 +69,10 @@ def fine_tune(
             CPU, float16 on a T4).
 
     Raises:
-        FinetuneError: a text is too short, the window longer than the model can take, the weights in half precision, the
-            memory too little, `folder` cannot be written or has no room, or its checkpoint is of another run: all before
-            any work.
-        CheckpointNotSaved: an OSError; the disk became full. `run` keeps the curve, the model its best weights.
+        FinetuneError: a text is too short, the window longer than the model can take, the weights are in half precision,
+            memory is short, `folder` cannot be written or has no room, or its checkpoint belongs to another run: all
+            before any work.
+        CheckpointNotSaved: an OSError; the disk filled up. `run` keeps the curve, the model its best weights.
         LossNotFinite: the loss became NaN or infinite; the model has its best weights again.
     """
     import torch
@@ -95,14 +95,14 @@ def fine_tune(
         raise unusable(
             "length", settings.length, f"{limit} 以下の整数", f"an integer of at most {limit}"
         )
-    if len(train_text) > LONG:  # a novel takes a second or more: show that something goes on
+    if len(train_text) > LONG:  # a novel takes a second or more: show progress
         show(TrainingRun(settings, measuring=0.0))
     data = make_windows(tokenizer, train_text, settings.length)
     if not held_out_text.strip():
         raise FinetuneError(
             say(
                 "測るための文章（held_out_text）が空です。split_text で文章を分けてください。",
-                "the held-out text is empty: cut a text in two with split_text.",
+                "the held-out text is empty: split a text with split_text.",
             )
         )
     if any(p.dtype != torch.float32 for p in model.parameters() if p.requires_grad):
@@ -133,7 +133,7 @@ def fine_tune(
         def progress(share: float) -> None:
             nonlocal shown
             run.measuring = share
-            if time.monotonic() - shown > 0.5:  # a short text is measured before anyone wonders
+            if time.monotonic() - shown > 0.5:  # a short text is done by then
                 shown = time.monotonic()
                 show(run)
 

@@ -26,12 +26,12 @@ def load_for_training(
 ) -> LanguageModel:
     """Load a model whose weights can be trained: in float32, unlike `load_model` on a GPU.
 
-    From then on peft can add an adapter to it also where it dislikes a package beside it: see `accept_old_torchao`.
+    peft can then add an adapter to it even beside a torchao that it refuses: see `accept_old_torchao`.
 
     Args:
         name, device: as in `helpers.models.load_model`.
-        half: leave the weights in the half precision of the device (a T4: float16). Right where they stay as they are
-            and only an adapter is trained, as in LoRA.
+        half: keep the weights in the half precision of the device (a T4: float16). Right where they are frozen and only
+            an adapter is trained, as in LoRA.
         gradient_checkpointing: keep only what goes into each layer and compute the rest again: less memory, more time.
 
     Raises:
@@ -115,8 +115,8 @@ def training_memory(
 
 
 def check_memory(model: PreTrainedModel, settings: TrainingSettings) -> None:
-    """Raise FinetuneError if the device has no room for what training takes beside the weights."""
-    from helpers.memory import available_memory, needed_and_free
+    """Raise FinetuneError if the device has no room for what training takes besides the weights."""
+    from helpers.memory import available_memory, needed_and_free, size
 
     weights = [p for p in model.parameters() if p.requires_grad]
     parts = training_memory(
@@ -132,9 +132,9 @@ def check_memory(model: PreTrainedModel, settings: TrainingSettings) -> None:
     if needed > free:
         raise FinetuneError(
             say(
-                f"学習には、メモリが足りません（{needed_and_free(needed, free)}）。"
+                f"学習にはあと約 {size(needed)} のメモリが必要です（{needed_and_free(needed, free)}）。"
                 "batch_size か length を小さくするか、LoRA か小さいモデルを使ってください。",
-                f"there is not enough memory for training ({needed_and_free(needed, free)}): "
+                f"training needs about {size(needed)} more memory ({needed_and_free(needed, free)}): "
                 "make batch_size or length smaller, or use LoRA or a smaller model.",
             )
         )

@@ -1,4 +1,4 @@
-"""A training as data: how it is to go, and how it went."""
+"""A training run as data: its settings and its record."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TrainingSettings:
 
 @dataclass
 class TrainingRun:
-    """The course of a training.
+    """The record of a training run.
 
     Attributes:
         settings: what it was started with.

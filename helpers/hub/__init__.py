@@ -1,4 +1,8 @@
-"""From the name of a model to a folder with its files; each refusal is a sentence."""
+"""From the name of a model to a folder with its files; each refusal is a sentence (`trouble`).
+
+Downloads, their retries and time-outs are those of huggingface_hub: HF_HUB_ETAG_TIMEOUT for the one question what a
+model has (`download.ask_hub`), HF_HUB_DOWNLOAD_TIMEOUT for a file.
+"""
 
 from helpers.hub.cache import cache_folder, clean_name, discard_damaged, is_cached, weights_file
 from helpers.hub.download import hub_problem, local_folder, why_hub_fails

@@ -1,4 +1,4 @@
-"""The folder of downloads: what it holds, whether it is whole, what is taken out of it."""
+"""The download cache: what it holds, whether a model is complete, and deleting what is damaged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cache_folder() -> Path:
 
 
 def clean_name(name: str | Path) -> str:
-    """A model's name as it was meant: without spaces or quotes around it, `~` as the home folder."""
+    """A model's name as it was meant: without spaces or quotes around it, `~` expanded."""
     cleaned = str(name).strip().strip("\"'").strip()
     try:
         # A path only: the hub knows no `~`.
@@ -115,7 +115,7 @@ def is_intact(file: Path) -> bool | None:
 
 
 def discard_damaged(folder: Path) -> list[str]:
-    """Take out of the cache what may have made a model unreadable: all files that are not known to be intact.
+    """Delete from the cache what may have made a model unreadable: every file that is not known to be intact.
 
     Returns:
         The names of the files removed; none if the folder is not one of the cache's: a reader's own is not touched.

@@ -2,8 +2,8 @@
 
 `from_pretrained` could download by itself. Offline it asks for every single file and tries five times each, which
 takes minutes; here the hub is asked once, and what fails is said in one sentence. Files come one after another, the
-weights last: a download that was broken off is never taken for a whole one, and the interrupt key works (downloads
-in threads go on to their end).
+weights last: an interrupted download is never mistaken for a complete one, and the interrupt key works (downloads
+in threads run to their end).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def local_folder(name: str | Path, weights: bool = True, extra_bytes: int = 0) -
     Args:
         name: "aozora-mini", a folder, or a hub id ("author/model").
         weights: False fetches the tokenizer and the configuration only.
-        extra_bytes: bytes that the disk has to hold besides what is downloaded.
+        extra_bytes: bytes that must fit on the disk besides the download.
 
     Raises:
         InputError: a ValueError; the name is none of these.
@@ -84,10 +84,10 @@ def local_folder(name: str | Path, weights: bool = True, extra_bytes: int = 0) -
 
 
 def refuse_pointers(folder: Path) -> None:
-    """A repository cloned without git-lfs holds, in place of its large files, texts that name them.
+    """A repository cloned without git-lfs has pointers in place of its large files.
 
     Raises:
-        ModelUnavailable: such a text stands in place of a file that is needed.
+        ModelUnavailable: a file that is needed is such a pointer.
     """
     files = [folder / name for name in (*TOKENIZER_FILES, *CONFIG_FILES)]
     for kind in WEIGHTS:
@@ -164,7 +164,7 @@ def _fetch(name: str, file: str) -> Path:
 
 
 def wanted_files(names: Iterable[str], weights: bool = True) -> list[str]:
-    """Those of a repository's files that a model needs, the weights last: safetensors if there are any."""
+    """The files of a repository that a model needs, the weights last: safetensors if there are any."""
     names = sorted(names)
     wanted = [name for name in (*TOKENIZER_FILES, *CONFIG_FILES) if name in names]
     if weights:
@@ -185,13 +185,13 @@ def _interruptible(name: str) -> Iterator[None]:
         raise Interrupted(
             say(
                 f"{name} のダウンロードを中断しました。もう一度実行すると、途中のファイルから始めます。",
-                f"the download of {name} was interrupted: run this again to go on from the file it was at.",
+                f"the download of {name} was interrupted: run this again to resume with that file.",
             )
         ) from error
 
 
 def _check_content(name: str, file: Path) -> None:
-    """Refuse what was damaged on its way, and take it out of the cache: the hub's client compares sizes only."""
+    """Refuse what was damaged in transit, and delete it from the cache: the hub's client compares sizes only."""
     if is_intact(file) is False:
         remove(file)
         raise ModelUnavailable(

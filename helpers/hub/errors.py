@@ -18,4 +18,4 @@ class TransferFailed(OSError):
 
 
 class NotAHub(ValueError):
-    """Something else than a hub answered."""
+    """Something other than a hub answered."""

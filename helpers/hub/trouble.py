@@ -31,8 +31,8 @@ def explanation(name: str, error: Exception) -> str:
         return say(
             f"{cache_folder()} に書き込めないので、{name} をダウンロードできません。環境変数 HF_HOME で、書き込める場所を"
             f'指定してください。"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
-            f"{cache_folder()} cannot be written to, so {name} cannot be downloaded: name a place that can with the "
-            f'environment variable HF_HOME; "{BUNDLED_MODEL}" needs no download.',
+            f"{cache_folder()} cannot be written to, so {name} cannot be downloaded: set the environment "
+            f'variable HF_HOME to a folder that can; "{BUNDLED_MODEL}" needs no download.',
         )
     bundled = say(
         f'"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
@@ -42,11 +42,11 @@ def explanation(name: str, error: Exception) -> str:
         if cached_folder(name, weights=True):
             return say(
                 "環境変数 HF_HUB_OFFLINE が、Hugging Face Hub への問い合わせを止めています。",
-                "HF_HUB_OFFLINE in the environment forbids asking the Hugging Face Hub.",
+                "the environment variable HF_HUB_OFFLINE forbids any request to the Hugging Face Hub.",
             )
         return say(
             f"{name} はまだダウンロードされていません。環境変数 HF_HUB_OFFLINE が、ダウンロードを止めています。{bundled}",
-            f"{name} has not been downloaded yet, and HF_HUB_OFFLINE in the environment forbids it; {bundled}",
+            f"{name} has not been downloaded yet, and the environment variable HF_HUB_OFFLINE forbids it; {bundled}",
         )
     responses = [r for e in chain if (r := getattr(e, "response", None)) is not None]
     status = responses[0].status_code if responses else None
@@ -64,7 +64,7 @@ def explanation(name: str, error: Exception) -> str:
         return say(
             f"Hugging Face Hub が混み合っていて、{name} を取得できません（HTTP 429）。"
             f"{after}ほど待って、もう一度実行してください。{bundled}",
-            f"the Hugging Face Hub asks to wait (HTTP 429): run this again for {name} in about {after}; {bundled}",
+            f"the Hugging Face Hub is busy (HTTP 429): run this again in about {after} to get {name}; {bundled}",
         )
     if status and status >= 500:
         return say(
@@ -77,8 +77,8 @@ def explanation(name: str, error: Exception) -> str:
         return say(
             f"Hugging Face Hub のかわりに別のページが返ってきて、{name} を取得できません。"
             f"ネットワークへのログインが必要かもしれません。ブラウザで確かめてください。{bundled}",
-            f"something other than the Hugging Face Hub answered, so {name} could not be downloaded: perhaps this network wants "
-            f"you to log in: open any page in a browser to check; {bundled}",
+            f"something other than the Hugging Face Hub answered, so {name} could not be downloaded: this network may "
+            f"require a login; open any page in a browser to check; {bundled}",
         )
     what = f"HTTP {status}" if status else type(error).__name__
     if any("Timeout" in type(e).__name__ for e in chain):
@@ -100,8 +100,8 @@ def no_space(name: str, needed: int | None = None, free: int | None = None) -> s
         f"ディスクの空きが足りないので、{name} をダウンロードできません{ja}。いらないファイルを消すか、"
         f"環境変数 HF_HOME で保存先（今は {cache_folder()}）を変えてください。"
         f'"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
-        f"the disk has no room for {name}{en}: delete what you do not need, or choose another place with the "
-        f"environment variable HF_HOME (now {cache_folder()}); "
+        f"the disk has no room for {name}{en}: delete what you do not need, or set the environment "
+        f"variable HF_HOME to another place (now {cache_folder()}); "
         f'"{BUNDLED_MODEL}" needs no download.',
     )
 

@@ -9,7 +9,7 @@ __all__ = ["SamplingLab"]
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first asked for: whoever wants the presets alone needs neither widgets nor torch.
+    # Loaded when first asked for: the presets alone need neither widgets nor torch.
     if name == "SamplingLab":
         from helpers.lab.sampling_lab import SamplingLab
 

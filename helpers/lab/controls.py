@@ -136,5 +136,5 @@ def own_settings() -> str:
     """What stands under the presets when the settings are none of them."""
     return say(
         "自分で変えた設定です。「記事の設定」を押すと元に戻ります。",
-        "Your own settings; “the article” brings its own back.",
+        "Your own settings; “the article” restores the original ones.",
     )

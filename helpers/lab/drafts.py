@@ -87,7 +87,7 @@ def encode_draft(
             "prompt",
             say(
                 f"ここまでで {tokens} トークンになり、このモデルはこれより先を書けません。「戻る」を押してください。",
-                f"the text has {tokens} tokens, and this model cannot go beyond: go back.",
+                f"the text has {tokens} tokens, and this model cannot go further: press Back.",
             ),
         )
     if settings is not None and tokens >= settings.max_length:
@@ -97,7 +97,7 @@ def encode_draft(
                 f"ここまでで {tokens} トークンあり、max_length = {settings.max_length} では続きを書けません。"
                 f"max_length を {tokens + 1} 以上にするか、「戻る」を押してください。",
                 f"the text has {tokens} tokens, so max_length = {settings.max_length} leaves no room: "
-                f"give at least {tokens + 1}, or go back.",
+                f"give at least {tokens + 1}, or press Back.",
             ),
         )
     return ids

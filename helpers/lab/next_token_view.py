@@ -55,7 +55,7 @@ class NextTokenView:
             chart = charts.distribution_chart(self._distribution(), CHART_ROWS)
         self._draws = 0
         self.note.value = ""
-        # A picture of other settings than those in sight would lie.
+        # A picture of settings other than those in sight would lie.
         self.chart.value = chart or note(
             say(
                 "書き出しと設定を直すと、ここに次のトークンの確率が出ます。",

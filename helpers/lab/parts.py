@@ -1,4 +1,4 @@
-"""What the lab's controls and panes share: their layouts, a button, a note, a call a moment later, and what a pane asks of the lab."""
+"""What the lab's controls and panes share: their layouts, a button, a note, a call a moment later, and what a pane needs from the lab."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REDRAW_AFTER = 0.02
 
 
 class Host(Protocol):
-    """What panes ask of the lab that they stand in."""
+    """What panes need from the lab that they belong to."""
 
     language_model: LanguageModel
     history: list[Generation]
@@ -60,7 +60,7 @@ class Host(Protocol):
 
 
 class Pane(Protocol):
-    """What the lab asks of a pane."""
+    """What the lab needs from a pane."""
 
     title: str
     view: widgets.Widget
@@ -69,7 +69,7 @@ class Pane(Protocol):
 
 
 def box(width: int) -> dict[str, str]:
-    """The layout of a control of so many pixels, less on a narrower page."""
+    """The layout of a control `width` pixels wide, less on a narrower page."""
     return {"width": f"{width}px", "max_width": FITS}
 
 
@@ -86,7 +86,7 @@ def note(text: str) -> str:
 
 
 def press_generate_first() -> str:
-    """What stands in a pane as long as there is no text."""
+    """What a pane shows while there is no text."""
     return note(say("まず「生成」を押してください。", "Press Generate first."))
 
 

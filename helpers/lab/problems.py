@@ -48,8 +48,8 @@ class Problems:
 
 
 def sentence(error: Exception) -> str:
-    """What the reader is told about an error, whoever raised it."""
-    # The model's NaN is told in a sentence too, as a FloatingPointError.
+    """What the reader sees of an error, wherever it was raised."""
+    # The model's NaN is a sentence too, as a FloatingPointError.
     if isinstance(error, Explained | FloatingPointError):
         return str(error)
     if isinstance(error, OSError) and error.filename:

@@ -1,4 +1,4 @@
-"""Runs to keep and to hand on: as text, as code, as a file. No widgets here."""
+"""Runs to keep and to share: as text, as code, as a file. No widgets here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDINGS = ("eos", "max_length", "user")
 
 
 def as_text(generation: Generation) -> str:
-    """A run to keep or to hand on: its settings, and each of its texts."""
+    """A run to keep or to share: its settings, and each of its texts."""
     settings = ", ".join(f"{k}={v}" for k, v in asdict(generation.settings).items())
     texts = [f"{i}. {s.text}" for i, s in enumerate(generation.sequences, start=1)]
     return "\n".join([generation.prompt, settings, *texts])
@@ -39,7 +39,7 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
             '    add_special_tokens=False,\n    return_tensors="pt",\n)'
         )
     else:
-        # Tokens were chosen by hand: no text need stand for exactly these.
+        # Tokens were chosen by hand: there may be no text that encodes to exactly these.
         prompt = f"torch.tensor([{start}])"
     how = [f"{name}={value!r}" for name, value in how_loaded(language_model).items()]
     load = f"load_model({', '.join([repr(language_model.name), *how])})"
@@ -87,7 +87,7 @@ def record_path(name: str) -> Path:
         raise InputError(
             say(
                 "ファイル名がありません。sampling-lab.json のような名前を入れてください。",
-                "there is no file name: give one, sampling-lab.json for example.",
+                "there is no file name: give one, such as sampling-lab.json.",
             )
         )
     return path
@@ -143,7 +143,7 @@ def load(path: Path) -> list[Generation]:
 
 
 def new_runs(runs: list[Generation], known: list[Generation]) -> list[Generation]:
-    """The runs that are not among those known. What was written twice is known when it is there twice."""
+    """The runs that are not among those known. A run that was written twice is known if it is there twice."""
     copies = Counter(to_json([run]) for run in known)
     new = []
     for run in runs:
@@ -165,7 +165,7 @@ def _runs_in(path: Path) -> list[Generation]:
             say(
                 f"{path} は、この実験室の記録ではありません。上書きしないように、保存をやめました。"
                 "別のファイル名を入れてください。",
-                f"{path} is not a record of the lab; it was left as it is: give another file name.",
+                f"{path} is not a record of the lab and was left unchanged: give another file name.",
             )
         ) from error
 

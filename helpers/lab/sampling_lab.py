@@ -112,7 +112,7 @@ class SamplingLab:
 
     @property
     def stopping(self) -> bool:
-        """Whether what is being written was told to stop."""
+        """Whether the reader has stopped what is being written."""
         return self.writer.stopping
 
     @property

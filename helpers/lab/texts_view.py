@@ -11,7 +11,7 @@ from helpers.lab.drafts import Draft
 from helpers.lab.parts import WIDE, Host
 from helpers.results import Generation
 
-# Pixels: on a laptop a text is as wide as the page, and so the first one is in sight whole.
+# Pixels: on a laptop a text is as wide as the page, so all of the first one is in sight.
 TEXT_WIDTH = 640
 
 

@@ -104,7 +104,7 @@ class Writer:
             raise
         generation = events.result
         assert generation is not None  # a stream that has come to its end gives one
-        # Where every text has come to its end before max_length, there is no more to wait for.
+        # Where every text has ended before max_length, there is nothing more to wait for.
         stopped = any(sequence.stopped == "user" for sequence in generation.sequences)
         tell(room if stopped else steps)
         self._keep([generation])

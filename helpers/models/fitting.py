@@ -1,4 +1,4 @@
-"""Whether a vocabulary and the rows of a model's weights belong together."""
+"""Whether a vocabulary fits the rows of a model's weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from helpers.language import say
 if TYPE_CHECKING:
     from helpers.tokenizer import SentencePieceTokenizer
 
-# Models have some more rows than pieces, to make their number round.
+# Models may have a few more rows than pieces, to round their number up.
 SPARE_ROWS = 2048
 
 
@@ -32,7 +32,7 @@ def fit(name: str, tokenizer: SentencePieceTokenizer, config: dict[str, Any]) ->
         if (getattr(tokenizer, f"{attribute}_id") or 0) >= max(rows, pieces)
     }
     for attribute, token in without_row.items():
-        # Of what was typed nothing may become such a token either.
+        # Nothing that was typed may become such a token either.
         number: Any = tokenizer._added_tokens_encoder.pop(str(token), None)
         tokenizer._added_tokens_decoder.pop(number, None)
         setattr(tokenizer, attribute, None)
@@ -68,8 +68,8 @@ def fit(name: str, tokenizer: SentencePieceTokenizer, config: dict[str, Any]) ->
             say(
                 f"{name} の重みは {rows} 行ありますが、spiece.model には {pieces} 個しかありません。"
                 "別のモデルの spiece.model ではないか、確かめてください。",
-                f"the weights of {name} have {rows} rows, but spiece.model only {pieces} pieces: make sure that it is the "
-                "one that belongs to them.",
+                f"the weights of {name} have {rows} rows, but spiece.model only {pieces} pieces: make sure that it "
+                "belongs to them.",
             ),
             stacklevel=3,
         )

@@ -54,7 +54,7 @@ class LanguageModel:
 
 
 def how_loaded(language_model: LanguageModel) -> dict[str, Any]:
-    """The arguments of `load_model`, beside the name, that load a model on this machine as it is here."""
+    """The arguments of `load_model`, besides the name, that load a model on this machine in the same way."""
     engine, model = language_model.engine, language_model.model
     how = {} if engine == DEFAULT_ENGINE else {"engine": engine}
     loader = loader_of(engine)

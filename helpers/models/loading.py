@@ -46,17 +46,17 @@ def load_model(
             "server": the weights stay there (docs/class-server.md). HELPERS_SERVER in the environment names it too, and
             then "auto" is its model.
 
-    Where no engine is named, one of the others may take "auto" or a url upon itself (`Loader.claims`).
+    If no engine is named, one of the others may claim "auto" or a url (`Loader.claims`).
 
-    On a CPU the matrices of a GPT-2 are packed (see `helpers.engines.torch.packing`): the numbers are the same but for rounding, and
-    come sooner. A model that is moved (also with `.to("cpu")`), edited or trained becomes an ordinary, slower one.
+    On a CPU the matrices of a GPT-2 are packed (see `helpers.engines.torch.packing`): results are the same up to rounding, and
+    faster. A model that is moved (also with `.to("cpu")`), edited or trained becomes an ordinary, slower one.
 
     Raises:
         ValueError: the name, the device, the engine or its dtype is none of those allowed, or the engine cannot run this
             model.
         ModelUnavailable: the files are not there or cannot be downloaded or read.
         NotEnoughMemory: a MemoryError, raised before anything is downloaded.
-        OutOfMemory: a MemoryError; there was less memory than it seemed.
+        OutOfMemory: a MemoryError; there was less memory than estimated.
         DeviceLost: a RuntimeError; the GPU does not answer.
         EngineUnavailable: CTranslate2 is missing, or its cache cannot be written.
     """
@@ -109,8 +109,8 @@ def _look_at_weights(name: str, folder: Path) -> None:
             say(
                 f"{name} の重みは pytorch_model.bin だけです。この形式はプログラムを含むことができるので、"
                 "数値だけを読み込みます（含まれていれば読み込みをやめます）。信頼できる作者のモデルだけを使ってください。",
-                f"{name} has its weights only as pytorch_model.bin: that format can hold code, so nothing but numbers is "
-                "read (and none of it if there is code); use models of authors you trust only.",
+                f"{name} has its weights only as pytorch_model.bin: that format can hold code, so only numbers are "
+                "read (and nothing if there is code); use only models by authors you trust.",
             ),
             stacklevel=3,
         )

@@ -50,7 +50,7 @@ def explained_files(name: str, folder: Path) -> Iterator[None]:
                 say(
                     f"{name} の config.json と重みの大きさが合いません（フォルダー: {folder}）。"
                     "同じモデルのファイルをそろえてください。",
-                    f"the config.json of {name} does not fit its weights (folder: {folder}): put files of one model together.",
+                    f"the config.json of {name} does not fit its weights (folder: {folder}): use files of one model.",
                 )
             ) from error
         # Only what is wrong in the files themselves; the system's own refusals carry a number.
@@ -61,7 +61,7 @@ def explained_files(name: str, folder: Path) -> Iterator[None]:
                     f"{name} のファイルが壊れていたので、キャッシュから消しました（{'、'.join(gone)}）。"
                     f'もう一度実行すると、ダウンロードし直します。"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
                     f"files of {name} were damaged and have been deleted from the cache ({', '.join(gone)}): "
-                    f'run this again to download them anew; "{BUNDLED_MODEL}" needs no download.',
+                    f'run this again to download them again; "{BUNDLED_MODEL}" needs no download.',
                 )
             ) from error
         raise ModelUnavailable(

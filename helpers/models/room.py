@@ -23,7 +23,7 @@ def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) 
     """
     needed = loader_of(engine).least_memory(parameters, choice.dtype.itemsize)
     free = memory.available_memory(choice.device)
-    # A small model is let in: what is left will not turn on it, and torch itself has long been loaded.
+    # A small model is not refused: it takes less than torch, which is loaded already.
     if needed <= free or parameters < SMALL:
         return
     ja, en = _what_fits(parameters, choice, engine, free)

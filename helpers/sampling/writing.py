@@ -34,8 +34,8 @@ def generate(
         SettingsError: see `SamplingSettings` and `encode_prompt`; raised before any work.
         OutOfMemory: a MemoryError; not even one sequence fits.
         DeviceLost: a RuntimeError; the GPU stopped.
-        Explained: what else ends an engine's work, a sentence each. Whatever does so in the middle of a text, its
-            `generation` keeps what was written.
+        Explained: any other failure of an engine, one sentence each. If it comes in mid-text, its `generation` keeps
+            what was written.
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
@@ -71,8 +71,7 @@ def stream(
         FloatingPointError: the model computed NaN.
         OutOfMemory: not even one sequence fits.
         DeviceLost: the GPU stopped.
-        Explained: what else ends an engine's work. Whatever does so in the middle of a text, its `generation` keeps what
-            was written.
+        Explained: any other failure of an engine. If it comes in mid-text, its `generation` keeps what was written.
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
@@ -120,7 +119,7 @@ class _Written:
     ) -> None:
         self.tokenizer, self.prompt, self.settings = language_model.tokenizer, prompt, settings
         self.writer = language_model.writer
-        # Taken from the device now: when a GPU is lost, nothing can be read from it any more.
+        # Taken from the device now: once a GPU is lost, nothing can be read from it.
         with explained_device_errors(language_model.device):
             self.prompt_ids = input_ids[0].tolist()
         self.steps: list[list[Step]] = []
@@ -134,12 +133,12 @@ class _Written:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Whatever ends a text in the middle takes along what was written."""
+        """Attach what was written to whatever ends a text early."""
         try:
             yield
         except Exception as error:
             if self.steps:
-                carrier: Any = error  # whatever was raised takes it along
+                carrier: Any = error  # no exception declares the attribute
                 carrier.generation = self.generation()
             raise
 

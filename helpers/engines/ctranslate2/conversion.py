@@ -1,4 +1,4 @@
-"""GPT-2 in CTranslate2's format with weights of one byte (int8): made once for each model, kept beside the downloads."""
+"""GPT-2 in CTranslate2's format with int8 weights: converted once for each model, cached beside the downloads."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
 
 LAYOUT = 4  # of what `convert` writes: raise it to invalidate every cached conversion
-# The end token has a second row in the output layer, moved so far down that it is never drawn. CTranslate2 hands
-# logits out only after it has barred the end token from texts shorter than min_length; its twin still tells its logit.
+# The end token has a second row in the output layer, shifted so far down that it is never drawn. CTranslate2 returns
+# logits only after banning the end token from texts shorter than min_length; the twin still has its logit.
 TWIN_BIAS = -1000.0
 
 
@@ -41,12 +41,12 @@ def converted_bytes(parameters: int) -> int:
 
 
 def check_room(parameters: int, download: int = 0) -> None:
-    """See before any long work that the cache can be written to and has room, also for a download beside it.
+    """Check before any long work that the cache is writable and has room, also for a download beside it.
 
     `download` is in bytes; it counts where downloads lie on the same disk.
 
     Raises:
-        EngineUnavailable: it cannot, or has not.
+        EngineUnavailable: it is not, or has not.
     """
     folder = cache_folder()
     with _explained_writing(folder):
@@ -66,7 +66,7 @@ def check_room(parameters: int, download: int = 0) -> None:
                 "空きを作るか、環境変数 HF_HOME で場所を変えるか、"
                 'engine="torch" を使ってください。',
                 f"there is no room for {en}the converted model ({folder}: {needed_and_free(needed, free)}): "
-                'make room, choose another place with HF_HOME in the environment, or use engine="torch".',
+                'make room, set the environment variable HF_HOME to another place, or use engine="torch".',
             )
         )
 
@@ -90,7 +90,7 @@ def _explained_writing(folder: Path) -> Iterator[None]:
                 f"変換したモデルを {folder} に書けません（{type(error).__name__}: {error.strerror}）。"
                 '環境変数 HF_HOME で書ける場所を指定するか、engine="torch" を使ってください。',
                 f"the converted model cannot be written to {folder} "
-                f"({type(error).__name__}: {error.strerror}): name a place with HF_HOME in the environment, "
+                f"({type(error).__name__}: {error.strerror}): set the environment variable HF_HOME to another place, "
                 'or use engine="torch".',
             )
         ) from error
@@ -156,7 +156,7 @@ def convert(model: GPT2LMHeadModel, eos_token_id: int, target: Path) -> None:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """Hold a lock that one process at a time can hold; whoever has to wait is told why."""
+    """Hold a lock that only one process can hold; a reader who has to wait is told why."""
     from huggingface_hub.utils import WeakFileLock
 
     with ExitStack() as held:

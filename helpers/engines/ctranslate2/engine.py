@@ -1,10 +1,8 @@
-"""CTranslate2 as an `Engine`: it samples by itself, on a thread of its own, and tells each token as it comes.
+"""CTranslate2 as an `Engine`: it samples by itself, on its own thread, and reports each token as it comes.
 
-Writing a token means reading every weight once, so on a CPU memory is what limits the speed, and int8 has a quarter of
-float32's bytes to read (benchmarks/README.md says what that gains). The price is that each weight is rounded to one of
-255 steps: the numbers are not those of float32, nor is the text of a seed. On processors without VNNI oneDNN also adds two
-products in 16 bits and cuts off what does not fit: shown with ONEDNN_MAX_CPU_ISA=AVX2, where a product of equal numbers
-that should be 32 became 0.25.
+Each weight is rounded to one of 255 steps: results differ from float32, and so does the text of a seed. On processors without
+VNNI oneDNN also adds two products in 16 bits and cuts off what does not fit: with ONEDNN_MAX_CPU_ISA=AVX2, a product of
+equal numbers that should be 32 became 0.25.
 """
 
 from __future__ import annotations
@@ -32,8 +30,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import GPT2Config
 
-HOTTEST = (
-    20.0  # temperature: above it the twin of the end token (see `conversion`) is far down no longer
+MAX_TEMPERATURE = (
+    20.0  # above it the twin of the end token (see `conversion`) is no longer out of reach
 )
 # Below this, two threads spend more time waiting for each other than they save: at the shape of rinna's small model one
 # made 1.36 times the steps of two, at that of gpt-1b two made 1.4 times those of one (benchmarks/README.md).
@@ -43,8 +41,8 @@ ONE_THREAD_BELOW = 200_000_000  # weights
 class CTranslate2Engine(Engine):
     """A converted GPT-2: `LanguageModel.model` and its `Engine` in one.
 
-    Its random numbers begin anew only with a new `ctranslate2.Generator`, which reads the weights again. That is done
-    as soon as a text is finished, while somebody reads it; whoever wants the next one at once waits for it.
+    Its random numbers start over only with a new `ctranslate2.Generator`, which reads the weights again. That happens
+    as soon as a text is finished, while somebody reads it; a request that comes at once has to wait for it.
     """
 
     def __init__(
@@ -74,8 +72,8 @@ class CTranslate2Engine(Engine):
                 say(
                     f"int8 に変換したモデル（{folder}）を読み込めません。{ja}"
                     'engine="torch" は今のまま使えます。',
-                    f"the model converted to int8 ({folder}) could not be read and {en} to convert it anew; "
-                    'engine="torch" works as it is.',
+                    f"the model converted to int8 ({folder}) could not be read and {en} to convert it again; "
+                    'engine="torch" still works.',
                 )
             ) from error
         thread.engines.add(self)
@@ -106,27 +104,27 @@ class CTranslate2Engine(Engine):
                 say(
                     f"repetition_penalty = {settings.repetition_penalty:g} は使えません。CTranslate2 の罰は prompt の"
                     'トークンを数えないからです。1 にするか、engine="torch" を使ってください。',
-                    f"repetition_penalty = {settings.repetition_penalty:g} cannot be used: CTranslate2's penalty leaves "
-                    'out the tokens of the prompt; set it to 1, or use engine="torch".',
+                    f"repetition_penalty = {settings.repetition_penalty:g} cannot be used: CTranslate2's penalty "
+                    'ignores the tokens of the prompt; set it to 1, or use engine="torch".',
                 ),
             )
         all_kept = not 0 < settings.top_k < self.config.vocab_size - 1
-        if settings.do_sample and settings.temperature > HOTTEST and all_kept:
+        if settings.do_sample and settings.temperature > MAX_TEMPERATURE and all_kept:
             raise SettingsError(
                 "temperature",
                 say(
                     f"temperature = {settings.temperature:g} は、top_k = {settings.top_k} といっしょには使えません。"
-                    f'CTranslate2 では {HOTTEST:g} 以下にするか、top_k を使うか、engine="torch" を使ってください。',
+                    f'CTranslate2 では {MAX_TEMPERATURE:g} 以下にするか、top_k を使うか、engine="torch" を使ってください。',
                     f"temperature = {settings.temperature:g} cannot be used with top_k = {settings.top_k}: with CTranslate2 "
-                    f'give at most {HOTTEST:g}, use top_k, or use engine="torch".',
+                    f'give at most {MAX_TEMPERATURE:g}, use top_k, or use engine="torch".',
                 ),
             )
 
     def _check_memory(self, count: int, new_tokens: int) -> None:
         """Raise `SettingsError` if the texts do not fit into the memory.
 
-        Until the last one ends the library keeps the logits of all their tokens, in float32 and twice (measured with 50
-        and 100 texts of 198 tokens), beside the keys and values of each layer.
+        Until the last one ends the library keeps the logits of all their tokens, twice and in float32 (measured with 50
+        and 100 texts of 198 tokens), besides the keys and values of each layer.
         """
         import torch
 
@@ -148,7 +146,7 @@ class CTranslate2Engine(Engine):
         )
 
     def _awake(self) -> ctranslate2.Generator:
-        if self._generator is None:  # making it anew failed; say why to who needs it
+        if self._generator is None:  # reloading failed: say why where it is needed
             try:
                 self._renew()
             except RuntimeError as error:
@@ -158,7 +156,7 @@ class CTranslate2Engine(Engine):
                     say(
                         f"int8 に変換したモデルが読めなくなりました（{self.folder}）。"
                         "load_model で読み込み直してください。",
-                        f"the model converted to int8 cannot be read any more ({self.folder}): load it again with "
+                        f"the model converted to int8 can no longer be read ({self.folder}): load it again with "
                         "load_model.",
                     )
                 ) from error
@@ -183,16 +181,16 @@ class CTranslate2Engine(Engine):
     def steps(
         self, input_ids: torch.Tensor, settings: SamplingSettings
     ) -> Generator[list[Step | None], None, None]:
-        """The engine writes all sequences at once, ahead of whoever reads; closing stops it at its next token.
+        """The engine writes all sequences at once, ahead of the reader; closing stops it at its next token.
 
         Raises:
-            SettingsError: the memory is too small for so many tokens.
+            SettingsError: there is not enough memory for that many tokens.
             EngineUnavailable: the converted model is not there any more.
         """
         import torch
 
         count = settings.num_return_sequences if settings.do_sample else 1
-        # One certain text needs to be written once only; CTranslate2 would refuse to do it several times.
+        # A text that is certain is written once; CTranslate2 refuses to repeat it.
         certain = not settings.do_sample or settings.top_k == 1
         rows = Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
         prompt = input_ids.shape[1]
@@ -226,7 +224,7 @@ class CTranslate2Engine(Engine):
         try:
             # The largest number stands for "no seed".
             ctranslate2.set_random_seed(seed % (2**32 - 1))
-            # Here, as by now the weights and the logits of the text before are where they belong.
+            # Checked here: by now the weights are loaded, and the logits of the last text are freed.
             self._check_memory(rows.count, options["max_length"])
             self._generate(input_ids, rows, **options)
         except Exception as error:  # it is raised where somebody waits for the tokens

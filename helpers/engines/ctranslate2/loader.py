@@ -56,7 +56,7 @@ class CTranslate2Loader(Loader):
 
         reason = say(
             "CTranslate2 が int8 の重みで計算します（float32 と同じ数値にはなりません）。",
-            "CTranslate2 computes with int8 weights (its numbers are not those of float32).",
+            "CTranslate2 computes with int8 weights (results differ from float32).",
         )
         return DeviceChoice(torch.device("cpu"), torch.int8, reason)
 

@@ -25,7 +25,7 @@ class EngineUnavailable(Explained, RuntimeError):
 
 
 def install_engine() -> None:
-    """Install CTranslate2 into a running notebook if it is missing; everything that is there stays as it is.
+    """Install CTranslate2 into a running notebook if it is missing; nothing installed is changed.
 
     Raises:
         EngineUnavailable: it cannot be installed.
@@ -67,7 +67,7 @@ def require_ctranslate2() -> None:
         raise EngineUnavailable(
             say(
                 f'ctranslate2 を読み込めません。{command} で入れ直すか、engine="torch" を使ってください。',
-                f'ctranslate2 cannot be loaded: install it again with {command}, or use engine="torch".',
+                f'ctranslate2 cannot be loaded: reinstall it with {command}, or use engine="torch".',
             )
         ) from error
     if not usable:
@@ -75,7 +75,7 @@ def require_ctranslate2() -> None:
             say(
                 f"ctranslate2 {ctranslate2.__version__} では動きません。{command} で入れ直して、カーネルを再起動するか、"
                 'engine="torch" を使ってください。',
-                f"ctranslate2 {ctranslate2.__version__} does not fit: install it again with {command} and restart the "
+                f"ctranslate2 {ctranslate2.__version__} is not supported: reinstall it with {command} and restart the "
                 'kernel, or use engine="torch".',
             )
         )

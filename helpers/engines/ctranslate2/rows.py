@@ -64,14 +64,14 @@ def _probabilities(
     """The model's own probability of a token, and the one it was drawn with (1 without settings: it was certain)."""
     import numpy as np
 
-    # What is drawn from; the end token is barred from short texts.
+    # What is drawn from; the end token is banned from short texts.
     open_to = logits[:-1]
     own = open_to.copy()
     own[eos_token_id] = logits[-1] - np.float32(TWIN_BIAS)
     raw = float(np.exp(own[token] - _log_sum(own)))
     if settings is None:
         return raw, 1.0
-    with np.errstate(over="ignore"):  # a barred token's logit is the lowest number there is
+    with np.errstate(over="ignore"):  # a banned token's logit is the lowest number there is
         scores = open_to / np.float32(settings.temperature)
     kept = scores
     if 0 < settings.top_k < len(kept):

@@ -22,8 +22,8 @@ from helpers.settings import SettingsError
 if TYPE_CHECKING:
     from helpers.results import Generation
 
-CONNECT = 5.0  # seconds until somebody has to answer the call
-PATIENCE = 60.0  # seconds without a sign from the server until it is given up
+CONNECT = 5.0  # seconds to connect
+PATIENCE = 60.0  # seconds without any data after which the server is given up
 # What the server calls a setting, and where that is another name than ours.
 SETTINGS = {"temperature", "top_k", "top_p", "repetition_penalty", "prompt"}
 FIELDS = {"n": "num_return_sequences", "max_tokens": "max_length", "min_tokens": "min_length"}
@@ -37,7 +37,7 @@ class ServerUnavailable(Explained, ConnectionError):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is, and the key. The key is in no text that is shown."""
+    """The URL of a server, and the key. The key appears in no text that is shown."""
 
     url: str
     key: str = field(default="", repr=False)
@@ -52,10 +52,10 @@ class Address:
 def address_of(url: str | None) -> Address:
     """From `http://teacher:8000/#key=...`, as the server prints it, or from HELPERS_SERVER where there is none.
 
-    What stands behind the `#` never leaves this machine. Without it the key is HELPERS_SERVER_KEY's.
+    The part after the `#` is never sent. Without it, HELPERS_SERVER_KEY has the key.
 
     Raises:
-        InputError: a ValueError; it is no address.
+        InputError: a ValueError; it is not an address.
     """
     given = url or os.environ.get("HELPERS_SERVER", "")
     try:
@@ -70,7 +70,7 @@ def address_of(url: str | None) -> Address:
             say(
                 f'url = "{shown}" は使えません。先生の画面にあるアドレスを、"http://192.168.1.5:8000/#key=…" のように'
                 "そのまま指定してください。",
-                f'url = "{shown}" cannot be used: give the address that the teacher shows, as it is, such as '
+                f'url = "{shown}" cannot be used: give the address exactly as the teacher shows it, such as '
                 '"http://192.168.1.5:8000/#key=...".',
             )
         )
@@ -86,7 +86,7 @@ def send(address: Address, path: str, body: dict[str, Any] | None = None) -> HTT
     """Make a request; its answer is for `answer_of` or `events_of`. Closing the connection aborts it.
 
     Raises:
-        ServerUnavailable: nobody is there.
+        ServerUnavailable: no server answers.
     """
     connection = address.open(CONNECT)
     headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
@@ -126,7 +126,7 @@ def file_of(address: Address, path: str) -> bytes | None:
     """A file that the server hands out, without the key; None where it has none.
 
     Raises:
-        ServerUnavailable: nobody is there.
+        ServerUnavailable: no server answers.
     """
     connection = send(replace(address, key=""), path)
     try:
@@ -135,7 +135,7 @@ def file_of(address: Address, path: str) -> bytes | None:
             content = response.read()
     finally:
         connection.close()
-    # A page is no file of a model: some networks answer everything with one.
+    # Some networks answer everything with a login page, which is not a file of a model.
     page = (response.getheader("Content-Type") or "").startswith("text/html")
     return content if response.status == 200 and not page else None
 
@@ -190,7 +190,7 @@ def _check(address: Address, response: HTTPResponse, text: bytes) -> None:
             say(
                 f"{address.url} のサーバーで問題が起きました（{response.status}）。自動で始め直すので、"
                 "1 分ほど待ってから、もう一度実行してください。",
-                f"the server at {address.url} has failed ({response.status}); it starts again by itself: wait a minute "
+                f"the server at {address.url} has failed ({response.status}); it restarts by itself: wait a minute "
                 "and run this again.",
             )
         )
@@ -224,7 +224,7 @@ def _explained(address: Address) -> Iterator[None]:
             say(
                 f"{address.url} から返事が来ません。先生のパソコンと同じネットワークにいるか、アドレスが合っているかを"
                 "確かめてください。混んでいるときは、少し待ってから、もう一度実行してください。",
-                f"{address.url} does not answer: check that you are in the same network as the teacher's machine and that "
+                f"{address.url} does not answer: check that you are on the same network as the teacher's machine and that "
                 "the address is right; if the class is busy, wait a little and run this again.",
             )
         ) from error
@@ -235,18 +235,18 @@ def _explained(address: Address) -> Iterator[None]:
             say(
                 f"{address.url} に、サーバーが見つかりません。先生がサーバーを動かしているか、同じネットワークにいるかを"
                 "確かめてください（Colab からは、学校の中のサーバーに届きません）。",
-                f"there is no server at {address.url}: check that the teacher has started it and that you are in the same "
+                f"there is no server at {address.url}: check that the teacher has started it and that you are on the same "
                 "network (Colab cannot reach a server inside a school).",
             )
         ) from error
 
 
 def broken_off(address: Address) -> ServerUnavailable:
-    """The connection went in the middle."""
+    """The connection broke."""
     return ServerUnavailable(
         say(
             f"{address.url} との接続が途中で切れました。そこまでの文章は残っています。もう一度実行してください。",
-            f"the connection to {address.url} broke; what was written until then is kept: run this again.",
+            f"the connection to {address.url} broke; the text so far is kept: run this again.",
         )
     )
 
@@ -257,8 +257,8 @@ def wrong_key(url: str) -> ServerUnavailable:
         say(
             f"{url} の鍵が違います。先生の画面にあるアドレスを、# の後ろまでそのまま url に入れてください"
             "（または環境変数 HELPERS_SERVER_KEY に鍵を入れます）。",
-            f"the key for {url} is wrong: put the whole address that the teacher shows into url, with what stands behind "
-            "the # (or the key into the environment variable HELPERS_SERVER_KEY).",
+            f"the key for {url} is wrong: put the whole address that the teacher shows into url, including the part "
+            "after the # (or the key into the environment variable HELPERS_SERVER_KEY).",
         )
     )
 
@@ -274,12 +274,12 @@ def wrong_model(address: Address, served: str) -> InputError:
 
 
 def other_version(address: Address) -> ServerUnavailable:
-    """Something answers, and not as it should."""
+    """Something answers, but not as it should."""
     return ServerUnavailable(
         say(
             f"{address.url} は、このノートブックが使える形では答えません（別の版か、別の設定のサーバーです）。"
             "先生に、同じ版の make serve で始めてもらってください。",
-            f"{address.url} does not answer in the way these notebooks need (another version, or other settings): "
-            "ask the teacher to start it with make serve of the same version.",
+            f"{address.url} does not answer as these notebooks expect (another version, or other settings): "
+            "ask the teacher to start it with make serve from the same version.",
         )
     )

@@ -1,8 +1,8 @@
 """The class's server as an `Engine`: ids go out, ids come back, one stream for each text.
 
-The server samples, with the settings of the request, and tells what each token was drawn with. What the model itself
-thought of it is asked once for the whole text, when it is finished. For the picture of the next token the server gives
-the model's distribution once; all settings are then applied here.
+The server samples with the settings of the request and returns the probability that each token was drawn with. The
+model's own probabilities are requested once, when a text is finished. For the picture of the next token the server
+returns the model's distribution once; all settings are then applied here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 SEQUENCES = 10  # texts at once; the gate in front of the server lets no more in from one address
-# What vLLM takes; below the lower one it would compute with that one and say nothing to the reader.
+# What vLLM accepts; a lower temperature it would silently raise to the lower bound.
 TEMPERATURES = (0.01, 2.0)
 
 
@@ -48,7 +48,7 @@ class ServerEngine(Engine):
         return f"ServerEngine({self.address.url!r}, {self.model!r})"
 
     def check(self, settings: SamplingSettings) -> None:
-        """Raise `SettingsError` for what the server would do in another way, or not at all."""
+        """Raise `SettingsError` for what the server would do differently, or not at all."""
         low, high = TEMPERATURES
         if settings.do_sample and not low <= settings.temperature <= high:
             raise SettingsError(
@@ -93,7 +93,7 @@ class ServerEngine(Engine):
     def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
         """Steps with the model's own probability of each token, which one reading of a finished text gives.
 
-        If the server cannot be asked any more, they stay as they are: what was written is kept in any case.
+        If the server no longer answers, they stay as they are: what was written is kept in any case.
         """
         try:
             texts = [prompt_ids + [step.token_id for step in row] for row in steps]
@@ -108,7 +108,7 @@ class ServerEngine(Engine):
             return steps
 
     def _reading(self, text: list[int]) -> tuple[str, dict[str, Any]]:
-        """A request that reads a text. Where the last token takes the last position, all that could stand there."""
+        """A request that reads a text; if that fills the last position, one that returns all candidates for it."""
         full = len(text) >= self.n_positions
         read = text[: self.n_positions - 1] if full else text
         more = {"logprobs": -1} if full else {}
@@ -128,7 +128,7 @@ class ServerEngine(Engine):
     def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
         """See `Engine.logits`.
 
-        The server tells log-probabilities: the logits but for one number, the same for all. A penalty for repetition needs
+        The server returns log-probabilities: the logits up to one number, the same for all. A penalty for repetition needs
         that number. It shows in what a penalty on the last token of the prompt does, against one that is not in it.
         """
         import torch
@@ -156,7 +156,7 @@ class ServerEngine(Engine):
         return (logprobs + (logit - values[last]))[None]
 
     def fields(self, tokens: int, settings: SamplingSettings, seed: int) -> dict[str, Any]:
-        """The settings in the server's words, behind so many tokens. Its lengths are those of what is new."""
+        """The settings in the server's terms, for a text that has `tokens` tokens already. Its lengths count new tokens only."""
         fields = {
             "max_tokens": settings.max_length - tokens,
             "min_tokens": max(0, settings.min_length - tokens),
@@ -207,7 +207,7 @@ def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> 
     choice = engine._choice(answer_of(address, send(address, *probe)))
     try:
         values = _top(choice)
-        # Of one candidate it is certain; a server that tells the model's own probabilities here would say less.
+        # With one candidate its probability is 1; a server that returns the model's own here would say less.
         as_drawn = abs(values[choice["token_ids"][0]]) < 1e-6
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise other_version(address) from error

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from helpers.tokenizer import SentencePieceTokenizer
 
-# Folders of files that a server gave; they go when Python ends.
+# Folders with files that a server handed out; they are deleted when Python ends.
 _KEPT: list[TemporaryDirectory[str]] = []
 
 
@@ -40,7 +40,7 @@ class ServerLoader(Loader):
         )
 
     def refuse(self, request: Request) -> None:
-        """A device or a dtype, which the server has chosen for itself; and an address that is none."""
+        """Refuse a device or a dtype, which the server has chosen itself, and what is not an address."""
         for field in ("device", "dtype"):
             if (value := getattr(request, field)) is not None:
                 raise InputError(
@@ -58,20 +58,20 @@ class ServerLoader(Loader):
         return name, say(f"{address.url} のモデルです。", f"it is the model at {address.url}")
 
     def choose(self, request: Request, parameters: int) -> DeviceChoice:
-        """Nothing is computed here but what the settings make of the server's numbers."""
+        """Only the settings are applied here, to the server's numbers."""
         import torch
 
         url = address_of(request.url).url
         reason = say(
             f"{url} のサーバーが計算します。乱数もサーバーのものなので、同じ seed でも、このパソコンで書く文章とは違います。",
-            f"the server at {url} computes. Its random numbers are its own: a seed gives another text than on this machine.",
+            f"the server at {url} computes. It draws its own random numbers: a seed gives a different text there than on this machine.",
         )
         return DeviceChoice(torch.device("cpu"), torch.float32, reason)
 
     def folder(self, request: Request) -> Path | None:
         """What the class's server itself hands out (`make class`), for a model that is not on this machine.
 
-        The hub is asked only where the server has no such files: a class needs no way out of the school.
+        The hub is asked only if the server has no such files: a class needs no connection to the internet.
         """
         if is_cached(request.name, weights=False):
             return None
@@ -101,7 +101,7 @@ class ServerLoader(Loader):
         return connect(address_of(request.url), name, config["vocab_size"], tokenizer.eos_token_id)
 
     def arguments(self, model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-        """The address; the key is not told."""
+        """The address, never the key."""
         return {"url": model.address.url}
 
 

@@ -23,8 +23,8 @@ from helpers.engines.torch.int8 import Int8Layer
 from helpers.results import Step
 from helpers.settings import SamplingSettings
 
-# From this many tokens on, several sequences have their prompt read once. A shorter one costs little more than a token:
-# reading the weights takes the time. It is left to `model.generate`, as in the article's call.
+# From this many tokens on, a prompt is read once for all sequences. A shorter one costs little more than a token, since
+# reading the weights takes the time; it is left to `model.generate`, as in the article's call.
 SHARED_FROM = 64
 
 
@@ -68,7 +68,7 @@ class TorchEngine(Engine):
     ) -> Generator[list[Step | None], None, None]:
         """transformers prepares everything (processors, cache, one row a sequence) and hands it to our loop.
 
-        Sequences that do not fit into the memory together are parted, and go on from where they are. Each keeps the
+        Sequences that do not fit into memory together are split into groups, which go on from where they are. Each keeps the
         random draw of its position in the full batch, so a seed gives the same texts however many are written at a time.
         """
         loop = partial(self._all, settings=settings)
@@ -87,7 +87,7 @@ class TorchEngine(Engine):
     ) -> Iterator[list[Step | None]]:
         """What `model.generate` calls: all sequences to their ends, as many side by side as there is memory for."""
         total, prompt = input_ids.shape
-        assert settings.seed is not None  # whoever gave none had one drawn
+        assert settings.seed is not None  # where none was given, one was drawn
         generator = torch.Generator(input_ids.device).manual_seed(settings.seed)
         waiting = [
             _Group(
@@ -119,7 +119,7 @@ class TorchEngine(Engine):
                 group.cache = None
                 free_after_error(error.__cause__)
                 if len(group.places) > 1:
-                    # Neither will as many fit later on.
+                    # As many will not fit later either.
                     size = -(-len(group.places) // 2)
                     waiting.insert(0, group)
                 else:
@@ -134,7 +134,7 @@ class TorchEngine(Engine):
             self.device,
             f"1 本ずつ書いても、{longest} トークンまでしか入りませんでした。max_length（今は {settings.max_length}）を"
             f" {longest} 以下にするか、",
-            f"even one text at a time, {longest} tokens were the most that fitted; make max_length (now "
+            f"even one text at a time, no more than {longest} tokens fit; make max_length (now "
             f"{settings.max_length}) at most {longest}, ",
         )
 
@@ -146,13 +146,11 @@ class _Group:
     places: list[int]
     ids: torch.Tensor  # int64, (sequences, tokens so far)
     alive: torch.Tensor  # bool, (sequences,)
-    generator: (
-        torch.Generator
-    )  # of our own: nobody else's draws come between, and theirs stay as they are
+    generator: torch.Generator  # its own: it shares no draws with the caller's
     cache: Any = None
 
     def part(self, rows: slice) -> _Group:
-        """Some of the sequences, from where they are; the cache has to be computed again."""
+        """Some of the sequences, from where they are; their cache has to be computed again."""
         generator = torch.Generator(self.generator.device)
         generator.set_state(self.generator.get_state())
         return _Group(self.places[rows], self.ids[rows], self.alive[rows], generator)
@@ -195,13 +193,13 @@ def _step(
             new_ids = torch.where(group.alive[:, None], new_ids, pad)
         ids = torch.cat([group.ids, new_ids], dim=1)
         alive = group.alive & ~stopping_criteria(ids, None)
-        # One transfer from the device for each step; float32 holds every id below 2 to the 24th.
+        # One transfer from the device per step; float32 represents every id below 2**24 exactly.
         columns = [group.alive[:, None], new_ids, raw, chosen, alive[:, None]]
         rows = torch.cat([column.float() for column in columns], dim=1).tolist()
     except BaseException:
         group.generator.set_state(
             before
-        )  # if memory ran out after the draw, the same is drawn again
+        )  # if memory runs out after the draw, the same is drawn again
         raise
     row: list[Step | None] = [None] * total
     for place, (was_alive, token_id, *probabilities, _) in zip(group.places, rows, strict=True):

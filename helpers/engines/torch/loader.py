@@ -53,13 +53,13 @@ class TorchLoader(Loader):
                 say(
                     "dtype = torch.int8 は、この CPU では計算できません（VNNI という回路が要ります）。"
                     'engine="ctranslate2" なら int8 を使えます。',
-                    "this CPU cannot compute with dtype = torch.int8 (it needs units called VNNI): "
+                    "this CPU cannot compute with dtype = torch.int8 (it has no VNNI): "
                     'engine="ctranslate2" can use int8.',
                 )
             )
 
     def check_config(self, request: Request, config: dict[str, Any]) -> None:
-        """Raise `InputError` if a model that is no GPT-2 is asked for in int8; others transformers refuses, in its own words."""
+        """Raise `InputError` if a model other than a GPT-2 is asked for in int8; the rest transformers refuses itself."""
         import torch
 
         kind = config.get("model_type", "gpt2")
@@ -82,7 +82,7 @@ class TorchLoader(Loader):
         if dtype == torch.int8:
             reason = say(
                 "指定どおり int8 の重みで計算します（float32 と同じ数値にはなりません）。",
-                "int8 weights, as you asked (their numbers are not those of float32).",
+                "int8 weights, as you asked (results differ from float32).",
             )
         elif dtype not in (None, choice.dtype):
             wanted = str(dtype).removeprefix("torch.")
@@ -92,7 +92,7 @@ class TorchLoader(Loader):
         return replace(choice, dtype=dtype, reason=reason)
 
     def worth_saying(self, request: Request, choice: DeviceChoice) -> bool:
-        """Half precision on a CPU that nobody asked for, and int8."""
+        """int8, and half precision on a CPU without being asked."""
         import torch
 
         unasked = request.dtype is None and choice.device.type == "cpu"
@@ -141,7 +141,7 @@ class TorchLoader(Loader):
                 to_int8(model)
             elif can_pack(model.dtype):
                 pack(model)
-        # `generate` is told the tokens with every call. A pad token in the config only makes transformers warn of missing
+        # Every call passes the tokens to `generate`. A pad token in the config only makes transformers warn of missing
         # attention masks as soon as one of several sequences has ended and is padded; an end token that the tokenizer does
         # not know would end texts all the same.
         for config in (model.config, model.generation_config):
@@ -201,7 +201,7 @@ def _dtype_in(weights: Path | None) -> torch.dtype | str:
     if weights is None or weights.suffix != ".safetensors":
         return "auto"
     with safe_open(weights, framework="pt") as file:
-        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (not a dict)
     known = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
     kinds &= known.keys()  # old files hold the masks of attention too, as bytes
     return known[kinds.pop()] if len(kinds) == 1 else "auto"
