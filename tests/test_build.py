@@ -522,7 +522,7 @@ def test_the_copy_for_doing_has_no_answers_in_sight(filled):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("flakes > 5", "flakes > 50", "no longer true, write it anew: 雪は五つより多いです。"),
+        ("flakes > 5", "flakes > 50", "no longer true, rewrite it: 雪は五つより多いです。"),
         ('f"<b>{flakes}</b>"', "''", "the picture snow is empty"),
         ('mark="a*b"', "**{'mark': 1, 'more': 2}", "{{mark}}"),
         ('"answer = 14 / 2"', '"answer = 6"', "a self-check says of 'answer = 6': '✗"),
