@@ -124,7 +124,7 @@ class Int8Layer(nn.Module):
             say(
                 "int8 で読み込んだモデルは、文を書くためのものです。移す、コピーする、保存する、学習するときは、"
                 "dtype を書かずに load_model で読み込み直してください。",
-                "a model in int8 can only write text: to move, copy, save or train it, load it again without dtype.",
+                "a model in int8 can only write text: to move, copy, save or train it, load it again with load_model, without dtype.",
             )
         )
 
