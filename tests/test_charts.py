@@ -344,7 +344,12 @@ def test_table_keeps_pictures_in_cells_and_aligns_columns(lm):
 
 
 def test_table_of_columns_puts_numbers_on_the_right():
-    columns = {"語": ["雪", "山"], "数": [1, 23], "割合": ["<0.1%", "99.9%"], "量": ["—", "2.61 GB"]}
+    columns = {
+        "語": ["雪", "山"],
+        "数": [1, 23],
+        "割合": ["<0.1%", "99.9%"],
+        "量": ["—", "2.61 GB"],
+    }
     html = charts.table(columns)
     assert table_rows(html)[:2] == [["語", "数", "割合", "量"], ["雪", "1", "<0.1%", "—"]]
     assert html.count("text-align:left") == 3
