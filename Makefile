@@ -1,5 +1,6 @@
 # run: three continuations of a sentence   lab: your copy of the lessons in the browser (LESSON=03_generate)
-# check: lint, types and the quick tests, for each save   test: every test that needs neither vLLM nor the long exactness run
+# check: lint, types and the quick tests, for each save   test: all but the rare and long (test-all), the real vLLM (test-server)
+# and the long comparison of the site (test-exact)
 # lessons: build lessons/*.py into notebooks (LESSONS="03_generate" for one)   lint, format: ruff
 # wheels: all that is installed, as files for machines without a network; there: make run WHEELS=folder
 # bench: every speed and memory figure we state (an hour; BENCH="--runs 1 --shapes aozora-mini" for a quick look)

@@ -29,6 +29,7 @@ def run(module: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_cpu_generate_prints_the_agreed_json():
     result = json.loads(run("cpu_generate", "--shape", "aozora-mini", "--runs", "1", "--json"))
@@ -54,6 +55,7 @@ def test_cpu_generate_prints_the_agreed_json():
     assert result["ratios"].keys() == agreed - {"article"}
 
 
+@pytest.mark.slow
 def test_int8_costs_the_bundled_model_next_to_nothing():
     bits = json.loads(run("int8_bits").splitlines()[-1])["bits_per_character"]
     assert 0 < abs(bits["int8"] - bits["float32"]) < 0.02
