@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,10 +59,12 @@ def english() -> Iterator[None]:
     set_language(before)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a kernel or a browser by the fixtures it asks for. Browsers come last: Playwright keeps an event loop
-    running in this thread until the session ends, and the lab, asked on a running loop, rightly leaves its work to it.
-    Kernels come first: they take longest, and at the end of a run no worker is to wait for another.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a kernel or a browser by the fixtures it asks for, and put all in the order in which workers take it.
+
+    Kernels come first: they take longest, and at the end no worker is to wait for another. Browsers come last: Playwright
+    keeps an event loop running in its thread until the session ends, and the lab, asked on a running loop, rightly leaves its
+    work to it. Both are dealt out one by one; of all others a file's tests stay with one worker, as they share models.
     """
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
@@ -69,11 +72,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if "offline" in asked:  # the environment of a lesson's kernel
             item.add_marker("kernel")
+        if kind_of(item) not in ("browser", "kernel") and config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    long = {item.path for item in items if kind_of(item) == "process"}
+    order = ["kernel", "process", "quick", "browser"]
     items.sort(
-        key=lambda item: (
-            item.get_closest_marker("browser") is not None,
-            item.get_closest_marker("kernel") is None,
+        key=lambda item: order.index(
+            "process" if kind_of(item) == "quick" and item.path in long else kind_of(item)
         )
+    )
+
+
+def kind_of(test: pytest.Item | pytest.TestReport) -> str:
+    """What takes a test's time."""
+    return next(
+        (kind for kind in ("browser", "kernel", "process") if kind in test.keywords), "quick"
     )
 
 
@@ -106,16 +119,25 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Close the run with the time that each executed lesson took."""
-    times = [
-        (report.duration, name)
-        for reports in terminalreporter.stats.values()
+    """Close the run with the time that each executed lesson took, and that of each kind of test on all workers together."""
+    reports = [
+        report
+        for listed in terminalreporter.stats.values()
+        for report in listed
+        if isinstance(report, pytest.TestReport)
+    ]
+    lessons = {
+        name: report.duration
         for report in reports
-        if getattr(report, "when", None) == "call"
+        if report.when == "call"
         for key, name in report.user_properties
         if key == "lesson"
-    ]
-    if times:
-        terminalreporter.section("time of each lesson")
-        for seconds, name in sorted(times, key=lambda row: row[1]):
-            terminalreporter.write_line(f"{name:24} {seconds:6.1f} s")
+    }
+    kinds = Counter()
+    for report in reports:
+        kinds[kind_of(report)] += report.duration
+    for title, times in (("lesson", lessons), ("kind of test", kinds)):
+        if times:
+            terminalreporter.section(f"time of each {title}")
+            for name, seconds in sorted(times.items()):
+                terminalreporter.write_line(f"{name:24} {seconds:6.1f} s")

@@ -57,7 +57,9 @@ def test_a_command_ends_quietly_when_nobody_reads_on(reads: int, status: int):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("command", ["generate", "doctor", "rehearse"])
+@pytest.mark.parametrize(
+    "command", ["generate", "doctor", pytest.param("rehearse", marks=pytest.mark.slow)]
+)
 def test_a_readers_commands_end_quietly(command: str):
     options = {"generate": ["--max-length", "30"], "rehearse": ["--max-length", "30"]}
     with subprocess.Popen(

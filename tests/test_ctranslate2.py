@@ -289,6 +289,7 @@ def convert(home: Path, folder: Path, *words: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_killed_conversion_starts_over_and_two_kernels_do_not_collide(tmp_path):
     folder, home = make_model(tmp_path / "model"), tmp_path / "home"

@@ -522,7 +522,14 @@ print(version("torchao"), find_spec("torchao") is not None)
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "before", ["", "load_for_training(sys.argv[2], device='cpu', half=True)"], ids=["peft", "load"]
+    "before",
+    [
+        "",
+        pytest.param(
+            "load_for_training(sys.argv[2], device='cpu', half=True)", marks=pytest.mark.slow
+        ),
+    ],
+    ids=["peft", "load"],
 )
 def test_lora_beside_a_torchao_that_peft_finds_too_old(folder, tmp_path, before):
     """As on Colab, whose peft raises ImportError for Colab's own torchao. Whatever is imported first."""
@@ -615,7 +622,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tiny, tmp_pa
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("size", ["16k", "2m"])
+@pytest.mark.parametrize("size", ["2m", pytest.param("16k", marks=pytest.mark.slow)])
 def test_a_disk_without_room_for_a_checkpoint(tmp_path, size):
     """Too small from the start it is refused before any work; filled on the way, the curve and the best weights are kept."""
     disk = tmp_path / "disk"

@@ -103,7 +103,10 @@ def test_sentences_follow_the_language(capsys):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("locale", "word"), [("ja_JP.UTF-8", "デバイス"), ("C.UTF-8", "Device")])
+@pytest.mark.parametrize(
+    ("locale", "word"),
+    [("ja_JP.UTF-8", "デバイス"), pytest.param("C.UTF-8", "Device", marks=pytest.mark.slow)],
+)
 def test_a_console_that_is_not_utf8_gets_every_character(locale, word):
     environment = os.environ | {"LANG": locale, "PYTHONIOENCODING": "cp932", "LC_ALL": locale}
     environment.pop("HELPERS_LANG", None)
@@ -131,6 +134,7 @@ print(json.dumps(sorted(names)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_the_command_loads_nothing_but_torch_transformers_and_what_they_load():
     """Its start is torch's and transformers' own, and sentencepiece's."""

@@ -114,7 +114,7 @@ def test_a_processor_that_would_cut_sums_off_is_found_out():
         "right = (layer(torch.ones(3, 2048)) - 2048).abs().max() < 1\n"
         "assert right or not able"
     )
-    for most in ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI"):
+    for most in ("AVX2", "AVX512_CORE"):
         environment = os.environ | {"ONEDNN_MAX_CPU_ISA": most}
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True

@@ -180,7 +180,9 @@ SHORT = ("--model", NAME, "--min-length", "0", "--max-length", "20", "--seed", "
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
+@pytest.mark.parametrize(
+    "safe", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["safetensors", "bin"]
+)
 def test_a_model_comes_from_the_hub_and_then_from_the_cache(tmp_path, safe):
     folder = make_model(tmp_path / "hub", do_lower_case=True, safe=safe)
     home = tmp_path / "home"
@@ -197,7 +199,9 @@ def test_a_model_comes_from_the_hub_and_then_from_the_cache(tmp_path, safe):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("status", [401, 404, 503])
+@pytest.mark.parametrize(
+    "status", [404, *(pytest.param(status, marks=pytest.mark.slow) for status in (401, 503))]
+)
 def test_a_hub_that_refuses_is_one_sentence(tmp_path, status):
     with serve({}, status) as endpoint:
         done = run_cli(tmp_path, endpoint, *SHORT)

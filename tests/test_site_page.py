@@ -40,8 +40,8 @@ JAPANESE = re.compile("[぀-ヿ㐀-鿿]")
 
 
 @pytest.fixture(scope="module")
-def folder() -> Path:
-    return site.build()
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return site.build(site=tmp_path_factory.mktemp("built") / "site")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """The tests in their tiers, and where the time went: `python -m tools.tests check`, or `test`.
 
 `check` is for each save: lint, types, and what starts no process, browser or kernel. `test` is everything but the
-real vLLM (`make test-server`), the long exactness run of the site (`make test-exact`) and what `test-all` adds: the
-slow ones.
+real vLLM (`make test-server`), the long exactness run of the site (`make test-exact`) and what `test-all` adds: what is
+rare and takes long.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from tools.colab_environment import ENVIRONMENT
 from tools.project import ROOT
 
 PYTEST = ["-m", "pytest", "-q", "--no-header", "--durations=5"]
-# Two workers, as the smallest machines have two cores. A file's tests stay together: they share models.
-SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
-# One by one, in order: each takes long by itself.
-ONE_BY_ONE = ["-n", "2", "--dist", "load", "--maxschedchunk", "1"]
+# tests/conftest.py says which tests stay with one worker. The smallest machines have two cores; where tests wait for
+# browsers and kernels, a third worker fills them.
+SIDE_BY_SIDE = ["--dist", "loadgroup", "--no-loadscope-reorder", "-n", "2"]
+WITH_WAITING = [*SIDE_BY_SIDE[:-1], "3"]
 ELSEWHERE = "not (server or exact or slow)"
 AS_ANOTHER = "processor and not (process or alone)"
 
@@ -61,20 +61,18 @@ TIERS = {
     "test": [
         *LINT,
         Stage("browsers", ["-m", "tools.browser"]),
-        Stage("tests", [*PYTEST, *SIDE_BY_SIDE, "-m", f"not (browser or kernel or alone) and {ELSEWHERE}"]),
         # What is executed on Colab's versions is not executed here as well.
-        Stage("kernels", [*PYTEST, *ONE_BY_ONE, "-m", f"kernel and not colab and {ELSEWHERE}"]),
+        Stage("tests", [*PYTEST, *WITH_WAITING, "-m", f"not (alone or kernel and colab) and {ELSEWHERE}"]),
         # Neither memory nor time is measured beside another test.
-        Stage("alone", [*PYTEST, "-p", "no:xdist", "-m", f"alone and not browser and {ELSEWHERE}"]),
-        Stage("in a browser", [*PYTEST, *ONE_BY_ONE, "-m", f"browser and {ELSEWHERE}"]),
+        Stage("alone", [*PYTEST, "-p", "no:xdist", "-m", f"alone and {ELSEWHERE}"]),
         # The oldest kind lacks most: those between it and this machine's own wait for `test-all`.
         *as_kinds(processors.playable()[:1]),
-        Stage("Colab's versions", [*PYTEST, *ONE_BY_ONE, "-m", f"colab and {ELSEWHERE}"], True),
+        Stage("Colab's versions", [*PYTEST, *WITH_WAITING, "-m", f"colab and {ELSEWHERE}"], True),
     ],
     "test-all": [
         Stage("slow tests", [*PYTEST, "-p", "no:xdist", "-m", "slow and not (server or exact)"]),
         *as_kinds(processors.playable()[1:]),
-        Stage("Colab's browser", [*PYTEST, *ONE_BY_ONE, "-m", "browser", "tests/test_browser.py"], True),
+        Stage("Colab's browser", [*PYTEST, *WITH_WAITING, "-m", "browser", "tests/test_browser.py"], True),
     ],
 }  # fmt: skip
 
