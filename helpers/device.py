@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.errors import InputError
+from helpers.errors import InputError, unusable
 from helpers.language import say
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class DeviceChoice:
 
 # The processor's own units for bfloat16, as Linux names them.
 BFLOAT16_UNITS = ("amx_bf16", "avx512_bf16")
+COLAB = (
+    "Colab では「ランタイム」→「ランタイムのタイプを変更」で GPU を選べます。",
+    "on Colab, choose a GPU under Runtime > Change runtime type",
+)
 # Smaller models stay in float32 on every CPU, so that a class has the same texts on all its machines.
 HALF_FROM = 300_000_000  # weights
 
@@ -54,13 +58,16 @@ def choose_device(device: str | torch.device | None = None, parameters: int = 0)
     try:
         device = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise InputError(_unknown_device(device)) from error
+        raise _unknown(device) from error
 
     if device.type == "cpu":
+        # The only place where a GPU is a matter of a menu.
+        on_colab = os.environ.get("COLAB_RELEASE_TAG")
+        colab = say(COLAB[0], f"{COLAB[1]}; ") if on_colab else ""
         why = asked or (
             say("MPS は指定したときだけ使います。", "MPS is used only when asked for; ")
             if torch.backends.mps.is_available()
-            else say("GPU が見つかりません。", "no GPU was found; ") + _on_colab()
+            else say("GPU が見つかりません。", "no GPU was found; ") + colab
         )
         if parameters < HALF_FROM:
             why += say("CPU では float32 を使います。", "a CPU runs in float32.")
@@ -78,9 +85,9 @@ def choose_device(device: str | torch.device | None = None, parameters: int = 0)
         return DeviceChoice(device, torch.float32, why)
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise InputError(_missing_device(device, "cuda"))
+            raise _missing(device, "cuda")
         if device.index is not None and device.index >= torch.cuda.device_count():
-            raise InputError(_missing_device(device, f"cuda:0-{torch.cuda.device_count() - 1}"))
+            raise _missing(device, f"cuda:0-{torch.cuda.device_count() - 1}")
         major, minor = torch.cuda.get_device_capability(device)
         dtype = torch.bfloat16 if major >= 8 else torch.float16
         name, dtype_name = torch.cuda.get_device_name(device), str(dtype).removeprefix("torch.")
@@ -95,13 +102,13 @@ def choose_device(device: str | torch.device | None = None, parameters: int = 0)
         )
     if device.type == "mps":
         if not torch.backends.mps.is_available():
-            raise InputError(_missing_device(device, "mps"))
+            raise _missing(device, "mps")
         return DeviceChoice(
             device,
             torch.float32,
             asked + say("MPS では float32 を使います。", "MPS runs in float32."),
         )
-    raise InputError(_unknown_device(device))
+    raise _unknown(device)
 
 
 def bfloat16_unit() -> str | None:
@@ -113,30 +120,19 @@ def bfloat16_unit() -> str | None:
     return next((unit for unit in BFLOAT16_UNITS if unit in words), None)
 
 
-def _unknown_device(device: object) -> str:
-    return say(
-        f'device = {device!r} は使えません。"cpu"、"cuda"、"mps"、または None（自動）を指定してください。',
-        f'device = {device!r} cannot be used: give "cpu", "cuda", "mps", or None to choose automatically.',
+def _unknown(device: object) -> InputError:
+    ja, en = (
+        '"cpu"、"cuda"、"mps"、または None（自動）',
+        '"cpu", "cuda", "mps", or None to choose automatically',
     )
+    return InputError(*unusable("device", device, ja, en))
 
 
-def _on_colab() -> str:
-    # The only place where a GPU is a matter of a menu.
-    if not os.environ.get("COLAB_RELEASE_TAG"):
-        return ""
-    return say(
-        "Colab では「ランタイム」→「ランタイムのタイプを変更」で GPU を選べます。",
-        "on Colab, choose one under Runtime > Change runtime type; ",
-    )
-
-
-def _missing_device(device: object, kind: str) -> str:
-    colab = say(
-        "Colab では「ランタイム」→「ランタイムのタイプを変更」で GPU を選べます。",
-        " On Colab, choose a GPU under Runtime > Change runtime type.",
-    )
-    return say(
+def _missing(device: object, kind: str) -> InputError:
+    ja, en = COLAB if kind != "mps" else ("", "")
+    return InputError(
         f'device = "{device}" はこのマシンにありません（{kind} を確認しました）。'
-        "device=None にすると、使えるものを選びます。",
-        f'device = "{device}" is not on this machine (looked for {kind}): device=None picks what is available.',
-    ) + (colab if kind != "mps" else "")
+        f"device=None にすると、使えるものを選びます。{ja}",
+        f'device = "{device}" is not on this machine (looked for {kind}): device=None picks what is available'
+        f"{en and '; '}{en}.",
+    )

@@ -99,13 +99,11 @@ def explained_device_errors(device: torch.device, ja: str = "", en: str = "") ->
             raise OutOfMemory(out_of_memory_sentence(device, ja, en)) from error
         if is_device_lost(error):
             raise DeviceLost(
-                say(
-                    "GPU との接続が切れたか、GPU が止まりました。カーネル（Colab ではランタイム）を再起動して、"
-                    "ノートブックの最初のセルからもう一度実行してください。"
-                    "Colab で GPU が使えなくなっていたら、GPU なしでも最後まで動きます。",
-                    "the GPU was lost or has stopped: restart the kernel (on Colab, the runtime) and run the notebook again "
-                    "from its first cell; if Colab has no GPU left for you, the notebooks also run without one.",
-                )
+                "GPU との接続が切れたか、GPU が止まりました。カーネル（Colab ではランタイム）を再起動して、"
+                "ノートブックの最初のセルからもう一度実行してください。"
+                "Colab で GPU が使えなくなっていたら、GPU なしでも最後まで動きます。",
+                "the GPU was lost or has stopped: restart the kernel (on Colab, the runtime) and run the notebook again "
+                "from its first cell; if Colab has no GPU left for you, the notebooks also run without one.",
             ) from error
         raise
 

@@ -12,9 +12,15 @@ from helpers.language import say
 class Explained(Exception):
     """Its message is a sentence for the reader; `__cause__` keeps the error behind it, if there is one.
 
+    Args:
+        ja: the sentence in Japanese, `en` in English; without `en` it is in the reader's language already.
+
     IPython asks an exception how it wants to be shown (`_render_traceback_`). Plain Python, and
     `traceback.print_last()` in a notebook, still show everything.
     """
+
+    def __init__(self, ja: str, en: str = "") -> None:
+        super().__init__(say(ja, en) if en else ja)
 
     def _render_traceback_(self) -> list[str]:
         lines = [f"{type(self).__name__}: {self}"]
@@ -47,3 +53,17 @@ class Explained(Exception):
 
 class InputError(Explained, ValueError):
     """An argument that cannot be used. The message says which, and what is allowed."""
+
+
+def unusable(name: str, value: object, ja: str, en: str) -> tuple[str, str]:
+    """Both sentences for a value that is not what `ja` and `en` describe."""
+    try:
+        shown = " ".join(repr(value).split())
+    except ValueError:
+        # Python writes no integer of more than 4,300 digits.
+        shown = type(value).__name__
+    shown = shown if len(shown) <= 40 else shown[:40] + "…"
+    return (
+        f"{name} = {shown} は使えません。{ja}を指定してください。",
+        f"{name} = {shown} cannot be used: give {en}.",
+    )

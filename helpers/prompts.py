@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helpers.errors import InputError
-from helpers.language import say
-from helpers.settings import SamplingSettings, SettingsError, unusable
+from helpers.errors import InputError, unusable
+from helpers.settings import SamplingSettings, SettingsError
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +26,7 @@ def encode_prompt(
             room for a new token or exceeds the model's positions.
     """
     if not isinstance(prompt, str):
-        raise unusable("prompt", prompt, "文字列", "a string")
+        raise SettingsError("prompt", *unusable("prompt", prompt, "文字列", "a string"))
     try:
         ids = language_model.tokenizer.encode(prompt, add_special_tokens=False)
     except InputError as error:
@@ -35,47 +34,39 @@ def encode_prompt(
     if not ids:
         raise SettingsError(
             "prompt",
-            say(
-                "prompt が空です。続きを書かせたい文章を 1 文字以上入れてください。",
-                "the prompt is empty: give at least one character to be continued.",
-            ),
+            "prompt が空です。続きを書かせたい文章を 1 文字以上入れてください。",
+            "the prompt is empty: give at least one character to be continued.",
         )
     limit = language_model.n_positions
     if len(ids) >= limit:
         over = len(ids) - limit
         raise SettingsError(
             "prompt",
-            say(
-                f"prompt は {len(ids)} トークンで、このモデルが続きとあわせて扱える {limit} トークンを {over} 超えています。"
-                f"{over + 1} トークン以上短くしてください。"
-                if over
-                else f"prompt だけで、このモデルが扱える {limit} トークンを使い切っています。1 トークン以上短くしてください。",
-                f"the prompt has {len(ids)} tokens, {over} over the {limit} that this model takes with the "
-                f"continuation: shorten it by at least {over + 1} tokens."
-                if over
-                else f"the prompt alone takes up all {limit} tokens of this model: shorten it by at least 1 token.",
-            ),
+            f"prompt は {len(ids)} トークンで、このモデルが続きとあわせて扱える {limit} トークンを {over} 超えています。"
+            f"{over + 1} トークン以上短くしてください。"
+            if over
+            else f"prompt だけで、このモデルが扱える {limit} トークンを使い切っています。1 トークン以上短くしてください。",
+            f"the prompt has {len(ids)} tokens, {over} over the {limit} that this model takes with the "
+            f"continuation: shorten it by at least {over + 1} tokens."
+            if over
+            else f"the prompt alone takes up all {limit} tokens of this model: shorten it by at least 1 token.",
         )
     if settings is not None:
         if settings.max_length > limit:
             raise SettingsError(
                 "max_length",
-                say(
-                    f"max_length = {settings.max_length} は、このモデルが扱える {limit} トークンを "
-                    f"{settings.max_length - limit} 超えています。{limit} 以下にしてください。",
-                    f"max_length = {settings.max_length} is {settings.max_length - limit} over the {limit} tokens "
-                    f"this model takes: give at most {limit}.",
-                ),
+                f"max_length = {settings.max_length} は、このモデルが扱える {limit} トークンを "
+                f"{settings.max_length - limit} 超えています。{limit} 以下にしてください。",
+                f"max_length = {settings.max_length} is {settings.max_length - limit} over the {limit} tokens "
+                f"this model takes: give at most {limit}.",
             )
         if settings.max_length <= len(ids):
             raise SettingsError(
                 "max_length",
-                say(
-                    f"prompt だけで {len(ids)} トークンあり、max_length = {settings.max_length} では続きを書けません。"
-                    f"max_length は prompt も数えます。{len(ids) + 1} 以上にしてください。",
-                    f"the prompt alone has {len(ids)} tokens, so max_length = {settings.max_length} leaves no room: "
-                    f"max_length counts the prompt too; give at least {len(ids) + 1}.",
-                ),
+                f"prompt だけで {len(ids)} トークンあり、max_length = {settings.max_length} では続きを書けません。"
+                f"max_length は prompt も数えます。{len(ids) + 1} 以上にしてください。",
+                f"the prompt alone has {len(ids)} tokens, so max_length = {settings.max_length} leaves no room: "
+                f"max_length counts the prompt too; give at least {len(ids) + 1}.",
             )
     import torch
 

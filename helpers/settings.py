@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.errors import InputError
-from helpers.language import say
+from helpers.errors import InputError, unusable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -55,8 +54,8 @@ RANGES = {
 class SettingsError(InputError):
     """A setting or a prompt that cannot be used. `field` names it; the message says what is allowed."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, field: str, ja: str, en: str = "") -> None:
+        super().__init__(ja, en)
         self.field = field
 
 
@@ -85,24 +84,24 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         if not isinstance(self.do_sample, bool):
-            raise unusable("do_sample", self.do_sample, "True / False", "True or False")
+            raise SettingsError(
+                "do_sample", *unusable("do_sample", self.do_sample, "True / False", "True or False")
+            )
         for field, allowed in RANGES.items():
             value = getattr(self, field)
             if field == "seed" and value is None:
                 continue
             number = _number(allowed.kind, value)
             if number is None or not allowed.low <= number <= allowed.high:
-                raise unusable(field, value, allowed.ja, allowed.en)
+                raise SettingsError(field, *unusable(field, value, allowed.ja, allowed.en))
             object.__setattr__(self, field, number)
         if self.min_length > self.max_length:
             raise SettingsError(
                 "min_length",
-                say(
-                    f"min_length = {self.min_length} が max_length = {self.max_length} より大きくなっています。"
-                    "min_length を max_length 以下にしてください。",
-                    f"min_length = {self.min_length} is greater than max_length = {self.max_length}: "
-                    "make min_length at most max_length.",
-                ),
+                f"min_length = {self.min_length} が max_length = {self.max_length} より大きくなっています。"
+                "min_length を max_length 以下にしてください。",
+                f"min_length = {self.min_length} is greater than max_length = {self.max_length}: "
+                "make min_length at most max_length.",
             )
 
 
@@ -117,23 +116,6 @@ def _number(kind: type, value: Any) -> int | float | None:
         return float(value) if isinstance(value, Real) else None
     except (TypeError, RuntimeError, OverflowError):
         return None
-
-
-def unusable(field: str, value: object, ja: str, en: str) -> SettingsError:
-    """The error for a value outside what `ja` and `en` describe."""
-    try:
-        shown = " ".join(repr(value).split())
-    except ValueError:
-        # Python writes no integer of more than 4,300 digits.
-        shown = type(value).__name__
-    shown = shown if len(shown) <= 40 else shown[:40] + "…"
-    return SettingsError(
-        field,
-        say(
-            f"{field} = {shown} は使えません。{ja}を指定してください。",
-            f"{field} = {shown} cannot be used: give {en}.",
-        ),
-    )
 
 
 def generate_arguments(

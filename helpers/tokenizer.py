@@ -17,7 +17,6 @@ from transformers.tokenization_utils_sentencepiece import SentencePieceBackend
 from helpers import BUNDLED_MODEL
 from helpers.errors import InputError
 from helpers.hub import local_folder
-from helpers.language import say
 
 
 class SentencePieceTokenizer(SentencePieceBackend):
@@ -52,10 +51,8 @@ class SentencePieceTokenizer(SentencePieceBackend):
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise InputError(
-                say(
-                    f"prompt の {error.start + 1} 文字目は、文字として正しくありません。その文字を消してください。",
-                    f"character {error.start + 1} of the prompt is half of a character pair, not text: remove it.",
-                )
+                f"prompt の {error.start + 1} 文字目は、文字として正しくありません。その文字を消してください。",
+                f"character {error.start + 1} of the prompt is half of a character pair, not text: remove it.",
             ) from error
         return text.lower() if self.do_lower_case else text
 
@@ -140,12 +137,10 @@ def load_tokenizer(name_or_path: str | Path = BUNDLED_MODEL) -> SentencePieceTok
     folder = local_folder(name_or_path, weights=False)
     if not (folder / "spiece.model").is_file():
         raise InputError(
-            say(
-                f"{name_or_path} に spiece.model がありません。"
-                "rinna/japanese-gpt-1b と同じ配置（SentencePiece）のモデルを指定してください。",
-                f"{name_or_path} has no spiece.model: "
-                "give a model in the layout of rinna/japanese-gpt-1b (SentencePiece).",
-            )
+            f"{name_or_path} に spiece.model がありません。"
+            "rinna/japanese-gpt-1b と同じ配置（SentencePiece）のモデルを指定してください。",
+            f"{name_or_path} has no spiece.model: "
+            "give a model in the layout of rinna/japanese-gpt-1b (SentencePiece).",
         )
     return SentencePieceTokenizer.from_pretrained(folder)
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from helpers.errors import InputError
-from helpers.language import say
+from helpers.errors import InputError, unusable
 
 if TYPE_CHECKING:
     from helpers.engines.protocol import Loader
@@ -31,10 +30,7 @@ def loader_of(engine: str) -> Loader:
     """
     if engine not in ENGINES:
         *others, last = (f'"{name}"' for name in ENGINES)
-        raise InputError(
-            say(
-                f"engine = {engine!r} は使えません。{'、'.join(others)} か {last} を指定してください。",
-                f"engine = {engine!r} cannot be used: give {', '.join(others)} or {last}.",
-            )
-        )
+        either = f"{', '.join(others)} or {last}"
+        ja = f"{'、'.join(others)} か {last} "
+        raise InputError(*unusable("engine", engine, ja, either))
     return import_module(ENGINES[engine]).LOADER

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.finetune.errors import FinetuneError
 from helpers.finetune.run import CheckpointNotSaved
-from helpers.language import say
 from helpers.memory import free_disk, needed_and_free
 
 if TYPE_CHECKING:
@@ -35,20 +34,16 @@ def checkpoint_path(folder: str | Path, size: int) -> Path:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         why = getattr(error, "strerror", None) or str(error)
         raise FinetuneError(
-            say(
-                f"folder = {str(folder)!r} に書き込めません（{why}）。書き込める場所を指定するか、folder を書かないでください。",
-                f"folder = {str(folder)!r} cannot be written to ({why}): name another place, or leave folder out.",
-            )
+            f"folder = {str(folder)!r} に書き込めません（{why}）。書き込める場所を指定するか、folder を書かないでください。",
+            f"folder = {str(folder)!r} cannot be written to ({why}): name another place, or leave folder out.",
         ) from error
     # Until a new checkpoint is whole, the old one stays beside it.
     if free < size:
         raise FinetuneError(
-            say(
-                f"途中の状態を保存する場所が足りません（{path.parent}、{needed_and_free(size, free)}）。"
-                "空きを作るか、別の folder を指定してください。",
-                f"there is no room for a checkpoint ({path.parent}: {needed_and_free(size, free)}): "
-                "make room, or name another folder.",
-            )
+            f"途中の状態を保存する場所が足りません（{path.parent}、{needed_and_free(size, free)}）。"
+            "空きを作るか、別の folder を指定してください。",
+            f"there is no room for a checkpoint ({path.parent}: {needed_and_free(size, free)}): "
+            "make room, or name another folder.",
         )
     return path
 
@@ -74,12 +69,10 @@ def write_checkpoint(path: Path, values: dict[str, Any], run: TrainingRun) -> No
         why = getattr(error, "strerror", None) or type(error).__name__
         step = len(run.losses)
         raise CheckpointNotSaved(
-            say(
-                f"ステップ {step} の状態を {path} に保存できませんでした（{why}）。学習を止め、一番よかった重みに戻しました。"
-                "空きを作ってもう一度実行すると、最後に保存したところから続きます。",
-                f"step {step} could not be saved to {path} ({why}): training has stopped and the best weights are back; "
-                "make room and run this again to go on from the last checkpoint.",
-            ),
+            f"ステップ {step} の状態を {path} に保存できませんでした（{why}）。学習を止め、一番よかった重みに戻しました。"
+            "空きを作ってもう一度実行すると、最後に保存したところから続きます。",
+            f"step {step} could not be saved to {path} ({why}): training has stopped and the best weights are back; "
+            "make room and run this again to go on from the last checkpoint.",
             run,
         ) from error
 
@@ -97,19 +90,15 @@ def read_checkpoint(path: Path, key: str, device: torch.device) -> dict[str, Any
         found = saved["key"]
     except (OSError, RuntimeError, UnpicklingError, KeyError, TypeError) as error:
         raise FinetuneError(
-            say(
-                f"{path} を読めません（{type(error).__name__}）。このファイルを消してから、もう一度実行してください。",
-                f"{path} cannot be read ({type(error).__name__}): delete this file and run this again.",
-            )
+            f"{path} を読めません（{type(error).__name__}）。このファイルを消してから、もう一度実行してください。",
+            f"{path} cannot be read ({type(error).__name__}): delete this file and run this again.",
         ) from error
     if found != key:
         raise FinetuneError(
-            say(
-                f"{path} は、ほかの設定か文章で学習した途中のものです。"
-                "続けるには同じ設定と文章を、やり直すには別の folder を指定してください。",
-                f"{path} belongs to a run with other settings or texts: give the same ones to go on with it, "
-                "or another folder to start again.",
-            )
+            f"{path} は、ほかの設定か文章で学習した途中のものです。"
+            "続けるには同じ設定と文章を、やり直すには別の folder を指定してください。",
+            f"{path} belongs to a run with other settings or texts: give the same ones to go on with it, "
+            "or another folder to start again.",
         )
     return dict(saved)
 

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.errors import unusable
 from helpers.finetune.encodings import decode
-from helpers.finetune.errors import FinetuneError, unusable
+from helpers.finetune.errors import FinetuneError
 from helpers.finetune.files import read_bytes, unpacked
 from helpers.finetune.notation import plain, split_file
 from helpers.finetune.xhtml import is_page, read_page
@@ -69,12 +70,10 @@ def read_document(source: str | Path | bytes) -> Document:
     found = decode(data)
     if found is None:
         raise FinetuneError(
-            say(
-                f"{name}は、UTF-8、UTF-16、Shift_JIS、EUC-JP、ISO-2022-JP のどれとしても読めません。"
-                "テキストエディターで開き、文字コードを UTF-8 にして保存しなおしてください。",
-                f"{name} cannot be read as UTF-8, UTF-16, Shift_JIS, EUC-JP or ISO-2022-JP: open it in a text editor and "
-                "save it as UTF-8.",
-            )
+            f"{name}は、UTF-8、UTF-16、Shift_JIS、EUC-JP、ISO-2022-JP のどれとしても読めません。"
+            "テキストエディターで開き、文字コードを UTF-8 にして保存しなおしてください。",
+            f"{name} cannot be read as UTF-8, UTF-16, Shift_JIS, EUC-JP or ISO-2022-JP: open it in a text editor and "
+            "save it as UTF-8.",
         )
     damaged = tuple((data.count(b"\n", 0, offset) + 1, offset + 1) for offset in found.damaged)
     if damaged:
@@ -103,12 +102,10 @@ def _from_page(data: bytes, name: str) -> Document:
     if text:
         return Document(text, "XHTML", True)
     raise FinetuneError(
-        say(
-            f"{name}はウェブページ（HTML）で、青空文庫の本文が見つかりません。青空文庫の作品なら、図書カードから"
-            "「テキストファイル」をダウンロードして指定してください。ほかのページなら、文章をテキストファイルに写してください。",
-            f"{name} is a web page (HTML) without a text of 青空文庫: for a work in that library, download the "
-            "テキストファイル (text file) from its card and give that; for another page, copy the text into a text file.",
-        )
+        f"{name}はウェブページ（HTML）で、青空文庫の本文が見つかりません。青空文庫の作品なら、図書カードから"
+        "「テキストファイル」をダウンロードして指定してください。ほかのページなら、文章をテキストファイルに写してください。",
+        f"{name} is a web page (HTML) without a text of 青空文庫: for a work in that library, download the "
+        "テキストファイル (text file) from its card and give that; for another page, copy the text into a text file.",
     )
 
 
@@ -126,10 +123,8 @@ def _damage(name: str, damaged: tuple[tuple[int, int], ...]) -> str:
 
 def _empty(name: str) -> FinetuneError:
     return FinetuneError(
-        say(
-            f"{name}は空です。文章の入ったテキストファイルを指定してください。",
-            f"{name} is empty: give a text file with something in it.",
-        )
+        f"{name}は空です。文章の入ったテキストファイルを指定してください。",
+        f"{name} is empty: give a text file with something in it.",
     )
 
 
@@ -143,15 +138,15 @@ def split_text(text: str, held_out: float = 0.15) -> tuple[str, str]:
         FinetuneError: the text has fewer than 1,000 characters, or the share leaves nothing on one side.
     """
     if not 0 < held_out < 1:
-        raise unusable(
-            "held_out", held_out, "0 より大きく 1 より小さい割合", "a share between 0 and 1"
+        raise FinetuneError(
+            *unusable(
+                "held_out", held_out, "0 より大きく 1 より小さい割合", "a share between 0 and 1"
+            )
         )
     if len(text) < SHORTEST:
         raise FinetuneError(
-            say(
-                f"文章が短すぎます（{len(text):,} 文字）。{SHORTEST:,} 文字以上の文章を指定してください。",
-                f"the text is too short ({len(text):,} characters): give one of at least {SHORTEST:,} characters.",
-            )
+            f"文章が短すぎます（{len(text):,} 文字）。{SHORTEST:,} 文字以上の文章を指定してください。",
+            f"the text is too short ({len(text):,} characters): give one of at least {SHORTEST:,} characters.",
         )
     goal = len(text) * (1 - held_out)
     for border in (r"\n", r"(?<=[。！？」])", ""):

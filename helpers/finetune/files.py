@@ -59,26 +59,20 @@ def read_bytes(path: Path) -> bytes:
         data = path.read_bytes() if readable else b""
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise FinetuneError(
-            say(
-                f"{path}を読めません（{type(error).__name__}）。"
-                "ファイルの名前と場所を確かめるか、Colab なら左のフォルダーの印からアップロードしてください。",
-                f"{path} cannot be read ({type(error).__name__}): check its name and place; on Colab, upload it "
-                "with the folder symbol on the left.",
-            )
+            f"{path}を読めません（{type(error).__name__}）。"
+            "ファイルの名前と場所を確かめるか、Colab なら左のフォルダーの印からアップロードしてください。",
+            f"{path} cannot be read ({type(error).__name__}): check its name and place; on Colab, upload it "
+            "with the folder symbol on the left.",
         ) from error
     if stat.S_ISDIR(kind.st_mode):
         raise FinetuneError(
-            say(
-                f"{path}はフォルダーです。中のテキストファイルを一つ指定してください。",
-                f"{path} is a folder: give one text file in it.",
-            )
+            f"{path}はフォルダーです。中のテキストファイルを一つ指定してください。",
+            f"{path} is a folder: give one text file in it.",
         )
     if not stat.S_ISREG(kind.st_mode):
         raise FinetuneError(
-            say(
-                f"{path}はふつうのファイルではありません。テキストファイルを指定してください。",
-                f"{path} is not a regular file: give a text file.",
-            )
+            f"{path}はふつうのファイルではありません。テキストファイルを指定してください。",
+            f"{path} is not a regular file: give a text file.",
         )
     if not readable:
         raise _too_large(str(path), kind.st_size)
@@ -130,10 +124,8 @@ def _from_zip(data: bytes, name: str) -> bytes:
             info = members[texts[0]]
             if info.flag_bits & 1:
                 raise FinetuneError(
-                    say(
-                        f"{name}にはパスワードがかかっています。取り出したテキストファイルを指定してください。",
-                        f"{name} has a password: give the text file taken out of it.",
-                    )
+                    f"{name}にはパスワードがかかっています。取り出したテキストファイルを指定してください。",
+                    f"{name} has a password: give the text file taken out of it.",
                 )
             with archive.open(info) as member_file:
                 content = member_file.read(LARGEST + 1)  # whatever size the archive claims
@@ -150,11 +142,9 @@ def _from_zip(data: bytes, name: str) -> bytes:
         ValueError,
     ) as error:
         raise FinetuneError(
-            say(
-                f"{name}は zip ですが、開けません（{type(error).__name__}）。もう一度ダウンロードするか、取り出したテキストファイルを指定してください。",
-                f"{name} is a zip that cannot be opened ({type(error).__name__}): download it again, or give the text file "
-                "taken out of it.",
-            )
+            f"{name}は zip ですが、開けません（{type(error).__name__}）。もう一度ダウンロードするか、取り出したテキストファイルを指定してください。",
+            f"{name} is a zip that cannot be opened ({type(error).__name__}): download it again, or give the text file "
+            "taken out of it.",
         ) from error
     if len(content) > LARGEST:
         raise _too_large(texts[0], len(content))
@@ -175,35 +165,27 @@ def _shown(info: zipfile.ZipInfo) -> str:
 def _not_one(name: str, texts: list[str]) -> FinetuneError:
     if not texts:
         return FinetuneError(
-            say(
-                f"{name}の中にテキストファイル（.txt）がありません。文章の入ったファイルを指定してください。",
-                f"{name} holds no text file (.txt): give a file with a text in it.",
-            )
+            f"{name}の中にテキストファイル（.txt）がありません。文章の入ったファイルを指定してください。",
+            f"{name} holds no text file (.txt): give a file with a text in it.",
         )
     names = "、".join(texts[:5]) if say("ja", "en") == "ja" else ", ".join(texts[:5])
     more = len(texts) - 5
     ja_more, en_more = (f" ほか {more} 個", f" and {more} more") if more > 0 else ("", "")
     return FinetuneError(
-        say(
-            f"{name}にはテキストが {len(texts)} 個あります（{names}{ja_more}）。一つを取り出して指定してください。",
-            f"{name} holds {len(texts)} texts ({names}{en_more}): take one out and give that.",
-        )
+        f"{name}にはテキストが {len(texts)} 個あります（{names}{ja_more}）。一つを取り出して指定してください。",
+        f"{name} holds {len(texts)} texts ({names}{en_more}): take one out and give that.",
     )
 
 
 def _no_text(name: str, ja: str, en: str) -> FinetuneError:
     return FinetuneError(
-        say(
-            f"{name}は{ja}で、テキストではありません。文章をテキストファイル（.txt、UTF-8）として保存し、それを指定してください。",
-            f"{name} is {en}, not a text: save what it says as a text file (.txt, UTF-8) and give that.",
-        )
+        f"{name}は{ja}で、テキストではありません。文章をテキストファイル（.txt、UTF-8）として保存し、それを指定してください。",
+        f"{name} is {en}, not a text: save what it says as a text file (.txt, UTF-8) and give that.",
     )
 
 
 def _too_large(name: str, size: int) -> FinetuneError:
     return FinetuneError(
-        say(
-            f"{name}は大きすぎます（{size / 2**20:,.0f} MiB 以上）。{LARGEST // 2**20} MiB 以下のテキストファイルを指定してください。",
-            f"{name} is too large ({size / 2**20:,.0f} MiB or more): give a text file of at most {LARGEST // 2**20} MiB.",
-        )
+        f"{name}は大きすぎます（{size / 2**20:,.0f} MiB 以上）。{LARGEST // 2**20} MiB 以下のテキストファイルを指定してください。",
+        f"{name} is too large ({size / 2**20:,.0f} MiB or more): give a text file of at most {LARGEST // 2**20} MiB.",
     )

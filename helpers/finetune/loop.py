@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.errors import unusable
 from helpers.finetune.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
-from helpers.finetune.errors import FinetuneError, unusable
+from helpers.finetune.errors import FinetuneError
 from helpers.finetune.model import check_memory
 from helpers.finetune.run import LossNotFinite, TrainingRun, TrainingSettings
 from helpers.finetune.windows import IGNORED, bits_per_character, bits_scale, make_windows
-from helpers.language import say
 
 if TYPE_CHECKING:
     import torch
@@ -83,34 +83,30 @@ def fine_tune(
     settings = settings or TrainingSettings()
     if not language_model.trainable:
         raise FinetuneError(
-            say(
-                "int8 の重みは学習できません。load_for_training で読み込んだモデルを使ってください。",
-                "weights in int8 cannot be trained: use a model from load_for_training.",
-            )
+            "int8 の重みは学習できません。load_for_training で読み込んだモデルを使ってください。",
+            "weights in int8 cannot be trained: use a model from load_for_training.",
         )
     model, tokenizer = language_model.model, language_model.tokenizer
     unpack(model)  # if it came from `load_model`
     if settings.length > model.config.max_position_embeddings:
         limit = model.config.max_position_embeddings
-        raise unusable(
-            "length", settings.length, f"{limit} 以下の整数", f"an integer of at most {limit}"
+        raise FinetuneError(
+            *unusable(
+                "length", settings.length, f"{limit} 以下の整数", f"an integer of at most {limit}"
+            )
         )
     if len(train_text) > LONG:  # a novel takes a second or more: show progress
         show(TrainingRun(settings, measuring=0.0))
     data = make_windows(tokenizer, train_text, settings.length)
     if not held_out_text.strip():
         raise FinetuneError(
-            say(
-                "測るための文章（held_out_text）が空です。split_text で文章を分けてください。",
-                "the held-out text is empty: split a text with split_text.",
-            )
+            "測るための文章（held_out_text）が空です。split_text で文章を分けてください。",
+            "the held-out text is empty: split a text with split_text.",
         )
     if any(p.dtype != torch.float32 for p in model.parameters() if p.requires_grad):
         raise FinetuneError(
-            say(
-                "半精度（float16 など）の重みは、そのままでは学習できません。half=False で読み込むか、LoRA を使ってください。",
-                "weights in half precision cannot be trained as they are: load them with half=False, or use LoRA.",
-            )
+            "半精度（float16 など）の重みは、そのままでは学習できません。half=False で読み込むか、LoRA を使ってください。",
+            "weights in half precision cannot be trained as they are: load them with half=False, or use LoRA.",
         )
     check_memory(model, settings)
     # Nats per token to bits per character, so that both curves share an axis.
@@ -178,12 +174,10 @@ def fine_tune(
     show(run)
     if run.stopped == "nan":
         raise LossNotFinite(
-            say(
-                f"ステップ {len(run.losses)} で損失が数でなくなりました（NaN）。学習を止め、一番よかった重み"
-                f"（ステップ {run.best[0]}）に戻しました。learning_rate を小さくして、もう一度ためしてください。",
-                f"at step {len(run.losses)} the loss became NaN: training has stopped and the best "
-                f"weights (step {run.best[0]}) are back; try again with a smaller learning_rate.",
-            ),
+            f"ステップ {len(run.losses)} で損失が数でなくなりました（NaN）。学習を止め、一番よかった重み"
+            f"（ステップ {run.best[0]}）に戻しました。learning_rate を小さくして、もう一度ためしてください。",
+            f"at step {len(run.losses)} the loss became NaN: training has stopped and the best "
+            f"weights (step {run.best[0]}) are back; try again with a smaller learning_rate.",
             run,
         )
     return run

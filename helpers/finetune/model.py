@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.finetune.errors import FinetuneError
 from helpers.finetune.run import TrainingSettings
-from helpers.language import say
 
 if TYPE_CHECKING:
     import torch
@@ -131,10 +130,8 @@ def check_memory(model: PreTrainedModel, settings: TrainingSettings) -> None:
     needed, free = sum(parts.values()), available_memory(model.device)
     if needed > free:
         raise FinetuneError(
-            say(
-                f"学習にはあと約 {size(needed)} のメモリが必要です（{needed_and_free(needed, free)}）。"
-                "batch_size か length を小さくするか、LoRA か小さいモデルを使ってください。",
-                f"training needs about {size(needed)} more memory ({needed_and_free(needed, free)}): "
-                "make batch_size or length smaller, or use LoRA or a smaller model.",
-            )
+            f"学習にはあと約 {size(needed)} のメモリが必要です（{needed_and_free(needed, free)}）。"
+            "batch_size か length を小さくするか、LoRA か小さいモデルを使ってください。",
+            f"training needs about {size(needed)} more memory ({needed_and_free(needed, free)}): "
+            "make batch_size or length smaller, or use LoRA or a smaller model.",
         )

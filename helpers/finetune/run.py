@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from helpers.errors import Explained
-from helpers.finetune.errors import FinetuneError, unusable
+from helpers.errors import Explained, unusable
+from helpers.finetune.errors import FinetuneError
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,14 @@ class TrainingSettings:
         for name, low in lowest.items():
             value = getattr(self, name)
             if type(value) is not int or value < low:
-                raise unusable(name, value, f"{low} 以上の整数", f"an integer of {low} or more")
+                raise FinetuneError(
+                    *unusable(name, value, f"{low} 以上の整数", f"an integer of {low} or more")
+                )
         if not 0 < self.learning_rate < math.inf:
-            raise unusable(
-                "learning_rate", self.learning_rate, "0 より大きい数", "a number greater than 0"
+            raise FinetuneError(
+                *unusable(
+                    "learning_rate", self.learning_rate, "0 より大きい数", "a number greater than 0"
+                )
             )
 
 
@@ -81,14 +85,14 @@ class TrainingRun:
 class LossNotFinite(FinetuneError):
     """The loss became NaN or infinite. The model has the best weights of before; `run` holds the curve."""
 
-    def __init__(self, message: str, run: TrainingRun) -> None:
-        super().__init__(message)
+    def __init__(self, ja: str, en: str, run: TrainingRun) -> None:
+        super().__init__(ja, en)
         self.run = run
 
 
 class CheckpointNotSaved(Explained, OSError):
     """A checkpoint could not be written. The model has its best weights; `run` holds the curve."""
 
-    def __init__(self, message: str, run: TrainingRun) -> None:
-        super().__init__(message)
+    def __init__(self, ja: str, en: str, run: TrainingRun) -> None:
+        super().__init__(ja, en)
         self.run = run

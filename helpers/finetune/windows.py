@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from helpers.finetune.errors import FinetuneError, unusable
+from helpers.errors import unusable
+from helpers.finetune.errors import FinetuneError
 from helpers.language import say
 
 if TYPE_CHECKING:
@@ -53,14 +54,12 @@ def make_windows(tokenizer: SentencePieceTokenizer, text: str, length: int = 128
     import torch
 
     if length < 2:
-        raise unusable("length", length, "2 以上の整数", "an integer of 2 or more")
+        raise FinetuneError(*unusable("length", length, "2 以上の整数", "an integer of 2 or more"))
     ids = [*_opening(tokenizer), *tokenizer.encode(text, add_special_tokens=False)]
     if len(ids) < length:
         raise FinetuneError(
-            say(
-                f"文章が短すぎます。{len(ids)} トークンしかなく、一つの窓（{length} トークン）にも足りません。",
-                f"the text is too short: its {len(ids)} tokens do not fill one window of {length}.",
-            )
+            f"文章が短すぎます。{len(ids)} トークンしかなく、一つの窓（{length} トークン）にも足りません。",
+            f"the text is too short: its {len(ids)} tokens do not fill one window of {length}.",
         )
     starts = [*range(0, len(ids) - length, length - 1), len(ids) - length]
     input_ids = torch.tensor([ids[start : start + length] for start in starts])

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 
 from helpers import BUNDLED_MODEL
-from helpers.hub.errors import ModelUnavailable
-from helpers.language import say
+from helpers.hub.errors import BUNDLED_EN, BUNDLED_JA, ModelUnavailable
 
 # Numbers only, and what can hold code: the first one that a model has is taken.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -88,11 +87,8 @@ def _parts(index: Path) -> list[str]:
         again_ja = "消したので、もう一度実行すると、ダウンロードし直します。"
         again_en = "it was deleted; run this again to download it again."
     raise ModelUnavailable(
-        say(
-            f"{index.parent} の {index.name} が壊れています。{again_ja}"
-            f'"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
-            f'{index.name} in {index.parent} is damaged: {again_en} "{BUNDLED_MODEL}" needs no download.',
-        )
+        f"{index.parent} の {index.name} が壊れています。{again_ja}{BUNDLED_JA}",
+        f"{index.name} in {index.parent} is damaged: {again_en} {BUNDLED_EN}",
     ) from cause
 
 

@@ -24,9 +24,15 @@ from helpers.hub.cache import (
     is_intact,
     remove,
 )
-from helpers.hub.errors import Interrupted, ModelUnavailable, NotAHub, TransferFailed
+from helpers.hub.errors import (
+    BUNDLED_EN,
+    BUNDLED_JA,
+    Interrupted,
+    ModelUnavailable,
+    NotAHub,
+    TransferFailed,
+)
 from helpers.hub.trouble import explanation, no_space
-from helpers.language import say
 from helpers.memory import free_disk
 
 if TYPE_CHECKING:
@@ -72,13 +78,11 @@ def local_folder(name: str | Path, weights: bool = True, extra_bytes: int = 0) -
     if not understood:
         shown = str(name) if len(str(name)) <= 80 else f"{str(name)[:80]}…"
         raise InputError(
-            say(
-                f'モデル名 "{shown}" がわかりません。"auto"、"{BUNDLED_MODEL}"、'
-                '"rinna/japanese-gpt-1b" のような Hugging Face Hub の「作者/モデル名」、'
-                "またはモデルのフォルダーを指定してください。",
-                f'there is no model or folder called "{shown}": give "auto", "{BUNDLED_MODEL}", an "author/model" of '
-                'the Hugging Face Hub such as "rinna/japanese-gpt-1b", or a folder that holds a model.',
-            )
+            f'モデル名 "{shown}" がわかりません。"auto"、"{BUNDLED_MODEL}"、'
+            '"rinna/japanese-gpt-1b" のような Hugging Face Hub の「作者/モデル名」、'
+            "またはモデルのフォルダーを指定してください。",
+            f'there is no model or folder called "{shown}": give "auto", "{BUNDLED_MODEL}", an "author/model" of '
+            'the Hugging Face Hub such as "rinna/japanese-gpt-1b", or a folder that holds a model.',
         )
     return _download(str(name), weights, extra_bytes)
 
@@ -96,12 +100,10 @@ def refuse_pointers(folder: Path) -> None:
     pointers = sorted({file.name for file in files if _is_pointer(file)})
     if pointers:
         raise ModelUnavailable(
-            say(
-                f"{folder} の {'、'.join(pointers)} は中身ではなく、git-lfs の目印だけです。そのフォルダーで git lfs pull を"
-                f'実行するか、ファイルを取り寄せ直してください。"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
-                f"{', '.join(pointers)} in {folder} is only a git-lfs pointer, not the file itself: run git lfs pull in that "
-                f'folder, or download the file again; "{BUNDLED_MODEL}" needs no download.',
-            )
+            f"{folder} の {'、'.join(pointers)} は中身ではなく、git-lfs の目印だけです。そのフォルダーで git lfs pull を"
+            f"実行するか、ファイルを取り寄せ直してください。{BUNDLED_JA}",
+            f"{', '.join(pointers)} in {folder} is only a git-lfs pointer, not the file itself: run git lfs pull in that "
+            f"folder, or download the file again; {BUNDLED_EN}",
         )
 
 
@@ -141,13 +143,11 @@ def _download(name: str, weights: bool, extra_bytes: int) -> Path:
     if folder := cached_folder(name, weights, info.sha) or cached_folder(name, weights):
         return folder
     raise ModelUnavailable(
-        say(
-            f"{name} には、このノートブックで使える形のファイルがありません"
-            f"（spiece.model、config.json、model.safetensors）。"
-            f'rinna のモデルか、ダウンロードのいらない "{BUNDLED_MODEL}" を使ってください。',
-            f"{name} does not have the files that these notebooks can use (spiece.model, config.json, "
-            f'model.safetensors): use one of rinna\'s models or "{BUNDLED_MODEL}", which needs no download.',
-        )
+        f"{name} には、このノートブックで使える形のファイルがありません"
+        f"（spiece.model、config.json、model.safetensors）。"
+        f'rinna のモデルか、ダウンロードのいらない "{BUNDLED_MODEL}" を使ってください。',
+        f"{name} does not have the files that these notebooks can use (spiece.model, config.json, "
+        f'model.safetensors): use one of rinna\'s models or "{BUNDLED_MODEL}", which needs no download.',
     )
 
 
@@ -183,10 +183,8 @@ def _interruptible(name: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise Interrupted(
-            say(
-                f"{name} のダウンロードを中断しました。もう一度実行すると、途中のファイルから始めます。",
-                f"the download of {name} was interrupted: run this again to resume with that file.",
-            )
+            f"{name} のダウンロードを中断しました。もう一度実行すると、途中のファイルから始めます。",
+            f"the download of {name} was interrupted: run this again to resume with that file.",
         ) from error
 
 
@@ -195,12 +193,10 @@ def _check_content(name: str, file: Path) -> None:
     if is_intact(file) is False:
         remove(file)
         raise ModelUnavailable(
-            say(
-                f"{name} の {file.name} が壊れて届いたので、消しました。もう一度実行すると、ダウンロードし直します。"
-                f'くり返すときは "{BUNDLED_MODEL}" を使ってください。',
-                f"{file.name} of {name} arrived damaged and was deleted: run this again to download it again; "
-                f'if it happens again, use "{BUNDLED_MODEL}".',
-            )
+            f"{name} の {file.name} が壊れて届いたので、消しました。もう一度実行すると、ダウンロードし直します。"
+            f'くり返すときは "{BUNDLED_MODEL}" を使ってください。',
+            f"{file.name} of {name} arrived damaged and was deleted: run this again to download it again; "
+            f'if it happens again, use "{BUNDLED_MODEL}".',
         )
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from helpers import BUNDLED_MODEL
 from helpers.errors import Explained
+
+# What always helps, in both languages: the end of many sentences.
+BUNDLED_JA = f'"{BUNDLED_MODEL}" はダウンロードなしで使えます。'
+BUNDLED_EN = f'"{BUNDLED_MODEL}" needs no download.'
 
 
 class ModelUnavailable(Explained, OSError):

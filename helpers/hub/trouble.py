@@ -6,9 +6,8 @@ import errno
 import json
 from collections.abc import Iterator
 
-from helpers import BUNDLED_MODEL
 from helpers.hub.cache import cache_folder, cached_folder
-from helpers.hub.errors import NotAHub
+from helpers.hub.errors import BUNDLED_EN, BUNDLED_JA, NotAHub
 from helpers.language import say
 from helpers.memory import needed_and_free
 
@@ -30,14 +29,11 @@ def explanation(name: str, error: Exception) -> str:
     ):
         return say(
             f"{cache_folder()} に書き込めないので、{name} をダウンロードできません。環境変数 HF_HOME で、書き込める場所を"
-            f'指定してください。"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
+            f"指定してください。{BUNDLED_JA}",
             f"{cache_folder()} cannot be written to, so {name} cannot be downloaded: set the environment "
-            f'variable HF_HOME to a folder that can; "{BUNDLED_MODEL}" needs no download.',
+            f"variable HF_HOME to a folder that can; {BUNDLED_EN}",
         )
-    bundled = say(
-        f'"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
-        f'"{BUNDLED_MODEL}" needs no download.',
-    )
+    bundled = say(BUNDLED_JA, BUNDLED_EN)
     if any(isinstance(e, OfflineModeIsEnabled) for e in chain):
         if cached_folder(name, weights=True):
             return say(
@@ -99,10 +95,10 @@ def no_space(name: str, needed: int | None = None, free: int | None = None) -> s
     return say(
         f"ディスクの空きが足りないので、{name} をダウンロードできません{ja}。いらないファイルを消すか、"
         f"環境変数 HF_HOME で保存先（今は {cache_folder()}）を変えてください。"
-        f'"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
+        f"{BUNDLED_JA}",
         f"the disk has no room for {name}{en}: delete what you do not need, or set the environment "
         f"variable HF_HOME to another place (now {cache_folder()}); "
-        f'"{BUNDLED_MODEL}" needs no download.',
+        f"{BUNDLED_EN}",
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from helpers.errors import InputError
-from helpers.language import say
 from helpers.prompts import encode_prompt
 from helpers.sampling import (
     Distribution,
@@ -60,10 +59,8 @@ def draft_of(language_model: LanguageModel, generation: Generation) -> Draft:
     start = first.token_ids[: len(first.token_ids) - len(first.steps)]
     if encode_draft(language_model, draft)[0].tolist() != start:
         raise InputError(
-            say(
-                "この記録は別のモデルが書いたものなので、トークンが合いません。書いたモデルを読み込むと、戻せます。",
-                "another model wrote this run, so its tokens do not fit: load that model to return to it.",
-            )
+            "この記録は別のモデルが書いたものなので、トークンが合いません。書いたモデルを読み込むと、戻せます。",
+            "another model wrote this run, so its tokens do not fit: load that model to return to it.",
         )
     return draft
 
@@ -85,20 +82,16 @@ def encode_draft(
     if tokens >= language_model.n_positions:
         raise SettingsError(
             "prompt",
-            say(
-                f"ここまでで {tokens} トークンになり、このモデルはこれより先を書けません。「戻る」を押してください。",
-                f"the text has {tokens} tokens, and this model cannot go further: press Back.",
-            ),
+            f"ここまでで {tokens} トークンになり、このモデルはこれより先を書けません。「戻る」を押してください。",
+            f"the text has {tokens} tokens, and this model cannot go further: press Back.",
         )
     if settings is not None and tokens >= settings.max_length:
         raise SettingsError(
             "max_length",
-            say(
-                f"ここまでで {tokens} トークンあり、max_length = {settings.max_length} では続きを書けません。"
-                f"max_length を {tokens + 1} 以上にするか、「戻る」を押してください。",
-                f"the text has {tokens} tokens, so max_length = {settings.max_length} leaves no room: "
-                f"give at least {tokens + 1}, or press Back.",
-            ),
+            f"ここまでで {tokens} トークンあり、max_length = {settings.max_length} では続きを書けません。"
+            f"max_length を {tokens + 1} 以上にするか、「戻る」を押してください。",
+            f"the text has {tokens} tokens, so max_length = {settings.max_length} leaves no room: "
+            f"give at least {tokens + 1}, or press Back.",
         )
     return ids
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.errors import Explained, InputError
-from helpers.language import say
 from helpers.models import how_loaded
 from helpers.results import Generation, Sequence, Step
 from helpers.settings import SamplingSettings, generate_arguments
@@ -85,10 +84,8 @@ def record_path(name: str) -> Path:
         path = Path()
     if not path.name or "\0" in name:
         raise InputError(
-            say(
-                "ファイル名がありません。sampling-lab.json のような名前を入れてください。",
-                "there is no file name: give one, such as sampling-lab.json.",
-            )
+            "ファイル名がありません。sampling-lab.json のような名前を入れてください。",
+            "there is no file name: give one, such as sampling-lab.json.",
         )
     return path
 
@@ -106,10 +103,8 @@ def save(history: list[Generation], path: Path) -> list[Generation]:
     """
     if not history:
         raise InputError(
-            say(
-                "まだ記録がないので、何も保存していません。先に「生成」を押してください。",
-                "there is no run yet, so nothing was saved: press Generate first.",
-            )
+            "まだ記録がないので、何も保存していません。先に「生成」を押してください。",
+            "there is no run yet, so nothing was saved: press Generate first.",
         )
     before = _runs_in(path)
     runs = [*before, *new_runs(history, before)]
@@ -123,11 +118,9 @@ def save(history: list[Generation], path: Path) -> list[Generation]:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise NotSaved(
-            say(
-                f"{path} に保存できませんでした（{why}）。記録は消えていません。空きを作るか、別の場所を指定して、"
-                "もう一度保存してください。",
-                f"{path} could not be saved ({why}): nothing is lost; make room or name another place, and save again.",
-            )
+            f"{path} に保存できませんでした（{why}）。記録は消えていません。空きを作るか、別の場所を指定して、"
+            "もう一度保存してください。",
+            f"{path} could not be saved ({why}): nothing is lost; make room or name another place, and save again.",
         ) from error
     return runs
 
@@ -162,11 +155,9 @@ def _runs_in(path: Path) -> list[Generation]:
         return []
     except InputError as error:
         raise InputError(
-            say(
-                f"{path} は、この実験室の記録ではありません。上書きしないように、保存をやめました。"
-                "別のファイル名を入れてください。",
-                f"{path} is not a record of the lab and was left unchanged: give another file name.",
-            )
+            f"{path} は、この実験室の記録ではありません。上書きしないように、保存をやめました。"
+            "別のファイル名を入れてください。",
+            f"{path} is not a record of the lab and was left unchanged: give another file name.",
         ) from error
 
 
@@ -205,10 +196,8 @@ def from_json(text: str) -> list[Generation]:
             raise ValueError("a run without texts")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            say(
-                "この実験室が保存した記録ではないので、読み込めません。",
-                "this is not a record that the lab saved, so it cannot be loaded.",
-            )
+            "この実験室が保存した記録ではないので、読み込めません。",
+            "this is not a record that the lab saved, so it cannot be loaded.",
         ) from error
     return runs
 

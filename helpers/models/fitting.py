@@ -43,14 +43,12 @@ def fit(name: str, tokenizer: SentencePieceTokenizer, config: dict[str, Any]) ->
     ]
     if pieces > rows or added:
         raise InputError(
-            say(
-                f"{name} の語彙と重みが合いません。spiece.model には {pieces} 個、追加のトークンは {len(added)} 個、"
-                f"重みの行は {rows} 行です。同じモデルの spiece.model と重みをそろえてください"
-                "（トークンを足したときは model.resize_token_embeddings(len(tokenizer)) のあとで保存します）。",
-                f"the vocabulary of {name} does not fit its weights: {pieces} pieces in spiece.model and {len(added)} added "
-                f"tokens, but {rows} rows; use the spiece.model that belongs to these weights (after adding tokens, save "
-                "the model after model.resize_token_embeddings(len(tokenizer))).",
-            )
+            f"{name} の語彙と重みが合いません。spiece.model には {pieces} 個、追加のトークンは {len(added)} 個、"
+            f"重みの行は {rows} 行です。同じモデルの spiece.model と重みをそろえてください"
+            "（トークンを足したときは model.resize_token_embeddings(len(tokenizer)) のあとで保存します）。",
+            f"the vocabulary of {name} does not fit its weights: {pieces} pieces in spiece.model and {len(added)} added "
+            f"tokens, but {rows} rows; use the spiece.model that belongs to these weights (after adding tokens, save "
+            "the model after model.resize_token_embeddings(len(tokenizer))).",
         )
     if without_row:
         if tokenizer.eos_token is None:

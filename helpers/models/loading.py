@@ -66,10 +66,8 @@ def load_model(
     loader = loader_of(engine)
     if url is not None and not loader.remote:
         raise InputError(
-            say(
-                f'url は、engine = "{engine}" では使えません。url を書かないでください。',
-                f'url cannot be used with engine = "{engine}": leave it out.',
-            )
+            f'url は、engine = "{engine}" では使えません。url を書かないでください。',
+            f'url cannot be used with engine = "{engine}": leave it out.',
         )
     import torch
 

@@ -12,7 +12,7 @@ from typing import Any
 from helpers import BUNDLED_MODEL
 from helpers.errors import Explained
 from helpers.hub import ModelUnavailable, discard_damaged
-from helpers.language import say
+from helpers.hub.errors import BUNDLED_EN, BUNDLED_JA
 
 
 def read_config(name: str, folder: Path) -> dict[str, Any]:
@@ -35,42 +35,34 @@ def explained_files(name: str, folder: Path) -> Iterator[None]:
         yield
     except UnpicklingError as error:
         raise ModelUnavailable(
-            say(
-                f"{name} の重み（{folder} の pytorch_model.bin）は、壊れているか、数値のほかにプログラムを含むので、読み込みません。"
-                f'model.safetensors のあるモデルか、"{BUNDLED_MODEL}" を使ってください。',
-                f"the weights of {name} (pytorch_model.bin in {folder}) are damaged or hold code besides numbers, so they "
-                f'are not loaded: use a model that has a model.safetensors, or "{BUNDLED_MODEL}".',
-            )
+            f"{name} の重み（{folder} の pytorch_model.bin）は、壊れているか、数値のほかにプログラムを含むので、読み込みません。"
+            f'model.safetensors のあるモデルか、"{BUNDLED_MODEL}" を使ってください。',
+            f"the weights of {name} (pytorch_model.bin in {folder}) are damaged or hold code besides numbers, so they "
+            f'are not loaded: use a model that has a model.safetensors, or "{BUNDLED_MODEL}".',
         ) from error
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         if isinstance(error, Explained):
             raise
         if "ignore_mismatched_sizes" in str(error) or "size mismatch" in str(error):
             raise ModelUnavailable(
-                say(
-                    f"{name} の config.json と重みの大きさが合いません（フォルダー: {folder}）。"
-                    "同じモデルのファイルをそろえてください。",
-                    f"the config.json of {name} does not fit its weights (folder: {folder}): use files of one model.",
-                )
+                f"{name} の config.json と重みの大きさが合いません（フォルダー: {folder}）。"
+                "同じモデルのファイルをそろえてください。",
+                f"the config.json of {name} does not fit its weights (folder: {folder}): use files of one model.",
             ) from error
         # Only what is wrong in the files themselves; the system's own refusals carry a number.
         broken = not getattr(error, "errno", None)
         if broken and (gone := discard_damaged(folder)):
             raise ModelUnavailable(
-                say(
-                    f"{name} のファイルが壊れていたので、キャッシュから消しました（{'、'.join(gone)}）。"
-                    f'もう一度実行すると、ダウンロードし直します。"{BUNDLED_MODEL}" はダウンロードなしで使えます。',
-                    f"files of {name} were damaged and have been deleted from the cache ({', '.join(gone)}): "
-                    f'run this again to download them again; "{BUNDLED_MODEL}" needs no download.',
-                )
+                f"{name} のファイルが壊れていたので、キャッシュから消しました（{'、'.join(gone)}）。"
+                f"もう一度実行すると、ダウンロードし直します。{BUNDLED_JA}",
+                f"files of {name} were damaged and have been deleted from the cache ({', '.join(gone)}): "
+                f"run this again to download them again; {BUNDLED_EN}",
             ) from error
         raise ModelUnavailable(
-            say(
-                f"{name} のファイルを読み込めません（{type(error).__name__}、フォルダー: {folder}）。"
-                f'フォルダーを消してもう一度実行するか、"{BUNDLED_MODEL}" を使ってください。',
-                f"the files of {name} cannot be read ({type(error).__name__}, folder: {folder}): "
-                f'delete the folder and run this again, or use "{BUNDLED_MODEL}".',
-            )
+            f"{name} のファイルを読み込めません（{type(error).__name__}、フォルダー: {folder}）。"
+            f'フォルダーを消してもう一度実行するか、"{BUNDLED_MODEL}" を使ってください。',
+            f"the files of {name} cannot be read ({type(error).__name__}, folder: {folder}): "
+            f'delete the folder and run this again, or use "{BUNDLED_MODEL}".',
         ) from error
 
 

@@ -7,7 +7,6 @@ from helpers.catalogue import CATALOGUE, SMALL
 from helpers.device import DeviceChoice
 from helpers.engines import ENGINES, loader_of
 from helpers.errors import Explained
-from helpers.language import say
 from helpers.memory import needed_and_free, size
 
 
@@ -29,10 +28,8 @@ def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) 
     ja, en = _what_fits(parameters, choice, engine, free)
     gpu = choice.device.type == "cuda"
     raise NotEnoughMemory(
-        say(
-            f"{name} には{'GPU の' if gpu else ''}メモリが足りません（{needed_and_free(needed, free)}）。{ja}",
-            f"there is not enough {'GPU ' if gpu else ''}memory for {name} ({needed_and_free(needed, free)}): {en}",
-        )
+        f"{name} には{'GPU の' if gpu else ''}メモリが足りません（{needed_and_free(needed, free)}）。{ja}",
+        f"there is not enough {'GPU ' if gpu else ''}memory for {name} ({needed_and_free(needed, free)}): {en}",
     )
 
 

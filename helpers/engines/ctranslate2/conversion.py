@@ -61,13 +61,11 @@ def check_room(parameters: int, download: int = 0) -> None:
         ja, en = "ダウンロードと、", "the download and "
     if free < needed:
         raise EngineUnavailable(
-            say(
-                f"{ja}変換したモデルを置く場所が足りません（{folder}、{needed_and_free(needed, free)}）。"
-                "空きを作るか、環境変数 HF_HOME で場所を変えるか、"
-                'engine="torch" を使ってください。',
-                f"there is no room for {en}the converted model ({folder}: {needed_and_free(needed, free)}): "
-                'make room, set the environment variable HF_HOME to another place, or use engine="torch".',
-            )
+            f"{ja}変換したモデルを置く場所が足りません（{folder}、{needed_and_free(needed, free)}）。"
+            "空きを作るか、環境変数 HF_HOME で場所を変えるか、"
+            'engine="torch" を使ってください。',
+            f"there is no room for {en}the converted model ({folder}: {needed_and_free(needed, free)}): "
+            'make room, set the environment variable HF_HOME to another place, or use engine="torch".',
         )
 
 
@@ -86,13 +84,11 @@ def _explained_writing(folder: Path) -> Iterator[None]:
         if isinstance(error, Explained):
             raise
         raise EngineUnavailable(
-            say(
-                f"変換したモデルを {folder} に書けません（{type(error).__name__}: {error.strerror}）。"
-                '環境変数 HF_HOME で書ける場所を指定するか、engine="torch" を使ってください。',
-                f"the converted model cannot be written to {folder} "
-                f"({type(error).__name__}: {error.strerror}): set the environment variable HF_HOME to another place, "
-                'or use engine="torch".',
-            )
+            f"変換したモデルを {folder} に書けません（{type(error).__name__}: {error.strerror}）。"
+            '環境変数 HF_HOME で書ける場所を指定するか、engine="torch" を使ってください。',
+            f"the converted model cannot be written to {folder} "
+            f"({type(error).__name__}: {error.strerror}): set the environment variable HF_HOME to another place, "
+            'or use engine="torch".',
         ) from error
 
 

@@ -19,7 +19,6 @@ from helpers.engines.ctranslate2 import thread
 from helpers.engines.ctranslate2.refusals import EngineUnavailable
 from helpers.engines.ctranslate2.rows import Rows
 from helpers.engines.protocol import Engine
-from helpers.language import say
 from helpers.memory import available_memory, needed_and_free, trim_heap
 from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
@@ -69,12 +68,10 @@ class CTranslate2Engine(Engine):
                     "has to be deleted: do so and run this again",
                 )
             raise EngineUnavailable(
-                say(
-                    f"int8 に変換したモデル（{folder}）を読み込めません。{ja}"
-                    'engine="torch" は今のまま使えます。',
-                    f"the model converted to int8 ({folder}) could not be read and {en} to convert it again; "
-                    'engine="torch" still works.',
-                )
+                f"int8 に変換したモデル（{folder}）を読み込めません。{ja}"
+                'engine="torch" は今のまま使えます。',
+                f"the model converted to int8 ({folder}) could not be read and {en} to convert it again; "
+                'engine="torch" still works.',
             ) from error
         thread.engines.add(self)
 
@@ -101,23 +98,19 @@ class CTranslate2Engine(Engine):
         if settings.repetition_penalty != 1:
             raise SettingsError(
                 "repetition_penalty",
-                say(
-                    f"repetition_penalty = {settings.repetition_penalty:g} は使えません。CTranslate2 の罰は prompt の"
-                    'トークンを数えないからです。1 にするか、engine="torch" を使ってください。',
-                    f"repetition_penalty = {settings.repetition_penalty:g} cannot be used: CTranslate2's penalty "
-                    'ignores the tokens of the prompt; set it to 1, or use engine="torch".',
-                ),
+                f"repetition_penalty = {settings.repetition_penalty:g} は使えません。CTranslate2 の罰は prompt の"
+                'トークンを数えないからです。1 にするか、engine="torch" を使ってください。',
+                f"repetition_penalty = {settings.repetition_penalty:g} cannot be used: CTranslate2's penalty "
+                'ignores the tokens of the prompt; set it to 1, or use engine="torch".',
             )
         all_kept = not 0 < settings.top_k < self.config.vocab_size - 1
         if settings.do_sample and settings.temperature > MAX_TEMPERATURE and all_kept:
             raise SettingsError(
                 "temperature",
-                say(
-                    f"temperature = {settings.temperature:g} は、top_k = {settings.top_k} といっしょには使えません。"
-                    f'CTranslate2 では {MAX_TEMPERATURE:g} 以下にするか、top_k を使うか、engine="torch" を使ってください。',
-                    f"temperature = {settings.temperature:g} cannot be used with top_k = {settings.top_k}: with CTranslate2 "
-                    f'give at most {MAX_TEMPERATURE:g}, use top_k, or use engine="torch".',
-                ),
+                f"temperature = {settings.temperature:g} は、top_k = {settings.top_k} といっしょには使えません。"
+                f'CTranslate2 では {MAX_TEMPERATURE:g} 以下にするか、top_k を使うか、engine="torch" を使ってください。',
+                f"temperature = {settings.temperature:g} cannot be used with top_k = {settings.top_k}: with CTranslate2 "
+                f'give at most {MAX_TEMPERATURE:g}, use top_k, or use engine="torch".',
             )
 
     def _check_memory(self, count: int, new_tokens: int) -> None:
@@ -135,14 +128,12 @@ class CTranslate2Engine(Engine):
             return
         raise SettingsError(
             "num_return_sequences",
-            say(
-                f"CTranslate2 で {count} 個の文を {new_tokens} トークンずつ書くには、メモリが足りません"
-                f"（{needed_and_free(needed, free)}）。num_return_sequences か max_length を小さくするか、"
-                'engine="torch" を使ってください。',
-                f"there is not enough memory for CTranslate2 to write {new_tokens} tokens in each of {count} texts "
-                f"({needed_and_free(needed, free)}): give a smaller num_return_sequences or max_length, or use "
-                'engine="torch".',
-            ),
+            f"CTranslate2 で {count} 個の文を {new_tokens} トークンずつ書くには、メモリが足りません"
+            f"（{needed_and_free(needed, free)}）。num_return_sequences か max_length を小さくするか、"
+            'engine="torch" を使ってください。',
+            f"there is not enough memory for CTranslate2 to write {new_tokens} tokens in each of {count} texts "
+            f"({needed_and_free(needed, free)}): give a smaller num_return_sequences or max_length, or use "
+            'engine="torch".',
         )
 
     def _awake(self) -> ctranslate2.Generator:
@@ -153,12 +144,10 @@ class CTranslate2Engine(Engine):
                 if is_out_of_memory(error):
                     raise
                 raise EngineUnavailable(
-                    say(
-                        f"int8 に変換したモデルが読めなくなりました（{self.folder}）。"
-                        "load_model で読み込み直してください。",
-                        f"the model converted to int8 can no longer be read ({self.folder}): load it again with "
-                        "load_model.",
-                    )
+                    f"int8 に変換したモデルが読めなくなりました（{self.folder}）。"
+                    "load_model で読み込み直してください。",
+                    f"the model converted to int8 can no longer be read ({self.folder}): load it again with "
+                    "load_model.",
                 ) from error
         return self._generator
 

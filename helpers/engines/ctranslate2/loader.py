@@ -28,21 +28,17 @@ class CTranslate2Loader(Loader):
 
         if request.dtype not in (None, torch.int8):
             raise InputError(
-                say(
-                    f'dtype = {request.dtype} は、engine="ctranslate2" といっしょには使えません（重みは int8 です）。'
-                    'dtype を書かないか、engine="torch" を使ってください。',
-                    f'dtype = {request.dtype} cannot be used with engine="ctranslate2", whose weights are int8: '
-                    'leave dtype out, or use engine="torch".',
-                )
+                f'dtype = {request.dtype} は、engine="ctranslate2" といっしょには使えません（重みは int8 です）。'
+                'dtype を書かないか、engine="torch" を使ってください。',
+                f'dtype = {request.dtype} cannot be used with engine="ctranslate2", whose weights are int8: '
+                'leave dtype out, or use engine="torch".',
             )
         if request.device is not None and str(request.device) != "cpu":
             raise InputError(
-                say(
-                    f'engine="ctranslate2" は CPU 用です（device = "{request.device}"）。'
-                    'device="cpu" にするか、engine="torch" を使ってください。',
-                    f'engine="ctranslate2" is for the CPU here (device = "{request.device}"): '
-                    'give device="cpu", or use engine="torch".',
-                )
+                f'engine="ctranslate2" は CPU 用です（device = "{request.device}"）。'
+                'device="cpu" にするか、engine="torch" を使ってください。',
+                f'engine="ctranslate2" is for the CPU here (device = "{request.device}"): '
+                'give device="cpu", or use engine="torch".',
             )
         refusals.require_ctranslate2()
 
@@ -105,12 +101,10 @@ class CTranslate2Loader(Loader):
         eos = tokenizer.eos_token_id
         if eos is None:
             raise InputError(
-                say(
-                    f'{request.name} には終わりのトークン（eos）がないので、engine="ctranslate2" では使えません。'
-                    'engine="torch" を使ってください。',
-                    f'{request.name} has no end token (eos), without which engine="ctranslate2" cannot write: use '
-                    'engine="torch".',
-                )
+                f'{request.name} には終わりのトークン（eos）がないので、engine="ctranslate2" では使えません。'
+                'engine="torch" を使ってください。',
+                f'{request.name} has no end token (eos), without which engine="ctranslate2" cannot write: use '
+                'engine="torch".',
             )
         target = conversion.converted_folder(
             request.name, conversion.source_of(folder, weights, eos)

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from typing import Any
 
 from helpers.errors import Explained, InputError
-from helpers.language import say
 
 # The extra "ctranslate2" of pyproject.toml. From 4.8 on it lays weights out for Intel's processors when it loads them.
 REQUIREMENT = "ctranslate2>=4.8,<5"
@@ -36,12 +35,10 @@ def install_engine() -> None:
         add(REQUIREMENT)
     except NotInstalled as error:
         raise EngineUnavailable(
-            say(
-                "ctranslate2 を入れられませんでした。ネットワークを確かめて、もう一度実行するか、"
-                f'pip install "{REQUIREMENT}" を試してください。なくても engine="torch" は使えます。',
-                "ctranslate2 could not be installed: check the network and run this again, or try "
-                f'pip install "{REQUIREMENT}"; engine="torch" works without it.',
-            )
+            "ctranslate2 を入れられませんでした。ネットワークを確かめて、もう一度実行するか、"
+            f'pip install "{REQUIREMENT}" を試してください。なくても engine="torch" は使えます。',
+            "ctranslate2 could not be installed: check the network and run this again, or try "
+            f'pip install "{REQUIREMENT}"; engine="torch" works without it.',
         ) from error
 
 
@@ -53,11 +50,9 @@ def require_ctranslate2() -> None:
     command = f'pip install "{REQUIREMENT}"'
     if find_spec("ctranslate2") is None:
         raise EngineUnavailable(
-            say(
-                f'engine="ctranslate2" には ctranslate2 が要ります。{command} で入れるか、'
-                'engine="torch" を使ってください。',
-                f'engine="ctranslate2" needs ctranslate2: install it with {command}, or use engine="torch".',
-            )
+            f'engine="ctranslate2" には ctranslate2 が要ります。{command} で入れるか、'
+            'engine="torch" を使ってください。',
+            f'engine="ctranslate2" needs ctranslate2: install it with {command}, or use engine="torch".',
         )
     try:
         import ctranslate2
@@ -65,26 +60,20 @@ def require_ctranslate2() -> None:
         usable = Version(ctranslate2.__version__) in SpecifierSet(REQUIREMENT[len("ctranslate2") :])
     except (ImportError, OSError) as error:
         raise EngineUnavailable(
-            say(
-                f'ctranslate2 を読み込めません。{command} で入れ直すか、engine="torch" を使ってください。',
-                f'ctranslate2 cannot be loaded: reinstall it with {command}, or use engine="torch".',
-            )
+            f'ctranslate2 を読み込めません。{command} で入れ直すか、engine="torch" を使ってください。',
+            f'ctranslate2 cannot be loaded: reinstall it with {command}, or use engine="torch".',
         ) from error
     if not usable:
         raise EngineUnavailable(
-            say(
-                f"ctranslate2 {ctranslate2.__version__} では動きません。{command} で入れ直して、カーネルを再起動するか、"
-                'engine="torch" を使ってください。',
-                f"ctranslate2 {ctranslate2.__version__} is not supported: reinstall it with {command} and restart the "
-                'kernel, or use engine="torch".',
-            )
+            f"ctranslate2 {ctranslate2.__version__} では動きません。{command} で入れ直して、カーネルを再起動するか、"
+            'engine="torch" を使ってください。',
+            f"ctranslate2 {ctranslate2.__version__} is not supported: reinstall it with {command} and restart the "
+            'kernel, or use engine="torch".',
         )
     if "int8" not in ctranslate2.get_supported_compute_types("cpu"):
         raise EngineUnavailable(
-            say(
-                'この CPU では int8 の計算ができません。engine="torch" を使ってください。',
-                'this processor cannot compute in int8: use engine="torch".',
-            )
+            'この CPU では int8 の計算ができません。engine="torch" を使ってください。',
+            'this processor cannot compute in int8: use engine="torch".',
         )
 
 
@@ -106,10 +95,8 @@ def check_config(name: str, config: dict[str, Any]) -> None:
     if kind != "gpt2" or unlike:
         what = ", ".join(unlike) or f"model_type = {kind}"
         raise InputError(
-            say(
-                f'{name} は engine="ctranslate2" に変換できません（{what}）。engine="torch" を使ってください。',
-                f'{name} cannot be converted for engine="ctranslate2" ({what}): use engine="torch".',
-            )
+            f'{name} は engine="ctranslate2" に変換できません（{what}）。engine="torch" を使ってください。',
+            f'{name} cannot be converted for engine="ctranslate2" ({what}): use engine="torch".',
         )
 
 
@@ -118,10 +105,8 @@ def check_settings(name: str, settings: dict[str, Any]) -> None:
     if settings:
         what = ", ".join(f"{key} = {value}" for key, value in settings.items())[:200]
         raise InputError(
-            say(
-                f'{name} の設定にある {what} は、engine="ctranslate2" では使えません。'
-                'engine="torch" を使ってください。',
-                f'the configuration of {name} has {what}, which engine="ctranslate2" cannot follow: '
-                'use engine="torch".',
-            )
+            f'{name} の設定にある {what} は、engine="ctranslate2" では使えません。'
+            'engine="torch" を使ってください。',
+            f'the configuration of {name} has {what}, which engine="ctranslate2" cannot follow: '
+            'use engine="torch".',
         )

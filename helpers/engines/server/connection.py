@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from helpers.errors import Explained, InputError
-from helpers.language import say
 from helpers.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -67,12 +66,10 @@ def address_of(url: str | None) -> Address:
         # It may hold a key: only the part before it is shown.
         shown = given.partition("#")[0].rpartition("@")[2][:60]
         raise InputError(
-            say(
-                f'url = "{shown}" は使えません。先生の画面にあるアドレスを、"http://192.168.1.5:8000/#key=…" のように'
-                "そのまま指定してください。",
-                f'url = "{shown}" cannot be used: give the address exactly as the teacher shows it, such as '
-                '"http://192.168.1.5:8000/#key=...".',
-            )
+            f'url = "{shown}" は使えません。先生の画面にあるアドレスを、"http://192.168.1.5:8000/#key=…" のように'
+            "そのまま指定してください。",
+            f'url = "{shown}" cannot be used: give the address exactly as the teacher shows it, such as '
+            '"http://192.168.1.5:8000/#key=...".',
         )
     key = parse_qs(parts.fragment).get("key", [os.environ.get("HELPERS_SERVER_KEY", "")])[0].strip()
     if not (key.isascii() and key.isprintable()):
@@ -180,19 +177,15 @@ def _check(address: Address, response: HTTPResponse, text: bytes) -> None:
         raise wrong_key(address.url)
     if response.status == 429:
         raise ServerUnavailable(
-            say(
-                f"{address.url} は今、順番待ちでいっぱいです。少し待ってから、もう一度実行してください。",
-                f"{address.url} has too many requests waiting: wait a little and run this again.",
-            )
+            f"{address.url} は今、順番待ちでいっぱいです。少し待ってから、もう一度実行してください。",
+            f"{address.url} has too many requests waiting: wait a little and run this again.",
         )
     if response.status >= 500:
         raise ServerUnavailable(
-            say(
-                f"{address.url} のサーバーで問題が起きました（{response.status}）。自動で始め直すので、"
-                "1 分ほど待ってから、もう一度実行してください。",
-                f"the server at {address.url} has failed ({response.status}); it restarts by itself: wait a minute "
-                "and run this again.",
-            )
+            f"{address.url} のサーバーで問題が起きました（{response.status}）。自動で始め直すので、"
+            "1 分ほど待ってから、もう一度実行してください。",
+            f"the server at {address.url} has failed ({response.status}); it restarts by itself: wait a minute "
+            "and run this again.",
         )
     try:
         error = json.loads(text)["error"]
@@ -207,10 +200,8 @@ def _check(address: Address, response: HTTPResponse, text: bytes) -> None:
     most = "" if limit is None else f"{limit:g}"
     raise SettingsError(
         setting,
-        say(
-            f"{setting} は、このサーバーでは使えない値です{f'（{most} まで）' if most else ''}。",
-            f"{setting} has a value that this server does not take{f' (at most {most})' if most else ''}.",
-        ),
+        f"{setting} は、このサーバーでは使えない値です{f'（{most} まで）' if most else ''}。",
+        f"{setting} has a value that this server does not take{f' (at most {most})' if most else ''}.",
     ) from ValueError(str(message))
 
 
@@ -221,65 +212,53 @@ def _explained(address: Address) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise ServerUnavailable(
-            say(
-                f"{address.url} から返事が来ません。先生のパソコンと同じネットワークにいるか、アドレスが合っているかを"
-                "確かめてください。混んでいるときは、少し待ってから、もう一度実行してください。",
-                f"{address.url} does not answer: check that you are on the same network as the teacher's machine and that "
-                "the address is right; if the class is busy, wait a little and run this again.",
-            )
+            f"{address.url} から返事が来ません。先生のパソコンと同じネットワークにいるか、アドレスが合っているかを"
+            "確かめてください。混んでいるときは、少し待ってから、もう一度実行してください。",
+            f"{address.url} does not answer: check that you are on the same network as the teacher's machine and that "
+            "the address is right; if the class is busy, wait a little and run this again.",
         ) from error
     except (HTTPException, ConnectionResetError, BrokenPipeError) as error:
         raise broken_off(address) from error
     except OSError as error:
         raise ServerUnavailable(
-            say(
-                f"{address.url} に、サーバーが見つかりません。先生がサーバーを動かしているか、同じネットワークにいるかを"
-                "確かめてください（Colab からは、学校の中のサーバーに届きません）。",
-                f"there is no server at {address.url}: check that the teacher has started it and that you are on the same "
-                "network (Colab cannot reach a server inside a school).",
-            )
+            f"{address.url} に、サーバーが見つかりません。先生がサーバーを動かしているか、同じネットワークにいるかを"
+            "確かめてください（Colab からは、学校の中のサーバーに届きません）。",
+            f"there is no server at {address.url}: check that the teacher has started it and that you are on the same "
+            "network (Colab cannot reach a server inside a school).",
         ) from error
 
 
 def broken_off(address: Address) -> ServerUnavailable:
     """The connection broke."""
     return ServerUnavailable(
-        say(
-            f"{address.url} との接続が途中で切れました。そこまでの文章は残っています。もう一度実行してください。",
-            f"the connection to {address.url} broke; the text so far is kept: run this again.",
-        )
+        f"{address.url} との接続が途中で切れました。そこまでの文章は残っています。もう一度実行してください。",
+        f"the connection to {address.url} broke; the text so far is kept: run this again.",
     )
 
 
 def wrong_key(url: str) -> ServerUnavailable:
     """The server does not know the key. It is not repeated."""
     return ServerUnavailable(
-        say(
-            f"{url} の鍵が違います。先生の画面にあるアドレスを、# の後ろまでそのまま url に入れてください"
-            "（または環境変数 HELPERS_SERVER_KEY に鍵を入れます）。",
-            f"the key for {url} is wrong: put the whole address that the teacher shows into url, including the part "
-            "after the # (or the key into the environment variable HELPERS_SERVER_KEY).",
-        )
+        f"{url} の鍵が違います。先生の画面にあるアドレスを、# の後ろまでそのまま url に入れてください"
+        "（または環境変数 HELPERS_SERVER_KEY に鍵を入れます）。",
+        f"the key for {url} is wrong: put the whole address that the teacher shows into url, including the part "
+        "after the # (or the key into the environment variable HELPERS_SERVER_KEY).",
     )
 
 
 def wrong_model(address: Address, served: str) -> InputError:
     """Another model is served than was asked for."""
     return InputError(
-        say(
-            f'{address.url} にあるモデルは "{served}" です。load_model("{served}", ...) のように指定してください。',
-            f'the model at {address.url} is "{served}": ask for that one, load_model("{served}", ...).',
-        )
+        f'{address.url} にあるモデルは "{served}" です。load_model("{served}", ...) のように指定してください。',
+        f'the model at {address.url} is "{served}": ask for that one, load_model("{served}", ...).',
     )
 
 
 def other_version(address: Address) -> ServerUnavailable:
     """Something answers, but not as it should."""
     return ServerUnavailable(
-        say(
-            f"{address.url} は、このノートブックが使える形では答えません（別の版か、別の設定のサーバーです）。"
-            "先生に、同じ版の make serve で始めてもらってください。",
-            f"{address.url} does not answer as these notebooks expect (another version, or other settings): "
-            "ask the teacher to start it with make serve from the same version.",
-        )
+        f"{address.url} は、このノートブックが使える形では答えません（別の版か、別の設定のサーバーです）。"
+        "先生に、同じ版の make serve で始めてもらってください。",
+        f"{address.url} does not answer as these notebooks expect (another version, or other settings): "
+        "ask the teacher to start it with make serve from the same version.",
     )

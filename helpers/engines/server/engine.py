@@ -22,7 +22,6 @@ from helpers.engines.server.connection import (
     wrong_model,
 )
 from helpers.engines.server.text import Text
-from helpers.language import say
 from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
 
@@ -53,22 +52,18 @@ class ServerEngine(Engine):
         if settings.do_sample and not low <= settings.temperature <= high:
             raise SettingsError(
                 "temperature",
-                say(
-                    f"temperature = {settings.temperature:g} は、サーバーでは使えません。{low:g} 以上 {high:g} 以下にしてください"
-                    "（いつも 1 位を選ばせるには do_sample=False）。",
-                    f"temperature = {settings.temperature:g} cannot be used with a server: give a number from {low:g} to "
-                    f"{high:g} (always the most probable token: do_sample=False).",
-                ),
+                f"temperature = {settings.temperature:g} は、サーバーでは使えません。{low:g} 以上 {high:g} 以下にしてください"
+                "（いつも 1 位を選ばせるには do_sample=False）。",
+                f"temperature = {settings.temperature:g} cannot be used with a server: give a number from {low:g} to "
+                f"{high:g} (always the most probable token: do_sample=False).",
             )
         if settings.do_sample and settings.num_return_sequences > SEQUENCES:
             raise SettingsError(
                 "num_return_sequences",
-                say(
-                    f"num_return_sequences = {settings.num_return_sequences} は多すぎます。クラスのサーバーでは"
-                    f"一度に {SEQUENCES} 本までです。",
-                    f"num_return_sequences = {settings.num_return_sequences} is too many: the class's server writes up to "
-                    f"{SEQUENCES} texts at once for one reader.",
-                ),
+                f"num_return_sequences = {settings.num_return_sequences} は多すぎます。クラスのサーバーでは"
+                f"一度に {SEQUENCES} 本までです。",
+                f"num_return_sequences = {settings.num_return_sequences} is too many: the class's server writes up to "
+                f"{SEQUENCES} texts at once for one reader.",
             )
 
     def steps(

@@ -44,10 +44,8 @@ class ServerLoader(Loader):
         for field in ("device", "dtype"):
             if (value := getattr(request, field)) is not None:
                 raise InputError(
-                    say(
-                        f'{field} = {value} は、engine="server" では使えません（計算はサーバーがします）。{field} を書かないでください。',
-                        f'{field} = {value} cannot be used with engine="server", where the server computes: leave {field} out.',
-                    )
+                    f'{field} = {value} は、engine="server" では使えません（計算はサーバーがします）。{field} を書かないでください。',
+                    f'{field} = {value} cannot be used with engine="server", where the server computes: leave {field} out.',
                 )
         address_of(request.url)
 

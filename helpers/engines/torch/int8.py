@@ -22,7 +22,6 @@ from transformers.pytorch_utils import Conv1D
 
 from helpers.engines.torch.packing import ROWS, X86
 from helpers.errors import InputError
-from helpers.language import say
 from helpers.memory import drop_file_pages, trim_heap
 
 # oneDNN has no fast product of two signed bytes before AMX: the inputs are stored unsigned, shifted by this.
@@ -121,11 +120,9 @@ class Int8Layer(nn.Module):
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise InputError(
-            say(
-                "int8 で読み込んだモデルは、文を書くためのものです。移す、コピーする、保存する、学習するときは、"
-                "dtype を書かずに load_model で読み込み直してください。",
-                "a model in int8 can only write text: to move, copy, save or train it, load it again with load_model, without dtype.",
-            )
+            "int8 で読み込んだモデルは、文を書くためのものです。移す、コピーする、保存する、学習するときは、"
+            "dtype を書かずに load_model で読み込み直してください。",
+            "a model in int8 can only write text: to move, copy, save or train it, load it again with load_model, without dtype.",
         )
 
     _apply = _save_to_state_dict = _load_from_state_dict = __reduce_ex__ = _refuse

@@ -10,7 +10,7 @@ from helpers.catalogue import parameters_of
 from helpers.device import DeviceChoice, choose_device
 from helpers.engines.folder_settings import followed, read_settings
 from helpers.engines.protocol import Loader, Request
-from helpers.errors import InputError
+from helpers.errors import InputError, unusable
 from helpers.hub import weights_file
 from helpers.language import say
 
@@ -35,27 +35,22 @@ class TorchLoader(Loader):
         if dtype not in (None, torch.float32, torch.bfloat16, torch.float16, torch.int8):
             allowed = "torch.float32, torch.bfloat16, torch.float16, torch.int8"
             raise InputError(
-                say(
-                    f"dtype = {dtype!r} は使えません。{allowed} のどれかを指定するか、書かないでください。",
-                    f"dtype = {dtype!r} cannot be used: give one of {allowed}, or leave it out.",
+                *unusable(
+                    "dtype", dtype, f"{allowed} のどれかか None", f"one of {allowed}, or None"
                 )
             )
         if dtype == torch.int8 and device is not None and str(device) != "cpu":
             raise InputError(
-                say(
-                    f'dtype = torch.int8 は CPU 用です（device = "{device}"）。'
-                    'device="cpu" にするか、dtype を書かないでください。',
-                    f'dtype = torch.int8 is for the CPU here (device = "{device}"): give device="cpu", or leave dtype out.',
-                )
+                f'dtype = torch.int8 は CPU 用です（device = "{device}"）。'
+                'device="cpu" にするか、dtype を書かないでください。',
+                f'dtype = torch.int8 is for the CPU here (device = "{device}"): give device="cpu", or leave dtype out.',
             )
         if dtype == torch.int8 and not int8.can_compute():
             raise InputError(
-                say(
-                    "dtype = torch.int8 は、この CPU では計算できません（VNNI という回路が要ります）。"
-                    'engine="ctranslate2" なら int8 を使えます。',
-                    "this CPU cannot compute with dtype = torch.int8 (it has no VNNI): "
-                    'engine="ctranslate2" can use int8.',
-                )
+                "dtype = torch.int8 は、この CPU では計算できません（VNNI という回路が要ります）。"
+                'engine="ctranslate2" なら int8 を使えます。',
+                "this CPU cannot compute with dtype = torch.int8 (it has no VNNI): "
+                'engine="ctranslate2" can use int8.',
             )
 
     def check_config(self, request: Request, config: dict[str, Any]) -> None:
@@ -65,12 +60,10 @@ class TorchLoader(Loader):
         kind = config.get("model_type", "gpt2")
         if request.dtype == torch.int8 and kind != "gpt2":
             raise InputError(
-                say(
-                    f"{request.name} は dtype = torch.int8 にできません（model_type = {kind}、できるのは gpt2）。"
-                    "dtype を書かないでください。",
-                    f"{request.name} cannot be used with dtype = torch.int8 (model_type = {kind}; only gpt2 can): "
-                    "leave dtype out.",
-                )
+                f"{request.name} は dtype = torch.int8 にできません（model_type = {kind}、できるのは gpt2）。"
+                "dtype を書かないでください。",
+                f"{request.name} cannot be used with dtype = torch.int8 (model_type = {kind}; only gpt2 can): "
+                "leave dtype out.",
             )
 
     def choose(self, request: Request, parameters: int) -> DeviceChoice:
