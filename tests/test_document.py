@@ -211,7 +211,7 @@ def test_a_missing_file_a_folder_and_a_device_are_refused(tmp_path):
         read_document("x" * 5000)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(FinetuneError, match="no ordinary file"):
+        with pytest.raises(FinetuneError, match="not a regular file"):
             read_document(tmp_path / "pipe")
 
 
