@@ -201,7 +201,7 @@ def side_by_side(lotteries):
         bars = panel.barh(words, lottery, color="#3b82c4")
         panel.bar_label(bars, labels=percents(lottery.tolist()), padding=3)
         panel.set_title(name)
-        panel.set_xlim(0, 1.4)
+        panel.set_xlim(0, 1.6)
         panel.set_xticks([])
     panels[0].invert_yaxis()
     plt.show()
