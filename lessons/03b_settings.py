@@ -781,16 +781,16 @@ for penalty in (1.0, 1.1, 1.3, 2.0):
     print()
 
 # %% [markdown] lang="ja"
-# 貪欲法の繰り返しは、罰を付けると減ります。1.0 が「罰なし」です。罰は「の」や「、」のような、何度も必要なトークンにもかかるので、強くするほど、長い文では書きにくくなっていきます。
+# 1.0 が「罰なし」です。強い罰を付けると、貪欲法の繰り返しは減ります。弱い罰では、別の言い回しの繰り返しに移るだけのことがあります。罰は「の」や「、」のような、何度も必要なトークンにもかかるので、強くするほど、長い文では書きにくくなっていきます。
 
 # %% [markdown] lang="en"
-# With a penalty, greedy search repeats itself less. 1.0 means no penalty. The penalty also hits tokens that are needed again and again, such as 「の」 and 「、」, so the stronger it is, the harder it becomes to write a long text.
+# 1.0 means no penalty. With a strong penalty, greedy search repeats itself less. A weak one may merely move it into a different loop. The penalty also hits tokens that are needed again and again, such as 「の」 and 「、」, so the stronger it is, the harder it becomes to write a long text.
 
 # %% tags=["build"]
 claim(
     say(
-        "貪欲法の繰り返しは、罰を付けると減ります。",
-        "With a penalty, greedy search repeats itself less.",
+        "強い罰を付けると、貪欲法の繰り返しは減ります。",
+        "With a strong penalty, greedy search repeats itself less.",
     ),
     shares[-1] < shares[0],
 )
