@@ -209,9 +209,9 @@ def _prose(text: str, source: Path, edition: str, given: dict[str, set[str]]) ->
     def replace(match: re.Match[str]) -> str:
         name, *rest = match[1].split() or [""]
         if name == "badge":
-            return _badge(source, edition)
+            return badge(source, edition)
         if name == "nav":
-            return _navigation(source, edition)
+            return navigation(source, edition)
         if name in ("repository", "branch"):
             return {"repository": REPOSITORY, "branch": BRANCH}[name]
         if name == "way":
@@ -248,7 +248,7 @@ def asks(prose: str, edition: str) -> bool:
     return re.search(rf"^{re.escape(PREDICT[edition])}", prose, re.MULTILINE) is not None
 
 
-def _badge(source: Path, edition: str) -> str:
+def badge(source: Path, edition: str) -> str:
     """The badge that opens this edition in Colab, without outputs; the edition with them; and the other language."""
     words, reading, other, label = {
         "ja": ("Colab で開く", "結果つきで読む", "en", "English edition"),
@@ -259,7 +259,7 @@ def _badge(source: Path, edition: str) -> str:
     return f"{badge} · [{reading}]({with_results}) · {_link(label, source, other, edition)}"
 
 
-def _navigation(source: Path, edition: str) -> str:
+def navigation(source: Path, edition: str) -> str:
     lessons = lesson_sources(source.parent)
     place = lessons.index(source)
     before, after = {"ja": ("前へ", "次へ"), "en": ("Previous", "Next")}[edition]

@@ -29,6 +29,7 @@ from helpers.lab.presets import presets, scales
 from helpers.language import get_language, set_language
 from helpers.masking import words_to_mask
 from helpers.settings import SamplingSettings
+from tools import site_lessons
 from tools.project import BRANCH, REPOSITORY, ROOT
 
 SOURCE = ROOT / "site"
@@ -143,8 +144,11 @@ def generate() -> None:
             path.replace(GENERATED / path.name)
 
 
-def build(page: Path = PAGE, site: Path = SITE) -> Path:
-    """Build the site of a page's sources into a folder, which is emptied first; returns that folder."""
+def build(page: Path = PAGE, site: Path = SITE, with_lessons: bool = False) -> Path:
+    """Build the site of a page's sources into a folder, which is emptied first; returns that folder.
+
+    The lessons' pages take half a minute more; the lab works without them, except for its link to them.
+    """
     generate()
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(page, site, ignore=shutil.ignore_patterns("*.js", "*.css", "*.ts"))
@@ -169,6 +173,8 @@ def build(page: Path = PAGE, site: Path = SITE) -> Path:
         (data / name).write_bytes(content)
         encoded = base64.b64encode(content).decode("ascii")
         (data / f"{name}.js").write_text(f'yukiguniData("{name}", "{encoded}");\n')
+    if with_lessons:
+        site_lessons.build(site / "lessons")
     _write_service_worker(site)
     _write_zip(site)
     return site
@@ -304,7 +310,7 @@ def main() -> int:
     elif arguments.generate:
         generate()
     else:
-        folder = build()
+        folder = build(with_lessons=True)
         size = (folder / ZIP).stat().st_size / 1e6
         print(f"{folder}/index.html\n{folder / ZIP} ({size:.1f} MB)")
     return 0

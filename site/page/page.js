@@ -59,6 +59,7 @@ function showWords() {
   const other = byId("language");
   other.textContent = say("other_language");
   other.lang = getLanguage() === "ja" ? "en" : "ja";
+  byId("lessons").href = `lessons/${getLanguage() === "en" ? "en/" : ""}index.html`;
   byId("more").textContent = say(isOpen() ? "less" : "more");
   if (lab.model) byId("about").textContent = aboutModel();
   nameModels();

@@ -5,6 +5,7 @@
 const WORDS = {
   title: ["雪国ノート", "Yukiguni Notebooks"],
   subtitle: ["サンプリング実験室", "sampling lab"],
+  lessons: ["レッスン", "Lessons"],
   other_language: ["English", "日本語"],
   warning: [
     "言語モデルの書く文章には、事実でないことや、人を傷つけることが含まれる場合があります。情報としてではなく、見本として読んでください。",
