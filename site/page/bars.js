@@ -213,8 +213,12 @@ export function startBars(lab) {
 
   // One token at a time, and a hundred draws
 
+  // While the picture of a new place is on its way, the one that is shown is another place's lottery.
+  const isOnItsWay = () => !distribution || box.hasAttribute("aria-busy");
+
   byId("step").addEventListener("click", () => {
-    if (!distribution || lab.focus) {
+    if (isOnItsWay()) return;
+    if (lab.focus) {
       lab.pick(null);
       return;
     }
@@ -224,7 +228,7 @@ export function startBars(lab) {
   });
   byId("back").addEventListener("click", () => lab.back());
   byId("draw").addEventListener("click", () => {
-    if (!distribution) return;
+    if (isOnItsWay()) return;
     const times = 100;
     counts = new Map();
     for (const id of lab.model.draw(distribution, times, lab.settings.seed + draws++)) counts.set(id, (counts.get(id) ?? 0) + 1);
