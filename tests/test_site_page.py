@@ -28,6 +28,7 @@ from site_browsers import open_browser
 from helpers import BUNDLED_PATH, masking
 from helpers.models import LanguageModel, load_model
 from helpers.sampling import SamplingSettings, generate, next_token_distribution
+from helpers.tokenizer import load_tokenizer
 from tools import site
 from tools.serve_limits import Offer, checked
 
@@ -40,6 +41,9 @@ ALL_WRITTEN = (
     "return globalThis.lab?.run && !lab.writing && lab.run.sequences.every((s) => s.stopped)"
     " && lab.run.sequences.map((s) => [...s.tokenIds])"
 )
+CONFIG = json.loads((BUNDLED_PATH / "config.json").read_text(encoding="utf-8"))
+VOCABULARY, POSITIONS = CONFIG["vocab_size"], CONFIG["n_positions"]
+LENGTH = len(load_tokenizer().encode(OPENING, add_special_tokens=False))
 JAPANESE = re.compile("[぀-ヿ㐀-鿿]")
 
 
@@ -420,7 +424,7 @@ def test_every_control_is_named_as_its_setting(opened):
 @pytest.mark.parametrize(
     ("name", "typed", "allowed"),
     [
-        ("top_k", "-3", "0 以上 8000 以下"),
+        ("top_k", "-3", f"0 以上 {VOCABULARY} 以下"),
         ("top_p", "1.5", "1 以下"),
         ("seed", "abc", "整数"),
         ("temperature", "", "（空）"),
@@ -468,7 +472,7 @@ def test_stop_ends_with_what_was_written_and_the_page_answers_meanwhile(opened):
     assert page.evaluate("lab.writing")
     page.get_by_role("button", name="停止").click()
     ids = written(page)
-    assert 15 < len(ids[0]) < 500
+    assert LENGTH < len(ids[0]) < 500
     expect(page.locator("#texts .card").first).to_contain_text("停止")
     assert page.evaluate("lab.run.sequences[0].stopped") == "user"
 
@@ -496,14 +500,16 @@ def test_a_token_shows_what_else_could_stand_there_and_the_text_goes_on_from_one
     texts(page).first.locator(".token").nth(4).click()
     expect(page.locator("#next h2")).to_contain_text("5 番目")
     (own,) = page.locator(".bars .own").all()
-    assert own.locator(".piece").inner_text() == model.tokenizer.convert_ids_to_tokens(ids[19])
+    assert own.locator(".piece").inner_text() == model.tokenizer.convert_ids_to_tokens(
+        ids[LENGTH + 4]
+    )
     other = page.locator(".bars li:not(.own) button").first
     piece = other.locator(".piece").inner_text()
     other.click()
     until(page, "lab.chosen.length === 5")
     new = written(page)[0]
-    assert new[:19] == ids[:19]
-    assert model.tokenizer.convert_ids_to_tokens(new[19]) == piece
+    assert new[: LENGTH + 4] == ids[: LENGTH + 4]
+    assert model.tokenizer.convert_ids_to_tokens(new[LENGTH + 4]) == piece
     unfold(page)
     page.get_by_role("button", name="戻る").click()
     assert page.evaluate("lab.chosen") == []
@@ -519,7 +525,7 @@ def test_one_token_at_a_time_and_back(opened, model):
         expect(page.locator("#chosen .chip")).to_have_count(count)
         expect(page.locator("#bars")).not_to_have_attribute("aria-busy", "true")
     # The first is what `generate` draws first with that seed.
-    assert page.evaluate("lab.chosen[0]") == ids[15] == expected.sequences[0].token_ids[15]
+    assert page.evaluate("lab.chosen[0]") == ids[LENGTH] == expected.sequences[0].token_ids[LENGTH]
     page.get_by_role("button", name="戻る").click()
     expect(page.locator("#chosen .chip")).to_have_count(2)
 
@@ -556,7 +562,7 @@ def test_two_settings_with_one_seed(opened, model):
     place = next(i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
     pieces = model.tokenizer.convert_ids_to_tokens([a[place], b[place]])
     expect(verdict).to_have_text(
-        f"最初の違い: 新しい {place - 14} 番目のトークン。A は「{pieces[0]}」、B は「{pieces[1]}」。"
+        f"最初の違い: 新しい {place - LENGTH + 1} 番目のトークン。A は「{pieces[0]}」、B は「{pieces[1]}」。"
     )
 
 
@@ -595,9 +601,9 @@ def test_a_hundred_thousand_characters_are_told_and_nothing_hangs(opened):
     written(page)
     pasted = "雪国の夜は長い。" * 12_500
     page.get_by_label("prompt", exact=True).fill(pasted)
-    expect(page.locator("#bars")).to_contain_text("512 トークンを超えています")
+    expect(page.locator("#bars")).to_contain_text(f"{POSITIONS} トークンを超えています")
     page.get_by_role("button", name="続きを書く").click()
-    expect(page.get_by_role("alert")).to_contain_text("512 トークンを超えています")
+    expect(page.get_by_role("alert")).to_contain_text(f"{POSITIONS} トークンを超えています")
     assert page.get_by_label("prompt", exact=True).input_value() == pasted
     unfold_all(page)
     expect(page.locator("#chips")).to_contain_text("先頭の 200 個を表示")
@@ -637,7 +643,7 @@ def test_a_link_brings_the_same_texts_and_its_qr_code_is_the_link(opened):
 def test_a_link_carries_chosen_tokens_masking_and_vertical_writing(opened):
     page = opened(fragment(max_length=20, min_length=0, mask=1, vertical=1, chosen="471.201"))
     ids = written(page)[0]
-    assert ids[15:17] == [471, 201]
+    assert ids[LENGTH : LENGTH + 2] == [471, 201]
     assert page.evaluate("lab.masking")
     mode = texts(page).first.evaluate("e => getComputedStyle(e).writingMode")
     assert mode == "vertical-rl"
@@ -770,7 +776,7 @@ def test_the_way_shows_the_models_own_numbers(opened, model):
     model.model.set_attn_implementation("eager")
     with torch.no_grad():
         output = model.model(ids, output_attentions=True)
-    for layer, head in ((1, 1), (4, 2), (6, 4)):
+    for layer, head in ((1, 1), (3, 2), (CONFIG["n_layer"], CONFIG["n_head"])):
         page.get_by_role("slider", name="層").fill(str(layer - 1))
         page.get_by_role("button", name=f"ヘッド {head}", exact=True).click()
         shares = output.attentions[layer - 1][0, head - 1, -1].tolist()
@@ -793,7 +799,7 @@ def test_the_way_shows_the_models_own_numbers(opened, model):
         OPENING,
         SamplingSettings(seed=42, num_return_sequences=1, max_length=20, min_length=0),
     )
-    (piece,) = model.tokenizer.convert_ids_to_tokens([one.sequences[0].token_ids[15]])
+    (piece,) = model.tokenizer.convert_ids_to_tokens([one.sequences[0].token_ids[LENGTH]])
     expect(page.locator("#way-stage")).to_contain_text(f"seed = 42 で引くと「{piece}」")
     for name in ("トークン", "ベクトル"):
         page.locator(".way").get_by_role("button", name=name).click()
@@ -895,7 +901,7 @@ class Classroom(site.Handler):
 
     def do_GET(self) -> None:
         if self.path == "/class.json":
-            offer = Offer("aozora-mini", "", vocab_size=8000, n_positions=512, eos_token_id=2)
+            offer = Offer("aozora-mini", "", VOCABULARY, POSITIONS, eos_token_id=2)
             self._json(200, offer.for_the_page())
         elif self.path.startswith("/model/"):
             file = BUNDLED_PATH / self.path.rpartition("/")[2]
@@ -908,7 +914,7 @@ class Classroom(site.Handler):
         if self.headers["Authorization"] != "Bearer thekey":
             return self._json(401, {"error": "Unauthorized"})
         # The gate's own check: a page may ask nothing that a class's server refuses.
-        offer = Offer("aozora-mini", "", vocab_size=8000, n_positions=512, eos_token_id=2)
+        offer = Offer("aozora-mini", "", VOCABULARY, POSITIONS, eos_token_id=2)
         fields = checked(body, offer)
         self.asked.append(fields)
         if fields.get("stream"):
@@ -916,7 +922,7 @@ class Classroom(site.Handler):
         if "prompt_logprobs" in fields:
             return self._json(200, {"choices": [{"prompt_logprobs": self._of_prompt(fields)}]})
         logprobs = self._scores(fields["prompt"], fields).log_softmax(-1)
-        ids = fields.get("allowed_token_ids") or range(8000)
+        ids = fields.get("allowed_token_ids") or range(VOCABULARY)
         told = {f"token_id:{i}": logprobs[i].item() for i in ids}
         self._json(200, {"choices": [{"token_ids": [0], "logprobs": {"top_logprobs": [told]}}]})
 
@@ -1005,7 +1011,7 @@ def test_the_teachers_model_is_offered_and_writes(opened, classroom, model):
     # The picture's scores are the model's, their signs included: a penalty depends on them.
     logits = page.evaluate("lab.logits(lab.ids()).then((l) => [...l])")
     with torch.no_grad():
-        own = model.model(torch.tensor([ids[0][:15]])).logits[0, -1]
+        own = model.model(torch.tensor([ids[0][:LENGTH]])).logits[0, -1]
     assert logits == pytest.approx(own.tolist(), abs=2e-3)
     before = len(handler.asked)
     slider(page, "top_k").press("ArrowLeft")
@@ -1025,7 +1031,7 @@ def test_the_teachers_server_breaks_off_and_what_was_written_stays(opened, class
     handler.broken_after = 4
     page = opened(start=class_address(address, model="teacher"))
     expect(page.get_by_role("alert")).to_contain_text("つながりません")
-    assert [len(ids) for ids in written(page)] == [19, 19, 19]
+    assert [len(ids) for ids in written(page)] == [LENGTH + 4] * 3
     expect(texts(page).first.locator(".token")).to_have_count(4)
     handler.broken_after = None
     page.get_by_role("button", name="続きを書く").click()
