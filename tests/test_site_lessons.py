@@ -282,6 +282,9 @@ def test_every_page_fits_a_phone_and_has_no_serious_fault(opened, address, folde
         for file in sorted((folder / EDITIONS[edition]).glob("*.html")):
             page.goto(address + file.relative_to(folder).as_posix())
             assert page.evaluate("document.documentElement.scrollWidth") == 390, file
+            # One of each kind; with all lessons this would be the longest test of the site.
+            if file.stem not in ("index", "03_generate", "teacher", "search"):
+                continue
             violations = Axe().run(page).response["violations"]
             serious = [
                 f"{violation['id']}: {node['html']}"
