@@ -169,7 +169,7 @@ def test_loading_says_once_that_a_seed_gives_another_text(folder, recorded, caps
         language_model = load_model(folder, url=url)
         said = capsys.readouterr().out
         drain(stream_ids(language_model, "", SCENES["plain"], torch.tensor([PROMPT])))
-    assert said.count("a seed gives another text") == 1
+    assert said.count("a seed gives a different text") == 1
     assert capsys.readouterr().out == ""
 
 
@@ -290,8 +290,8 @@ def test_nobody_there_is_one_sentence(folder):
     ("answer", "sentence"),
     [
         ((429, b'{"error":{"message":"too many"}}'), "too many requests waiting"),
-        ((500, b'{"error":{"message":"EngineCore"}}'), "starts again by itself"),
-        ((503, b""), "starts again by itself"),
+        ((500, b'{"error":{"message":"EngineCore"}}'), "restarts by itself"),
+        ((503, b""), "restarts by itself"),
         ((404, b"not here"), "another version"),
         ((200, b"<html>Welcome to the school network</html>"), "broke"),
         ((302, b""), "another version"),
@@ -319,9 +319,7 @@ def test_a_broken_stream_keeps_what_was_written(folder, recorded, monkeypatch):
     monkeypatch.setattr(server_text, "PAUSES", ())
     first = events_of_scene(recorded)
     with broken(folder, recorded, lambda *_: iter(first)) as language_model:
-        with pytest.raises(
-            ServerUnavailable, match="what was written until then is kept"
-        ) as caught:
+        with pytest.raises(ServerUnavailable, match="the text so far is kept") as caught:
             write(language_model)
         (sequence,) = caught.value.generation.sequences
         assert len(sequence.steps) == 5
@@ -446,7 +444,7 @@ def test_device_and_dtype_are_the_servers(argument):
 
 def test_without_an_address_the_sentence_shows_one(monkeypatch):
     monkeypatch.delenv("HELPERS_SERVER", raising=False)
-    with pytest.raises(InputError, match="give the address that the teacher shows"):
+    with pytest.raises(InputError, match="give the address exactly as the teacher shows it"):
         load_model("aozora-mini", engine="server")
 
 

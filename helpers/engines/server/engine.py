@@ -21,6 +21,7 @@ from helpers.engines.server.connection import (
     send,
     wrong_model,
 )
+from helpers.engines.server.served import Served
 from helpers.engines.server.text import Text
 from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
@@ -33,15 +34,8 @@ SEQUENCES = 10  # texts at once; the gate in front of the server lets no more in
 TEMPERATURES = (0.01, 2.0)
 
 
-class ServerEngine(Engine):
+class ServerEngine(Served, Engine):
     """A model on the class's server: `LanguageModel.model` and its `Engine` in one."""
-
-    def __init__(
-        self, address: Address, model: str, vocab_size: int, n_positions: int, eos_token_id: int
-    ) -> None:
-        self.address, self.model = address, model
-        self.vocab_size, self.n_positions = vocab_size, n_positions
-        self.eos_token_id = eos_token_id
 
     def __repr__(self) -> str:
         return f"ServerEngine({self.address.url!r}, {self.model!r})"
@@ -149,30 +143,6 @@ class ServerEngine(Engine):
         except KeyError as error:
             raise other_version(self.address) from error
         return (logprobs + (logit - values[last]))[None]
-
-    def fields(self, tokens: int, settings: SamplingSettings, seed: int) -> dict[str, Any]:
-        """The settings in the server's terms, for a text that has `tokens` tokens already. Its lengths count new tokens only."""
-        fields = {
-            "max_tokens": settings.max_length - tokens,
-            "min_tokens": max(0, settings.min_length - tokens),
-            "repetition_penalty": settings.repetition_penalty,
-            "stop_token_ids": [self.eos_token_id],
-            "logprobs": 0,
-            "temperature": 0.0,
-        }
-        if settings.do_sample:
-            fields |= {
-                "temperature": settings.temperature,
-                "top_k": min(settings.top_k, self.vocab_size),
-                "top_p": settings.top_p,
-                "seed": seed % 2**62,
-            }
-        return fields
-
-    def request(self, prompt: list[int], **more: Any) -> tuple[str, dict[str, Any]]:
-        """Path and body of a request, for `connection.send`."""
-        common = {"return_token_ids": True, "return_tokens_as_token_ids": True, "seed": 0}
-        return "/v1/completions", {"model": self.model, "prompt": prompt, **common, **more}
 
     def _choice(self, answer: Any) -> dict[str, Any]:
         try:

@@ -14,7 +14,7 @@ from helpers.results import Step
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-    from helpers.engines.server.engine import ServerEngine
+    from helpers.engines.server.served import Served
     from helpers.settings import SamplingSettings
 
 # The seconds before each new try at a broken stream: for a network that stutters, not a server that is gone.
@@ -25,9 +25,9 @@ class Text:
     """One text that the server is writing."""
 
     def __init__(
-        self, engine: ServerEngine, prompt: list[int], settings: SamplingSettings, place: int
+        self, served: Served, prompt: list[int], settings: SamplingSettings, place: int
     ) -> None:
-        self.engine, self.prompt, self.settings, self.place = engine, prompt, settings, place
+        self.served, self.prompt, self.settings, self.place = served, prompt, settings, place
         self.written: list[int] = []
         self.waiting: deque[tuple[int, float]] = deque()
         self.ended = False
@@ -40,9 +40,9 @@ class Text:
         ids = self.prompt + self.written
         # Texts and neighbouring seeds have nothing in common; neither has what follows a broken connection.
         seed = (self.settings.seed or 0) * 10_000 + self.place * 100 + self.failures
-        fields = self.engine.fields(len(ids), self.settings, seed)
-        address = self.engine.address
-        self.connection = send(address, *self.engine.request(ids, stream=True, **fields))
+        fields = self.served.fields(len(ids), self.settings, seed)
+        address = self.served.address
+        self.connection = send(address, *self.served.request(ids, stream=True, **fields))
         self.events = events_of(address, self.connection)
 
     def next(self) -> Step:
@@ -58,7 +58,7 @@ class Text:
         token, final = self.waiting.popleft()
         self.written.append(token)
         ids = len(self.prompt) + len(self.written)
-        self.ended = token == self.engine.eos_token_id or ids >= self.settings.max_length
+        self.ended = token == self.served.eos_token_id or ids >= self.settings.max_length
         if self.ended:
             self.close()
         return Step(token, math.nan, final)
@@ -76,7 +76,7 @@ class Text:
 
     def _take(self, event: dict[str, Any] | None) -> None:
         if event is None:
-            raise other_version(self.engine.address)
+            raise other_version(self.served.address)
         try:
             for choice in event["choices"]:
                 logprobs = choice["logprobs"]["token_logprobs"] if choice["token_ids"] else []
@@ -84,7 +84,7 @@ class Text:
                     final = math.exp(logprob) if self.settings.do_sample else 1.0
                     self.waiting.append((token, final))
         except (KeyError, TypeError, ValueError) as error:
-            raise other_version(self.engine.address) from error
+            raise other_version(self.served.address) from error
 
     def close(self) -> None:
         """End it: the server aborts what is not finished."""
