@@ -122,6 +122,13 @@ def test_decoding_keeps_spaces_at_the_end(pair):
     assert tokenizer.decode(ids, skip_special_tokens=True) == sp.decode(ids) == "雪国 "
 
 
+def test_an_id_beyond_the_pieces_means_nothing(pair):
+    """Models have some more rows than pieces."""
+    tokenizer, sp, _ = pair
+    beyond = [sp.get_piece_size(), sp.get_piece_size() + 30]
+    assert tokenizer.convert_ids_to_tokens(beyond) == [sp.id_to_piece(sp.unk_id())] * 2
+
+
 def test_a_batch_is_padded_with_the_mask_that_says_so(pair):
     tokenizer, sp, _ = pair
     batch = tokenizer(["雪", OPENING_LINE], padding=True, return_tensors="pt")
