@@ -59,12 +59,13 @@ def english() -> Iterator[None]:
     set_language(before)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a kernel or a browser by the fixtures it asks for, and put all in the order in which workers take it.
 
     Kernels come first: they take longest, and at the end no worker is to wait for another. Browsers come last: Playwright
     keeps an event loop running in its thread until the session ends, and the lab, asked on a running loop, rightly leaves its
-    work to it. Both are dealt out one by one; of all others a file's tests stay with one worker, as they share models.
+    work to it. Both are dealt out one by one, unless a file says that its tests stay together; those of all others do, as
+    they share models.
     """
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
@@ -72,15 +73,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("browser")
         if "offline" in asked:  # the environment of a lesson's kernel
             item.add_marker("kernel")
-        if kind_of(item) not in ("browser", "kernel") and config.pluginmanager.hasplugin("xdist"):
+        if kind_of(item) not in ("browser", "kernel"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     long = {item.path for item in items if kind_of(item) == "process"}
-    order = ["kernel", "process", "quick", "browser"]
-    items.sort(
-        key=lambda item: order.index(
-            "process" if kind_of(item) == "quick" and item.path in long else kind_of(item)
-        )
-    )
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        kind = kind_of(item)
+        kind = "process" if kind == "quick" and item.path in long else kind
+        together = item.get_closest_marker("xdist_group") is not None
+        return ["kernel", "process", "quick", "browser"].index(kind), not together
+
+    items.sort(key=place)
 
 
 def kind_of(test: pytest.Item | pytest.TestReport) -> str:

@@ -28,7 +28,11 @@ from tools.project import ROOT, colab_address
 
 PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
-pytestmark = [pytest.mark.timeout(900), pytest.mark.browser]
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.browser,
+    pytest.mark.xdist_group("test_site_lessons"),
+]
 EDITIONS = {"ja": "lessons/", "en": "lessons/en/"}
 NAMES = [source.stem for source in lessons.lesson_sources()]
 # Each stands in a lesson; a character, a word of two kinds of script, one that is part of others.
