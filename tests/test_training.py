@@ -293,7 +293,7 @@ def test_two_workers_learn_what_one_does(small_ids):
         team = train.Workers(model, count, torch.float32)
         inputs, targets = train.Blocks(small_ids, 0).rows(0, 4, 128)
         loss = team.loss(inputs, targets, train=True)
-        models.append((loss, [p.grad.clone() for p in model.parameters()]))
+        models.append((float(loss), [p.grad.clone() for p in model.parameters()]))
     assert models[0][0] == pytest.approx(models[1][0], rel=1e-5)
     for one, two in zip(models[0][1], models[1][1], strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-6)

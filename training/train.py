@@ -27,7 +27,8 @@ from training.vocabulary import in_vocabulary
 
 BLOCK = 512  # tokens: the unit in which the corpus is shuffled, and the longest row
 MICRO_BATCH = 512  # tokens of one forward and backward: their logits fit the processor's cache
-MICRO_BATCH_CUDA = 16_384
+MICRO_BATCH_CUDA = 65_536
+STEPS_BETWEEN_LOOKS = 20  # at the loss: a GPU must be waited for to see it
 CHECKPOINT_SECONDS = 240
 DECAY_SHARE = 0.15  # of all training time: how long the rates fall after a constant run
 VALIDATION_BLOCKS = 32
@@ -43,7 +44,8 @@ class Recipe:
     short rows alone leave the far positions untrained, and a late change to 512 then costs more
     than it gives. `batch` is in tokens. Learning rates are peaks. `tokens_before` is what the
     weights that the run starts from have learned from already. With `constant` the rates stay at
-    their peaks: such a run is finished by another, which continues from one of its checkpoints.
+    their peaks: such a run is finished by another, which continues from one of its checkpoints. `weight_decay` is the
+    share of a block's matrix that a step at rate 1 would take away: for runs of many passes over the corpus.
     """
 
     layers: int = 6
@@ -55,6 +57,7 @@ class Recipe:
     muon_lr: float = 0.03
     adam_lr: float = 4e-3
     warmup_steps: int = 50
+    weight_decay: float = 0.0
     tokens_before: int = 0
     constant: bool = False
     seed: int = 1
@@ -75,8 +78,10 @@ def autocast_dtype(device: torch.device | None = None) -> tuple[torch.dtype, str
     return torch.float32, "float32: the processor has no bfloat16 arithmetic"
 
 
-def make_model(recipe: Recipe, vocab_size: int) -> GPT2LMHeadModel:
-    """A freshly initialised GPT-2 (float32) for the recipe and its seed."""
+def make_model(
+    recipe: Recipe, vocab_size: int, device: torch.device | str = "cpu"
+) -> GPT2LMHeadModel:
+    """A freshly initialised GPT-2 (float32) for the recipe and its seed, on `device`."""
     torch.manual_seed(recipe.seed)
     config = GPT2Config(
         vocab_size=vocab_size,
@@ -95,9 +100,10 @@ def make_model(recipe: Recipe, vocab_size: int) -> GPT2LMHeadModel:
         # after a sequence that has ended for a missing attention mask, and warns.
         use_cache=False,
     )
-    # Plain products: over rows as short as ours the fused attention of torch is slower on a CPU.
-    config._attn_implementation = "eager"
-    return GPT2LMHeadModel(config)
+    device = torch.device(device)
+    # Plain products on a CPU: over rows as short as ours torch's fused attention is slower there.
+    config._attn_implementation = "eager" if device.type == "cpu" else "sdpa"
+    return GPT2LMHeadModel(config).to(device)
 
 
 def make_optimizers(
@@ -107,7 +113,7 @@ def make_optimizers(
     matrices = [p for p in model.transformer.h.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
-    muon = Muon(matrices, recipe.muon_lr, run=run, dtype=dtype)
+    muon = Muon(matrices, recipe.muon_lr, weight_decay=recipe.weight_decay, run=run, dtype=dtype)
     adam = torch.optim.AdamW(rest, recipe.adam_lr, betas=(0.9, 0.98), eps=1e-10, weight_decay=0.0)
     for optimizer in (muon, adam):
         for group in optimizer.param_groups:
@@ -134,15 +140,14 @@ class Blocks:
         `start` counts blocks over all epochs; each epoch has its own order. Where a row happens
         to start a paragraph it is given a leading ``<s>``, so that the model knows texts with one.
         """
-        picked = []
-        for i in range(start, start + blocks):
-            epoch, place = divmod(i, self.count)
+        places = np.empty(blocks, dtype=np.int64)
+        for i in range(blocks):
+            epoch, place = divmod(start + i, self.count)
             if epoch != self._epoch:
                 rng = np.random.default_rng([self.seed, epoch])
                 self._epoch, self._order = epoch, rng.permutation(self.count)
-            at = self._order[place] * BLOCK
-            picked.append(self.ids[at : at + BLOCK + 1].astype(np.int64))
-        block = np.stack(picked)
+            places[i] = self._order[place] * BLOCK
+        block = self.ids[places[:, None] + np.arange(BLOCK + 1)].astype(np.int64)
         inputs = block[:, :-1].reshape(-1, length).copy()
         targets = block[:, 1:].reshape(-1, length).copy()
         if self.opens is not None:
@@ -164,43 +169,47 @@ class Workers:
     """Threads that share the weights and split the micro-batches of a step.
 
     Two threads with one core each are faster than one thread on two cores, because whole
-    micro-batches run side by side instead of the halves of each small product. On a GPU one
-    thread feeds it.
+    micro-batches run side by side instead of the halves of each small product. A GPU is fed by one
+    thread, with kernels compiled for the model.
     """
 
     def __init__(self, model: GPT2LMHeadModel, count: int, dtype: torch.dtype):
         self.dtype, self.device = dtype, model.device
-        self.micro_batch = MICRO_BATCH_CUDA if self.device.type == "cuda" else MICRO_BATCH
+        self.micro_batch, self.loss_of = MICRO_BATCH, loss_of
         if self.device.type == "cuda":
-            count = 1
+            count, self.micro_batch = 1, MICRO_BATCH_CUDA
+            self.loss_of = torch.compile(loss_of, dynamic=False)
         self.replicas = [model] + [copy.deepcopy(model) for _ in range(count - 1)]
         for replica in self.replicas[1:]:
             for own, shared in zip(replica.parameters(), model.parameters(), strict=True):
                 own.data = shared.data
-        self.pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+        pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+        self.map = pool.map if count > 1 else map
 
-    def _run(self, job) -> float:
+    def _run(self, job) -> torch.Tensor:
         replica, queue, tokens, train = job
         total = torch.zeros((), device=self.device)
+        # Held-out rows come once in minutes and in another number: they are not compiled for.
+        loss_function = self.loss_of if train else loss_of
         with torch.set_grad_enabled(train):
             while True:
                 try:
                     inputs, targets = queue.pop()
                 except IndexError:
-                    return total.item()
+                    return total
                 half = self.dtype != torch.float32
                 with torch.autocast(self.device.type, self.dtype, enabled=half):
-                    loss = loss_of(replica, inputs.to(self.device), targets.to(self.device))
+                    loss = loss_function(replica, inputs.to(self.device), targets.to(self.device))
                 if train:
                     (loss / tokens).backward()
                 total += loss.detach()
 
-    def loss(self, inputs: torch.Tensor, targets: torch.Tensor, train: bool) -> float:
-        """Mean loss in nats a token; with `train`, leaves its gradient in the first replica."""
+    def loss(self, inputs: torch.Tensor, targets: torch.Tensor, train: bool) -> torch.Tensor:
+        """Mean loss in nats a token, float32 (); with `train`, leaves its gradient in the first replica."""
         rows = max(1, self.micro_batch // inputs.shape[1])
         queue = list(zip(inputs.split(rows), targets.split(rows), strict=True))
         jobs = [(replica, queue, targets.numel(), train) for replica in self.replicas]
-        total = sum(self.pool.map(self._run, jobs))
+        total = torch.stack(list(self.map(self._run, jobs))).sum()
         if train:
             model, *others = self.replicas
             for replica in others:
@@ -272,10 +281,9 @@ def train(
     checkpoint, curve = run_dir / "checkpoint.pt", run_dir / "loss.csv"
     device = torch.device(device)
     dtype, reason = autocast_dtype(device)
-    model: Any = make_model(recipe, vocab_size)
-    model = model.to(device).train()
+    model: Any = make_model(recipe, vocab_size, device).train()
     team = Workers(model, workers, dtype)
-    optimizers = make_optimizers(model, recipe, team.pool.map, dtype)
+    optimizers = make_optimizers(model, recipe, team.map, dtype)
     # `line` is the schedule: the learning rate's factor goes from (at, value) to (end, last).
     unit = 60 if steps is None else 1
     budget = minutes if steps is None else steps
@@ -332,10 +340,6 @@ def train(
         length = _row_length(recipe, clock() / state["line"][2], state["step"])
         blocks = max(1, recipe.batch // BLOCK)
         losses.append(team.loss(*data.rows(state["blocks"], blocks, length), train=True))
-        if not math.isfinite(losses[-1]):
-            raise RuntimeError(
-                f"The loss is {losses[-1]} at step {state['step']}; lower the learning rates."
-            )
         scale = factor()
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -347,18 +351,24 @@ def train(
         now = time.monotonic()
         state["seconds"] += min(now - last, ASLEEP_SECONDS)
         last = now
-        bar.n = round(min(clock(), state["line"][2]))
-        bar.set_postfix(loss=f"{losses[-1]:.3f}", tokens=state["blocks"] * BLOCK, refresh=False)
-        bar.update(0)
         done = clock() >= state["line"][2] or state["step"] == stop_after
-        if done or now - saved_at > checkpoint_seconds:
+        due = done or now - saved_at > checkpoint_seconds
+        if due or device.type == "cpu" or state["step"] % STEPS_BETWEEN_LOOKS == 0:
+            if not math.isfinite(loss := float(losses[-1])):
+                raise RuntimeError(
+                    f"The loss is {loss} at step {state['step']}; lower the learning rates."
+                )
+            bar.n = round(min(clock(), state["line"][2]))
+            bar.set_postfix(loss=f"{loss:.3f}", tokens=state["blocks"] * BLOCK, refresh=False)
+            bar.update(0)
+        if due:
             score: float | str = ""
             if held is not None:
                 picked = held.rows(0, min(held.count, VALIDATION_BLOCKS), BLOCK)
-                bits = team.loss(*picked, train=False) / math.log(2)
+                bits = float(team.loss(*picked, train=False)) / math.log(2)
                 score = round(bits / characters_per_token, 4)
             row: list[Any] = [state["step"], state["blocks"] * BLOCK, round(state["seconds"], 1)]
-            row += [round(scale, 4), length, round(sum(losses) / len(losses), 4), score]
+            row += [round(scale, 4), length, round(float(torch.stack(losses).mean()), 4), score]
             state["rows"].append(row)
             bar.write(" ".join(f"{value}" for value in row))
             save()
