@@ -351,23 +351,26 @@ def main() -> None:
     checkpoint = args.work_dir / args.run / "checkpoint.pt"
     saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
     state, seed = saved["state"], saved["recipe"]["seed"]
-    seen = Blocks(ids, seed).rows(0, state["blocks"], BLOCK)[0].flatten().numpy()
+    blocks = Blocks(ids, seed)
+    # After a whole pass all is seen: counted once, since more of the same tells a count nothing.
+    seen = ids
+    if state["blocks"] < blocks.count:
+        seen = blocks.rows(0, state["blocks"], BLOCK)[0].flatten().numpy().astype(np.uint16)
     generation, texts = generation_figures(model, processor)
     results = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "vocabulary": len(processor),
         "training_steps": state["step"],
-        "training_tokens_seen": len(seen),
+        "training_tokens_seen": state["blocks"] * BLOCK,
         "training_minutes": round(state["seconds"] / 60, 1),
         "excerpt": excerpt_bits(model, processor),
         "generation": generation,
     } | results
     parts = splits | {f"{split}, openings": held for split, held in openings.items()}
     kept = args.work_dir / "ngrams.json"
-    ngrams = {
-        "5-gram, tokens seen": ngram_bits(seen.astype(np.uint16), parts, kept),
-        "5-gram, whole corpus": ngram_bits(ids, parts, kept),
-    }
+    ngrams = {"5-gram, whole corpus": ngram_bits(ids, parts, kept)}
+    if seen is not ids:
+        ngrams["5-gram, tokens seen"] = ngram_bits(seen, parts, kept)
     primer = "\n".join(train_texts[:PRIMER_WORKS])
     for split in HELD:
         for part, figures in (
