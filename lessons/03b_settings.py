@@ -90,7 +90,7 @@ article = {
 }
 
 
-def write(seed=4, **changes):
+def write(seed=8, **changes):
     torch.manual_seed(seed)
     return model.generate(input_ids, attention_mask=attention_mask, **(article | changes))
 
@@ -203,7 +203,7 @@ without_end = tokenizer.encode(text, add_special_tokens=False)
 # %%
 for ids in (with_end, without_end):
     ids = torch.tensor([ids], device=model.device)
-    torch.manual_seed(4)
+    torch.manual_seed(8)
     answer = model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
@@ -251,7 +251,7 @@ table(
 # %%
 long = write(min_length=0, max_length=60)
 new = {name: value for name, value in article.items() if name not in ("min_length", "max_length")}
-torch.manual_seed(4)
+torch.manual_seed(8)
 same = model.generate(
     input_ids,
     attention_mask=attention_mask,
@@ -377,7 +377,7 @@ for ids in short:
 # bos is short for beginning of sequence. It becomes the first token, but only if there is no opening text.
 
 # %%
-torch.manual_seed(4)
+torch.manual_seed(8)
 from_nothing = model.generate(do_sample=True, top_k=500, top_p=0.95, max_new_tokens=12, **special)
 print(tokenizer.convert_ids_to_tokens(from_nothing[0].tolist()))
 
@@ -814,9 +814,9 @@ claim(
 # **Predict:** which will be `True`?
 
 # %%
-print(torch.equal(write(seed=4), output))
+print(torch.equal(write(seed=8), output))
 print(torch.equal(write(seed=5), output))
-print(torch.equal(write(seed=4, num_return_sequences=1)[0], output[0]))
+print(torch.equal(write(seed=8, num_return_sequences=1)[0], output[0]))
 
 # %% [markdown] lang="ja"
 # 文の数を変えると、同じシードでも文が変わります。三つの文は、一つのくじの列を分け合って使うからです。
@@ -841,7 +841,7 @@ print(torch.equal(write(seed=4, num_return_sequences=1)[0], output[0]))
 # %%
 from helpers.sampling import generate
 
-settings = SamplingSettings(seed=4)
+settings = SamplingSettings(seed=8)
 generation = generate(language_model, text, settings)
 for sequence in generation.sequences:
     print(f"[{sequence.stopped}] {sequence.text}\n")
