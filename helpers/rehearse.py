@@ -33,11 +33,11 @@ def _parser() -> argparse.ArgumentParser:
     opening = say("書き出し（『雪国』の書き出し）", "openings (the line of 『雪国』)")
     parser.add_argument("prompts", nargs="*", metavar="PROMPT", help=opening)
     seeds = say(
-        "シード（12 42 43 44：レッスン 03 は 12 から、ブラウザーの実験室は 42 から）",
-        "seeds (12 42 43 44: lesson 03 starts at 12, the lab in the browser at 42)",
+        "シード（15 16 17 18：レッスン 03 の実験室も、ブラウザーの実験室も 15 から）",
+        "seeds (15 16 17 18: the labs of lesson 03 and in the browser both start at 15)",
     )
     parser.add_argument(
-        "--seeds", type=int, nargs="+", metavar="N", default=[12, 42, 43, 44], help=seeds
+        "--seeds", type=int, nargs="+", metavar="N", default=[15, 16, 17, 18], help=seeds
     )
     model = say(f"モデル（{BUNDLED_MODEL}）", f"the model ({BUNDLED_MODEL})")
     parser.add_argument("--model", default=BUNDLED_MODEL, metavar="M", help=model)

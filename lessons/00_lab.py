@@ -53,7 +53,7 @@ from helpers.lab import SamplingLab
 from helpers.sampling import SamplingSettings
 
 lab = SamplingLab(
-    language_model, "国境の長いトンネルを抜けると雪国であった。", SamplingSettings(seed=6)
+    language_model, "国境の長いトンネルを抜けると雪国であった。", SamplingSettings(seed=15)
 )
 lab
 

@@ -60,14 +60,14 @@ model, tokenizer = language_model.model, language_model.tokenizer
 # %% [markdown] lang="ja"
 # ## 元の記事の呼び出し
 #
-# 文を id に変え、`generate` に渡し、文に戻します。設定の値は、元の記事と同じです。シードの 6 は、読みやすい文になるものを選びました。
+# 文を id に変え、`generate` に渡し、文に戻します。設定の値は、元の記事と同じです。シードの 15 は、読みやすい文になるものを選びました。
 #
 # `attention_mask` は「どの id を読むか」の印です。長さの違う文を並べるときは、短い文に `pad` を詰め、そこを 0 にします。ここでは全部読むので、すべて 1 です。
 
 # %% [markdown] lang="en"
 # ## The article's call
 #
-# Turn the text into ids, pass them to `generate`, and turn the result back into text. The settings are the article's; we picked the seed 6 because its texts are readable.
+# Turn the text into ids, pass them to `generate`, and turn the result back into text. The settings are the article's; we picked the seed 15 because its texts are readable.
 #
 # The `attention_mask` marks which ids to read. When texts of different lengths are processed together, the short ones are filled up with `pad`, and the mask is 0 there. Here everything is read, so it is all ones.
 
@@ -84,7 +84,7 @@ special = {
     "eos_token_id": tokenizer.eos_token_id,
 }
 
-torch.manual_seed(6)
+torch.manual_seed(15)
 output = model.generate(
     input_ids,
     attention_mask=attention_mask,
@@ -325,7 +325,7 @@ claim(
 from helpers.lab import SamplingLab
 from helpers.sampling import SamplingSettings
 
-lab = SamplingLab(language_model, text, SamplingSettings(seed=6))
+lab = SamplingLab(language_model, text, SamplingSettings(seed=15))
 lab
 
 # %% tags=["build"]
@@ -500,7 +500,7 @@ my_settings = ""  # @param {type:"string"}
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
 from helpers.sampling import generate, next_token_distribution
 
-chosen = SamplingSettings(top_k=100, top_p=0.9, temperature=0.9, seed=6, num_return_sequences=1)
+chosen = SamplingSettings(top_k=100, top_p=0.9, temperature=0.9, seed=15, num_return_sequences=1)
 for settings in (SamplingSettings(), chosen):
     lottery = next_token_distribution(language_model, text, settings)
     print(lottery.kept, f"{2**lottery.entropy:.1f}")

@@ -223,7 +223,7 @@ print("ctranslate2", version("ctranslate2"))
 fast = load_model(plain.name, engine="ctranslate2")
 print(fast.engine, fast.device, fast.dtype)
 
-settings = SamplingSettings(seed=6, num_return_sequences=1)
+settings = SamplingSettings(seed=15, num_return_sequences=1)
 print(generate(fast, text, settings).sequences[0].text)
 
 # %% [markdown] lang="ja"

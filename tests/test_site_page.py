@@ -654,7 +654,7 @@ def test_a_link_carries_chosen_tokens_masking_and_vertical_writing(opened):
     [
         ({"top_k": "many"}, "top_k が読めないので、かわりに 500"),
         ({"top_p": "7"}, "top_p が読めないので、かわりに 0.95"),
-        ({"seed": "-1"}, "seed が読めないので、かわりに 42"),
+        ({"seed": "-1"}, "seed が読めないので、かわりに 15"),
         ({"temperature": "1e999"}, "temperature が読めない"),
         ({"do_sample": "perhaps"}, "do_sample が読めない"),
         ({"min_length": "90", "max_length": "20"}, "矛盾している"),

@@ -39,6 +39,10 @@ class TorchEngine(Engine):
         self.processor_model = self.model = model
         self.tokenizer = tokenizer
         self.device = device
+        if device.type == "cuda":
+            # In half precision torch prefers cuDNN's attention on an H100 or H200, and cuDNN plans anew for each length of
+            # a text: 40 ms a token on an H200, where float32, which does not go through it, took 3 (benchmarks/README.md).
+            torch.backends.cuda.enable_cudnn_sdp(False)
 
     @property
     def vocab_size(self) -> int:  # type: ignore[override]  # embeddings may be resized
