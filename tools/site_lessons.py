@@ -60,7 +60,9 @@ def build(target: Path) -> None:
 def prepare(folder: Path, edition: str) -> None:
     """Write what Sphinx reads for one edition: the lessons, the page for teachers, the first page."""
     folder.mkdir()
-    shutil.copy(SOURCE / f"index.{edition}.md", folder / "index.md")
+    first = (SOURCE / f"index.{edition}.md").read_text(encoding="utf-8")
+    links = f"{_lab(edition)} · {_other_edition('index', edition)}"
+    (folder / "index.md").write_text(first.replace("{{links}}", links), encoding="utf-8")
     shutil.copy(SOURCE / "static" / "colab.svg", folder)
     for source in lessons.lesson_sources():
         notebook = nbformat.read(ROOT / lessons.notebook_path(source, edition), as_version=4)
@@ -95,7 +97,7 @@ def _with_own_links(prose: str, source: Path, edition: str) -> str:
     """Prose whose links stay in the site: the badge's line is the page's own, and Sphinx has the way to the neighbours."""
     badge = (
         f"[![{_word('colab', edition)}](colab.svg)]({colab_address(lessons.notebook_path(source, edition, True))})"
-        f' · <a href="{_to_lab(edition)}">{_word("lab", edition)}</a> · [{_word("teacher", edition)}](teacher.md)'
+        f" · {_lab(edition)} · [{_word('teacher', edition)}](teacher.md)"
         f" · {_other_edition(source.stem, edition)}"
     )
     prose = prose.replace(lessons.badge(source, edition), badge)
@@ -139,6 +141,10 @@ def _handouts(edition: str) -> list[Path]:
 def _to_lab(edition: str) -> str:
     """The lab's address from a page. A name, not a folder: a page opened as a file finds no folder's first page."""
     return f"{'../' if edition == 'ja' else '../../'}index.html#lang={edition}"
+
+
+def _lab(edition: str) -> str:
+    return f'<a href="{_to_lab(edition)}">{_word("lab", edition)}</a>'
 
 
 def _other_edition(page: str, edition: str) -> str:
