@@ -78,7 +78,7 @@ import time
 from torch.nn.functional import cross_entropy
 from transformers import get_linear_schedule_with_warmup
 
-EPOCHS, BATCH, WARMUP, LEARNING_RATE, SEED = 3, 8, 5, 1e-3, 42
+EPOCHS, BATCH, WARMUP, LEARNING_RATE, SEED = 3, 8, 5, 1e-4, 42
 
 model = load_for_training(MODEL).model
 model.train()
