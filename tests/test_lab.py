@@ -600,7 +600,7 @@ def test_the_committed_lesson_shows_the_lab_without_a_kernel(notebook, heading, 
     (cell,) = [cell for cell in cells if cell.cell_type == "code" and "SamplingLab(" in cell.source]
     (output,) = cell.outputs
     html = output.data["text/html"]
-    assert_the_whole_lab(html, seed="12")
+    assert_the_whole_lab(html, seed="15")
     rows = table_rows(html)
     assert heading in text_of(html) and set(OPENING_LINE) <= set(text_of(html))
     (head,) = [i for i, row in enumerate(rows) if row[-1] == "id"]

@@ -22,7 +22,7 @@ class TrainingSettings:
     steps: int = 40
     batch_size: int = 8
     length: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
     warmup_steps: int = 10
     evaluate_every: int = 10
     seed: int = 42
