@@ -286,6 +286,14 @@ def test_characters_in_bytes_come_whole_and_add_up(bytes_folder):
         )
 
 
+@pytest.mark.parametrize("character", ["é", "鱻", "🍣"])
+def test_a_character_in_bytes_is_unfinished_until_its_last(bytes_folder, character):
+    tokenizer, sp = load_tokenizer(bytes_folder), raw(bytes_folder)
+    ids = [sp.piece_to_id(f"<0x{byte:02X}>") for byte in character.encode()]
+    found = [tokenizer.unfinished(ids[:n]) for n in range(1, len(ids) + 1)]
+    assert found == [*range(1, len(ids)), 0]
+
+
 def test_a_stream_from_the_middle_of_a_character_begins_with_that_character(bytes_folder):
     from helpers.sampling import stream_ids
 
