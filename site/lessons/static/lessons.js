@@ -27,3 +27,11 @@ const reach = () => {
 reach();
 window.addEventListener("resize", reach);
 document.addEventListener("toggle", reach, true);
+
+// Pages that were read open without a network, as the lab does; its service worker keeps them.
+if ("serviceWorker" in navigator && location.protocol.startsWith("http")) {
+  const site = document.documentElement.lang === "ja" ? "../" : "../../";
+  navigator.serviceWorker.register(`${site}service-worker.js`).catch(() => {
+    // Plain HTTP from another machine: the browser allows none.
+  });
+}
