@@ -53,7 +53,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "lessons" / "data"
 LEMON = (DATA / "remon.txt").read_text(encoding="utf-8")
 TRAIN, HELD_OUT = split_text(TEXT)
-SHORT = TrainingSettings(steps=12, batch_size=4, length=32, warmup_steps=2, evaluate_every=4)
+SHORT = TrainingSettings(
+    steps=12, batch_size=4, length=32, learning_rate=1e-3, warmup_steps=2, evaluate_every=4
+)
 
 
 pytestmark = pytest.mark.usefixtures("english")
@@ -638,7 +640,9 @@ from helpers.language import set_language
 set_language("en")
 model, disk, said = sys.argv[1], Path(sys.argv[2]), {}
 lm = load_for_training(model, device="cpu")
-settings = TrainingSettings(steps=6, length=16, batch_size=2, warmup_steps=1, evaluate_every=2)
+settings = TrainingSettings(
+    steps=6, length=16, batch_size=2, learning_rate=1e-3, warmup_steps=1, evaluate_every=2
+)
 text = "国境の長いトンネルを抜けると雪国であった。吾輩は猫である。" * 40
 
 
