@@ -55,7 +55,7 @@ def test_what_cannot_be_opened_is_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     assert opening.main(["99_nothing", "--language", "en"]) == 2
-    assert capsys.readouterr().err.startswith("There is no lesson 99_nothing; there are 0")
+    assert capsys.readouterr().err.startswith("There is no lesson 99_nothing. Lessons: 0")
     full = tmp_path / "full"
     full.touch()
     monkeypatch.setattr(opening, "copy_lessons", lambda: os.listdir(full))
