@@ -103,7 +103,8 @@ def make_model(
     device = torch.device(device)
     # Plain products on a CPU: over rows as short as ours torch's fused attention is slower there.
     config._attn_implementation = "eager" if device.type == "cpu" else "sdpa"
-    return GPT2LMHeadModel(config).to(device)
+    model: Any = GPT2LMHeadModel(config)  # transformers' own `to` has no types that hold
+    return model.to(device)
 
 
 def make_optimizers(
