@@ -89,6 +89,9 @@ def test_distribution_chart_shows_what_softmax_top_k_and_top_p_give(lm, top_k, t
     bits = -(p * np.log2(p)).sum()
     assert f"エントロピー {charts.number(bits)} bit" in text
     assert f"実質 {charts.number(2**bits)} 択" in text
+    bits = -(expected.raw * np.log2(expected.raw)).sum()
+    assert f"（設定前 {charts.number(bits)}）" in text
+    assert f"（設定前 {charts.number(2**bits)} 択）" in text
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def test_script_shares():
     shares = script_shares("漢字とカナ、A 𠮷々ー")
     # 漢字𠮷々 / と / カナー / 、A
     assert shares == pytest.approx({"kanji": 0.4, "hiragana": 0.1, "katakana": 0.3, "other": 0.2})
+    assert script_shares("ｦﾄﾝﾈﾙﾟ")["katakana"] == 1
     assert set(script_shares("").values()) == {0}
 
 

@@ -266,7 +266,7 @@ def test_no_warning_reaches_a_reader(bundled, caplog):
             warnings.simplefilter("error")
             for settings in (
                 replace(ARTICLE, min_length=0, num_return_sequences=8),
-                replace(ARTICLE, do_sample=False),
+                replace(ARTICLE, do_sample=False, temperature=0.7),
                 replace(ARTICLE, top_k=0, top_p=1.0),
             ):
                 generate(bundled, OPENING_LINE, settings)
@@ -513,8 +513,10 @@ def test_too_long_a_prompt_says_how_many_tokens_over(tiny):
         generate(tiny, "雪" * 70, SHORT)
     full = "雪" * (70 - (length - 64))
     assert len(tiny.tokenizer.encode(full, add_special_tokens=False)) == 64
-    with pytest.raises(SettingsError, match="64"):
-        generate(tiny, full, SHORT)
+    for function in (generate, next_token_distribution):
+        with pytest.raises(SettingsError, match="64") as caught:
+            function(tiny, full, SHORT)
+        assert caught.value.field == "prompt"
 
 
 def test_a_typed_end_token_is_text(tiny):
