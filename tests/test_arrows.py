@@ -19,6 +19,7 @@ FLOORS = [
     {"sampling"},
     {"charts"},
     {"answers", "lab", "open", "rehearse", "finetune", "doctor", "generate"},
+    {"fast", "int8"},  # old paths, for notebooks that readers saved
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -377,3 +377,13 @@ def test_loading_holds_the_weights_once(tmp_path):
     assert dtype == "torch.float32" and weights > 6e8
     # Packed one after another; held twice, all would be 600 MB more.
     assert 0.9 * weights < added < 1.1 * weights
+
+
+def test_what_a_saved_copy_of_lesson_4_imports_is_still_there():
+    from helpers.engines import ctranslate2
+    from helpers.engines.torch import int8
+    from helpers.fast import install_engine
+    from helpers.int8 import can_compute
+
+    assert install_engine is ctranslate2.install_engine
+    assert can_compute is int8.can_compute
