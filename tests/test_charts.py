@@ -52,6 +52,14 @@ def logits_of(lm, prompt):
 
 
 @pytest.mark.parametrize(
+    ("probability", "level"),
+    [(1.0, 0), (0.5, 0), (0.4999, 1), (0.2, 1), (0.05, 2), (0.01, 3), (0.0099, 4), (0.0, 4)],
+)
+def test_a_limit_of_surprise_belongs_to_the_likelier_side(probability, level):
+    assert look.surprise_level(probability) == level
+
+
+@pytest.mark.parametrize(
     ("top_k", "top_p", "temperature"), [(0, 1.0, 1.0), (30, 0.8, 1.0), (9, 1.0, 0.5), (0, 0.6, 1.7)]
 )
 def test_distribution_chart_shows_what_softmax_top_k_and_top_p_give(lm, top_k, top_p, temperature):

@@ -109,11 +109,13 @@ def test_auto_takes_the_bundled_model_without_a_gpu(monkeypatch):
     assert "GPU" in reason
 
 
-def test_auto_takes_the_bundled_model_when_the_gpu_is_full(free_memory):
-    free_memory(1e9)
+@pytest.mark.parametrize("share", [0.4, 0.98])
+def test_auto_takes_the_bundled_model_when_the_gpu_is_full(free_memory, share):
+    free = share * CATALOGUE[LARGE_MODEL].memory_bytes(T4.dtype)
+    free_memory(free)
     name, reason = choose_model(T4)
     assert name == BUNDLED_MODEL
-    assert "1.0 GB" in reason
+    assert f"{free / 1e9:.1f} GB" in reason
 
 
 def test_auto_takes_the_bundled_model_without_the_hub(free_memory, no_hub):
