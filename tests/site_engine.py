@@ -16,8 +16,9 @@ import torch
 from helpers.sampling import SamplingSettings
 
 ROOT = Path(__file__).resolve().parent.parent
-# Logits of JavaScript and of torch are held to 1e-4; two of them may so part by twice that, and usually do by a tenth.
-MARGIN = 2e-4
+# Of the exact logits JavaScript's are within 1e-4, and torch's in float32 not much further: two of them may so part by
+# twice the sum, and usually do by a tenth.
+MARGIN = 5e-4
 
 
 def ask_engine(folder: Path, wait: bool = True, **asked: Any) -> Any:
