@@ -286,6 +286,15 @@ def test_characters_in_bytes_come_whole_and_add_up(bytes_folder):
         )
 
 
+def test_the_end_is_the_tokenizers_whatever_the_folder_says(folder):
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    wrong = config["eos_token_id"] + 7
+    (folder / "config.json").write_text(json.dumps(config | {"eos_token_id": wrong}))
+    lm = load_model(folder, device="cpu")
+    end = raw(folder).eos_id()
+    assert lm.model.config.eos_token_id == lm.model.generation_config.eos_token_id == end
+
+
 @pytest.mark.parametrize("character", ["é", "鱻", "🍣"])
 def test_a_character_in_bytes_is_unfinished_until_its_last(bytes_folder, character):
     tokenizer, sp = load_tokenizer(bytes_folder), raw(bytes_folder)
