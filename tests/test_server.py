@@ -8,7 +8,9 @@ import socket
 import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from class_server import DATA, KEY, local_server, read_answers, replay, write_model
@@ -25,6 +27,7 @@ from helpers.sampling import (
     stream_ids,
 )
 from tools import serve
+from tools.network import address_in_the_network
 from tools.serve_limits import Limits, Offer, Refused, checked
 
 PROMPT = [9, 30, 17, 42, 30]
@@ -564,6 +567,28 @@ def test_the_address_for_the_class_is_one_that_others_can_use():
     assert serve.address_for_the_class("10.1.2.3", 8000) == "http://10.1.2.3:8000"
     assert serve.address_for_the_class("fe80::1", 80) == "http://[fe80::1]:80"
     assert "0.0.0.0" not in serve.address_for_the_class("0.0.0.0", 8000)
+
+
+def test_without_a_way_to_the_world_the_hotspots_address_is_told(monkeypatch):
+    def unreachable(self, address):
+        raise OSError("Network is unreachable")
+
+    def interface(address):
+        family = socket.AF_INET
+        return [SimpleNamespace(family=family, address=address)]
+
+    monkeypatch.setattr(socket.socket, "connect", unreachable)
+    up = {"lo": True, "hotspot": True, "cable": False}
+    monkeypatch.setattr(
+        psutil, "net_if_stats", lambda: {n: SimpleNamespace(isup=state) for n, state in up.items()}
+    )
+    addresses = {"lo": "127.0.0.1", "cable": "10.0.0.5", "hotspot": "192.168.137.1"}
+    monkeypatch.setattr(
+        psutil, "net_if_addrs", lambda: {n: interface(a) for n, a in addresses.items()}
+    )
+    assert serve.address_for_the_class("", 8000) == "http://192.168.137.1:8000"
+    addresses.pop("hotspot")
+    assert address_in_the_network() is None
 
 
 def test_an_address_that_is_taken_or_not_this_machines_is_one_sentence(capsys):

@@ -489,6 +489,11 @@ def test_writing_again_takes_the_next_seed_and_the_same_seed_the_same_text(opene
     page.get_by_role("button", name="続きを書く").click()
     expect(page.locator("#texts .card").first).to_contain_text("seed 5")
     assert written(page) == first
+    # The same number typed once more asks for that seed, too.
+    box(page, "seed").fill("5")
+    page.get_by_role("button", name="続きを書く").click()
+    expect(page.locator("#texts .card").first).to_contain_text("seed 5")
+    assert written(page) == first
     page.get_by_label("seed を 1 進める").uncheck()
     page.get_by_role("button", name="続きを書く").click()
     assert written(page) == first

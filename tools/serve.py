@@ -28,6 +28,7 @@ from helpers import BUNDLED_MODEL
 from helpers.console import run
 from helpers.errors import Explained
 from helpers.hub import local_folder
+from tools.network import address_in_the_network
 from tools.project import ROOT
 from tools.serve_limits import Limits, Offer
 from tools.server_environment import has_gpu
@@ -105,13 +106,7 @@ def new_key() -> str:
 def address_for_the_class(host: str, port: int) -> str:
     """The address to write on the board: if the server listens everywhere, that of this machine's network."""
     if host in ("0.0.0.0", "::", ""):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                # Nothing is sent: the system only says from which address it would be.
-                probe.connect(("10.255.255.255", 1))
-                host = probe.getsockname()[0]
-            except OSError:
-                host = socket.gethostname()
+        host = address_in_the_network() or socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 

@@ -12,7 +12,6 @@ import http.server
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import zipfile
@@ -30,6 +29,7 @@ from helpers.language import get_language, set_language
 from helpers.masking import words_to_mask
 from helpers.settings import SamplingSettings
 from tools import site_lessons
+from tools.network import address_in_the_network
 from tools.project import BRANCH, REPOSITORY, ROOT
 
 SOURCE = ROOT / "site"
@@ -271,18 +271,6 @@ def server(port: int, folder: Path = SITE, host: str = "") -> http.server.Thread
     return http.server.ThreadingHTTPServer((host, port), partial(Handler, directory=folder))
 
 
-def lan_address() -> str:
-    """This machine's address in its network, as far as it has one. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(
-                ("192.0.2.1", 9)
-            )  # an address for documentation: the route to it tells ours
-            return probe.getsockname()[0]
-        except OSError:
-            return "127.0.0.1"
-
-
 def serve(port: int, folder: Path = SITE) -> None:
     """Serve the built site to the room until Ctrl+C, its address as text and as a QR code on the terminal."""
     import segno
@@ -290,8 +278,14 @@ def serve(port: int, folder: Path = SITE) -> None:
     if not (folder / "index.html").is_file():
         raise SystemExit("There is no site yet: make site")
     with server(port, folder) as running:
-        address = f"http://{lan_address()}:{running.server_port}/"
+        host = address_in_the_network()
+        address = f"http://{host or '127.0.0.1'}:{running.server_port}/"
         segno.make(address, error="m").terminal(compact=True)
+        if host is None:
+            print(
+                "このパソコンはネットワークにつながっていないので、このアドレスは、このパソコンからしか開けません。/ "
+                "This machine is in no network: only it can open that address."
+            )
         print(f"{address}\nCtrl+C で終わります。 / Ctrl+C ends it.", flush=True)
         try:
             running.serve_forever()

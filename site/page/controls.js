@@ -51,6 +51,8 @@ export function startControls(lab) {
       show(true);
     });
     box.addEventListener("change", typed);
+    // Typing the same number once more is no change, and yet asks for that seed.
+    if (name === "seed") for (const one of [slider, box]) one.addEventListener("input", () => (lab.seedByHand = true));
     box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       const direction = { ArrowUp: 1, ArrowDown: -1 }[event.key];
       if (direction) {

@@ -43,6 +43,8 @@ export class Lab extends EventTarget {
   problem = "";
   /** Whether writing again with nothing changed takes the next seed. */
   newSeed = true;
+  /** Whether the seed was set by hand since the last text: then the next one has it, be it the same as before. */
+  seedByHand = false;
   masking = false;
   /** The key of the class's server, from the link. */
   key = "";
@@ -265,7 +267,9 @@ export class Lab extends EventTarget {
       this.#say(obstacle);
       return;
     }
-    if (again && this.settings.do_sample && this.run && sameStart(this.run, this)) {
+    const wanted = this.seedByHand;
+    this.seedByHand = false;
+    if (again && !wanted && this.settings.do_sample && this.run && sameStart(this.run, this)) {
       this.settings = { ...this.settings, seed: (this.settings.seed + 1) % 2 ** 32 };
       this.tell("settings");
     }
