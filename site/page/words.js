@@ -126,7 +126,7 @@ const WORDS = {
   ],
   token_numbers: [
     "{piece} (id {id}): モデル {raw}、設定後 {final}",
-    "{piece} (id {id}): model {raw}, drawn with {final}",
+    "{piece} (id {id}): model {raw}, after the settings {final}",
   ],
   ended_eos: ["</s> で終わり", "ended by </s>"],
   ended_max_length: ["max_length で終わり", "ended by max_length"],
@@ -144,11 +144,11 @@ const WORDS = {
   to_prompt: ["書き出しに戻る", "Back to the prompt"],
   bar_button: [
     "{piece}: モデル {raw}、設定後 {final}、{zone}。押すと、このトークンで続けます",
-    "{piece}: model {raw}, drawn with {final}, {zone}. Press to go on with this token",
+    "{piece}: model {raw}, after the settings {final}, {zone}. Press to go on with this token",
   ],
   bar_button_seen: [
     "{piece}: モデル {raw}、設定後 {final}、{zone}、期待 {expected} 回、実際 {seen} 回。押すと、このトークンで続けます",
-    "{piece}: model {raw}, drawn with {final}, {zone}, expected {expected}, drawn {seen} times. Press to go on with this token",
+    "{piece}: model {raw}, after the settings {final}, {zone}, expected {expected}, drawn {seen} times. Press to go on with this token",
   ],
   cut_here: ["✂ {name} = {value}", "✂ {name} = {value}"],
   pieces: ["{n} 個 {share}", "{n}, {share}"],
@@ -158,12 +158,12 @@ const WORDS = {
   ],
   bars_legend: [
     "上の細い棒: モデルの確率、下の太い棒: 設定後に引かれる確率。除外されたトークンは縞模様。点線の枠: 100 回引いたうちの割合。",
-    "Thin upper bar: the model’s probability; thick lower bar: what is drawn with. Tokens cut are hatched. Dotted frame: share of 100 draws.",
+    "Thin upper bar: the model’s probability; thick lower bar: its probability after the settings. Tokens that were cut are hatched. Dotted frame: share of 100 draws.",
   ],
 
   one_token: ["1 トークン進める", "One token"],
   back: ["戻る", "Back"],
-  guess: ["予想: 1 位は何回？", "Guess: how often the first?"],
+  guess: ["予想: 1 位は何回？", "Guess: how many times the first?"],
   draw: ["100 回引く", "Draw 100"],
   draw_result: [
     "1 位「{piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
@@ -176,7 +176,7 @@ const WORDS = {
   do_sample_note: ["（外すと、いつも 1 位を選ぶ）", "(without it, always the most probable)"],
   new_seed: [
     "同じ設定でもう一度書くときは、seed を 1 進める",
-    "Writing again with nothing changed moves seed on by one",
+    "Writing again with nothing changed adds 1 to the seed",
   ],
 
   tokens_count: ["{n} トークン", "{n} tokens"],
@@ -250,7 +250,7 @@ const WORDS = {
   ],
   broken_link_chosen: [
     "リンクの「選んだトークン」が読めないので、使いません。",
-    "The tokens chosen in the link cannot be read and are left away.",
+    "The tokens chosen in the link cannot be read and are ignored.",
   ],
   broken_link_lengths: [
     "リンクの min_length と max_length が矛盾しているので、{low} と {high} を使います。",
