@@ -44,7 +44,11 @@ from helpers.sampling import SamplingSettings, generate, generate_arguments
 from tools.lessons import build
 
 OPENING = "国境の長いトンネルを抜けると雪国であった。"
-LESSON = "03_generate.ipynb"  # its lab has the seed 15
+LESSON = "03_generate.ipynb"
+SOURCE = (ROOT / "lessons" / "03_generate.py").read_text(encoding="utf-8")
+(SEED,) = map(
+    int, re.findall(r"SamplingLab\(language_model, text, SamplingSettings\(seed=(\d+)\)\)", SOURCE)
+)
 # A machine that is busy with other things may take long: that alone is no fault.
 PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
@@ -225,7 +229,7 @@ def test_the_whole_lesson_runs_and_each_control_moves_the_picture_to_the_values_
 
     type_number(page, "min_length", 0)
     expect_rows(page, expected_rows(lm, **all_four))
-    for name, value in (("min_length", "1"), ("max_length", "101"), ("seed", "13")):
+    for name, value in (("min_length", "1"), ("max_length", "101"), ("seed", str(SEED + 1))):
         slider(page, name).press("ArrowRight")
         expect(number_box(page, name)).to_have_value(value)
     slider(page, "num_return_sequences").press("ArrowLeft")
@@ -308,7 +312,7 @@ def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
 
     type_number(page, "max_length", 24)
     type_number(page, "min_length", 0)
-    settings = SamplingSettings(min_length=0, max_length=24, seed=12)
+    settings = SamplingSettings(min_length=0, max_length=24, seed=SEED)
     press("1 トークン進める")
     first = generate(lm, OPENING, replace(settings, num_return_sequences=1)).sequences[0].steps[0]
     expect(output).to_contain_text("選んだトークン 1 個")
@@ -339,7 +343,7 @@ def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
     press("このトークンで続ける")
     expect(output).to_contain_text("選んだトークン 3 個")
     start = torch.cat([start, torch.tensor([candidates[4:5]])], dim=1)
-    torch.manual_seed(12)
+    torch.manual_seed(SEED)
     arguments = generate_arguments(lm.tokenizer, settings)
     written = lm.model.generate(start, attention_mask=torch.ones_like(start), **arguments)
     expect_texts(page, lm, written.tolist())
@@ -476,7 +480,7 @@ def test_in_the_dark_and_without_a_mouse(page, address, lab_alone, lm, artefacts
         # Back past five settings, the check box, four presets and the switch.
         tab_to("生成", at_most=20, key="Shift+Tab")
         keys.press("Enter")
-        settings = SamplingSettings(min_length=0, max_length=24, top_k=9, seed=12)
+        settings = SamplingSettings(min_length=0, max_length=24, top_k=9, seed=SEED)
         texts = generate(lm, OPENING, settings).sequences
         expect_texts(page, lm, [sequence.token_ids for sequence in texts])
         expect(output).to_contain_text("で終わり")
