@@ -16,7 +16,7 @@ class Explained(Exception):
         ja: the sentence in Japanese, `en` in English; without `en` it is in the reader's language already.
 
     IPython asks an exception how it wants to be shown (`_render_traceback_`). Plain Python, and
-    `traceback.print_last()` in a notebook, still show everything.
+    `traceback.print_exception(sys.last_value)` in a notebook, still show everything (`print_last()` shows nothing in Python 3.13.0).
     """
 
     def __init__(self, ja: str, en: str = "") -> None:
@@ -34,8 +34,8 @@ class Explained(Exception):
             )
         lines.append(
             say(
-                "（くわしく見るには: import traceback; traceback.print_last()）",
-                "(for all details: import traceback; traceback.print_last())",
+                "（くわしく見るには: import sys, traceback; traceback.print_exception(sys.last_value)）",
+                "(for all details: import sys, traceback; traceback.print_exception(sys.last_value))",
             )
         )
         return lines

@@ -97,7 +97,7 @@ def assert_one_sentence(answer: dict, name: str, language: str, *words: str) -> 
     # What a notebook shows: the sentence, the cause in a line, where the rest is. No forty lines.
     lines = answer["shown"].splitlines()
     assert message in lines[0]
-    assert len(lines) <= 4 and "print_last" in lines[-1]
+    assert len(lines) <= 4 and "print_exception" in lines[-1]
 
 
 def assert_nothing_half_written(client: Client, name: str) -> None:

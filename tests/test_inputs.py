@@ -375,6 +375,6 @@ def test_a_notebook_shows_the_sentence_and_keeps_the_rest(mistake, cause, bundle
     assert len(shown) == (4 if cause else 3)
     assert cause is None or cause in shown[2]
     # Nothing is hidden from who asks.
-    shell.run_cell("import traceback; traceback.print_last()")
+    shell.run_cell("import sys, traceback; traceback.print_exception(sys.last_value)")
     whole = capsys.readouterr().err
     assert "Traceback (most recent call last)" in whole and str(result.error_in_exec) in whole
