@@ -468,7 +468,7 @@ print(f"{bits_before:.3f} → {bits_loop:.3f} ({bits_loop / bits_before - 1:+.1%
 from helpers.finetune import TrainingSettings, fine_tune, live_curve
 
 tuned = load_for_training(MODEL)
-forty = TrainingSettings(steps=40, learning_rate=LEARNING_RATE, seed=SEED)
+forty = TrainingSettings(steps=40, batch_size=4, learning_rate=LEARNING_RATE, seed=SEED)
 run = fine_tune(tuned, train_text, held_out_text, forty, show=live_curve())
 
 # %% tags=["varies"]
@@ -740,7 +740,7 @@ for length in (limit + 1, limit, 2):
 
 # %% tags=["solution", "varies"]
 for rate in (LEARNING_RATE / 10, LEARNING_RATE, LEARNING_RATE * 10):
-    twenty = TrainingSettings(steps=20, evaluate_every=5, learning_rate=rate)
+    twenty = TrainingSettings(steps=20, batch_size=4, evaluate_every=5, learning_rate=rate)
     result = fine_tune(load_for_training(MODEL), train_text, held_out_text, twenty)
     print(f"{rate:g}", " → ".join(f"{bits:.2f}" for _, bits in result.held_out))
 
