@@ -15,9 +15,11 @@ const STAGES = ["tokens", "vectors", "attention", "scores", "lottery"];
 /** Of a longer text the end is drawn. */
 const TOKENS_DRAWN = 40;
 const SCORES_DRAWN = 10;
+/** @param {string} colour  as "#rrggbb" */
+const parts = (colour) => [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
 /** Negative and positive numbers: two colours of the lab, apart in brightness too. */
-const NEGATIVE = [59, 130, 196];
-const POSITIVE = [194, 113, 26];
+const NEGATIVE = parts(ZONES.null.colour);
+const POSITIVE = parts(ZONES.top_p.colour);
 
 /** @param {import("./lab.js").Lab} lab */
 export function startWay(lab) {
