@@ -286,8 +286,9 @@ def serve(port: int, folder: Path = SITE) -> None:
                 "このパソコンはネットワークにつながっていないので、このアドレスは、このパソコンからしか開けません。/ "
                 "This machine is in no network: only it can open that address."
             )
-        print(f"{address}\nCtrl+C で終わります。 / Ctrl+C ends it.", flush=True)
         try:
+            # Whoever reads this may press Ctrl+C at once.
+            print(f"{address}\nCtrl+C で終わります。 / Ctrl+C ends it.", flush=True)
             running.serve_forever()
         except KeyboardInterrupt:
             print()
