@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +100,7 @@ class TorchEngine(Engine):
                 ids=input_ids,
                 alive=torch.ones(total, dtype=torch.bool, device=input_ids.device),
                 generator=generator,
-                cache=model_kwargs.get("past_key_values"),
+                cache=model_kwargs.get(_cache_argument(model)),
             )
         ]
         step = partial(_step, model, logits_processor, stopping_criteria, generation_config, total)
@@ -175,7 +176,7 @@ def _step(
     # One prompt, the same for every row: nothing is padded, so no mask is needed.
     output = model(
         input_ids=group.ids[:, known:],
-        past_key_values=group.cache,
+        **{_cache_argument(model): group.cache},
         use_cache=True,
         # Of a prompt, too, only the last position is asked for.
         logits_to_keep=1,
@@ -210,6 +211,13 @@ def _step(
         row[place] = Step(int(token_id), *probabilities) if was_alive else None
     group.ids, group.alive, group.cache = ids, alive, output.past_key_values
     return row, any(goes_on for *_, goes_on in rows)
+
+
+def _cache_argument(model: Any) -> str:
+    """What the model calls its cache: since transformers 5.24 `cache`, and `past_key_values` is deprecated."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    known = inspect.signature(type(inner).forward).parameters
+    return "cache" if "cache" in known else "past_key_values"
 
 
 def _draw(
