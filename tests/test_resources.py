@@ -66,17 +66,19 @@ class Card:
         self.lm, self.forward = lm, lm.model.forward
         monkeypatch.setattr(lm.model, "forward", self)
 
-    def __call__(self, input_ids, past_key_values=None, **more):
+    def __call__(self, input_ids, **more):
         if self.held:
             self.held_at_next.append(sum(ref() is not None for ref in self.held))
             self.held.clear()
-        before = past_key_values.get_seq_length() if past_key_values is not None else 0
+        # transformers 5.24 calls it by another name.
+        held = more.get("cache", more.get("past_key_values"))
+        before = held.get_seq_length() if held is not None else 0
         self.batches.append(len(input_ids))
         if len(input_ids) * (before + input_ids.shape[1]) > self.tokens:
             activations = torch.ones(1000)
             self.held.append(weakref.ref(activations))
             raise self.raises(self.words)
-        return self.forward(input_ids=input_ids, past_key_values=past_key_values, **more)
+        return self.forward(input_ids=input_ids, **more)
 
 
 def ids_of(generation):
