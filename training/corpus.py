@@ -97,8 +97,10 @@ def split_of(author: Author, title: str) -> str:
 
     All volumes and editions of one title share a split, so that none leaks into another.
     """
-    if author.role != "train":
-        return {"train-only": "train"}.get(author.role, author.role)
+    if author.role == "held-out":
+        return "held-out"
+    if author.role == "train-only":
+        return "train"
     digest = hashlib.sha256(f"{author.person_id}/{title}".encode()).digest()
     bucket = int.from_bytes(digest[:4], "big") % 1000
     return "validation" if bucket < 10 else "test" if bucket < 30 else "train"

@@ -184,8 +184,10 @@ class Workers:
         for replica in self.replicas[1:]:
             for own, shared in zip(replica.parameters(), model.parameters(), strict=True):
                 own.data = shared.data
-        pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
-        self.map = pool.map if count > 1 else map
+        self.map: Any = map
+        if count > 1:
+            pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+            self.map = pool.map
 
     def _run(self, job) -> torch.Tensor:
         replica, queue, tokens, train = job

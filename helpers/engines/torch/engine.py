@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import torch
@@ -100,7 +100,7 @@ class TorchEngine(Engine):
                 ids=input_ids,
                 alive=torch.ones(total, dtype=torch.bool, device=input_ids.device),
                 generator=generator,
-                cache=model_kwargs.get(_cache_argument(model)),
+                cache=model_kwargs.get(_cache_argument(_kind_of(model))),
             )
         ]
         step = partial(_step, model, logits_processor, stopping_criteria, generation_config, total)
@@ -176,7 +176,7 @@ def _step(
     # One prompt, the same for every row: nothing is padded, so no mask is needed.
     output = model(
         input_ids=group.ids[:, known:],
-        **{_cache_argument(model): group.cache},
+        **{_cache_argument(_kind_of(model)): group.cache},
         use_cache=True,
         # Of a prompt, too, only the last position is asked for.
         logits_to_keep=1,
@@ -213,11 +213,15 @@ def _step(
     return row, any(goes_on for *_, goes_on in rows)
 
 
-def _cache_argument(model: Any) -> str:
+def _kind_of(model: Any) -> Any:
+    """The model's class; with LoRA, that of the model inside."""
+    return type(model.get_base_model() if hasattr(model, "get_base_model") else model)
+
+
+@cache
+def _cache_argument(kind: Any) -> str:
     """What the model calls its cache: since transformers 5.24 `cache`, and `past_key_values` is deprecated."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    known = inspect.signature(type(inner).forward).parameters
-    return "cache" if "cache" in known else "past_key_values"
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
 
 
 def _draw(
