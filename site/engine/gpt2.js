@@ -14,7 +14,7 @@
  * @typedef {object} Watch what a picture of the way asks for, for each row of one `forward`
  * @property {(row: number, vector: Float32Array) => void} embedding
  * @property {(layer: number, row: number, vector: Float32Array) => void} state after a layer
- * @property {(layer: number, row: number, head: number, weights: Float32Array) => void} attention one weight a token
+ * @property {(layer: number, row: number, head: number, weights: Float64Array) => void} attention one weight a token
  */
 
 /** So many rows are computed at a time: longer prompts come in parts. */
@@ -106,7 +106,7 @@ function gelu(x, length) {
  * One head looks back: how well its query fits the key of each token so far gives weights that sum to 1, and their
  * values are mixed by these. The head's part of a vector begins at `part`.
  * @param {Float32Array} mixed @param {Float32Array} query @param {Float32Array} keys @param {Float32Array} values
- * @param {Float32Array} weights one for each token so far @param {number} part @param {number} size @param {number} d
+ * @param {Float64Array} weights one for each token so far @param {number} part @param {number} size @param {number} d
  */
 function attend(mixed, query, keys, values, weights, part, size, d) {
   let largest = -Infinity, sum = 0;
@@ -137,7 +137,8 @@ export function forward(model, rows, watch) {
   const add = () => { for (let i = 0; i < count * d; i++) state[i] += added[i]; };
   const vector = (/** @type {number} */ row) => state.subarray(row * d, (row + 1) * d);
   const places = rows.map(({ cache }) => cache.length++);
-  const weights = new Float32Array(config.n_positions);
+  // In double precision: a fit may be well above 100, and what softmax makes of it changes by as much as it is rounded.
+  const weights = new Float64Array(config.n_positions);
 
   rows.forEach(({ id }, r) => {
     for (let i = 0; i < d; i++) state[r * d + i] = model.words[id * d + i] + model.places[places[r] * d + i];
