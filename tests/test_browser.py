@@ -300,7 +300,11 @@ def test_generate_stop_and_reload(page, address, lab_alone, lm, artefacts):
 
 
 @pytest.mark.colab
-def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
+def test_panes_steps_and_draws(page, address, folder, lab_alone, lm, artefacts):
+    notebook = nbformat.read(folder / lab_alone, as_version=4)
+    notebook.cells.insert(-1, nbformat.v4.new_code_cell(WATCH_THREADS))
+    notebook.cells.append(nbformat.v4.new_code_cell("threads == {threading.get_ident()}"))
+    nbformat.write(notebook, folder / lab_alone)
     open_notebook(page, address, lab_alone)
     run_all(page)
     output = lab_output(page)
@@ -329,7 +333,8 @@ def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
     press("生成")
     texts = generate(lm, OPENING, settings).sequences
     expect_texts(page, lm, [sequence.token_ids for sequence in texts])
-    expect(output).to_contain_text("で終わり")
+    expect(output).to_contain_text("24 トークン、max_length で終わり")
+    expect(generate_button(page)).to_be_enabled()
 
     # Another token in the place of the third new one, and on from there.
     type_number(page, "何番目", 3)
@@ -374,7 +379,29 @@ def test_panes_steps_and_draws(page, address, lab_alone, lm, artefacts):
     expect(output).to_contain_text("新しいもの 0 件")
     assert serious_findings(page) == []
 
+    # JupyterLab hands what was done above to several threads of the kernel; the model ran in the cells' own.
+    page.evaluate(RUN_LAST_CELL)
+    (answer,) = cells_shown(page)[-1]["outputs"]
+    assert answer["data"]["text/plain"] == "True"
 
+
+RUN_LAST_CELL = """async () => {
+    const { content } = jupyterapp.shell.currentWidget;
+    content.activeCellIndex = content.widgets.length - 1;
+    await jupyterapp.commands.execute("notebook:run-cell");
+}"""
+# A larger model reads a prompt for so long, and messages meet a kernel that is busy.
+WATCH_THREADS = """
+import threading, time
+
+threads = set()
+
+def watch(model, arguments, values):
+    threads.add(threading.get_ident())
+    time.sleep(0.3 if values["input_ids"].shape[1] > 1 else 0)
+
+language_model.model.register_forward_pre_hook(watch, with_kwargs=True)
+"""
 PANES = ("トークンを選ぶ", "2 つの設定を比べる", "縦書きと文字", "記録")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -61,6 +62,43 @@ async def idle(sampling_lab):
     """Until the lab has generated what it was asked for."""
     while not sampling_lab.stop_button.disabled:
         await asyncio.sleep(0.005)
+
+
+def test_what_other_threads_hear_is_done_in_the_labs_own_and_in_order(lm, model_calls):
+    # JupyterLab with ipykernel 7 sends clicks and values to threads beside the kernel's main one.
+    def hear(widget, data):
+        widget.comm._msg_callback(
+            {"content": {"data": {"buffer_paths": [], **data}}, "buffers": []}
+        )
+
+    threads = set()
+    watching = lm.model.register_forward_hook(lambda *_: threads.add(threading.get_ident()))
+
+    async def busy():
+        sampling_lab = SamplingLab(lm, PROMPT, SHORT)
+        pane = sampling_lab.compare_pane
+        before = len(model_calls)
+
+        def reader():
+            hear(sampling_lab.boxes["temperature"], {"method": "update", "state": {"value": 3.0}})
+            for button in (*pane.take_buttons, pane.compare_button):
+                hear(button, {"method": "custom", "content": {"event": "click"}})
+
+        other = threading.Thread(target=reader)
+        other.start()
+        other.join()  # the kernel is busy all the while
+        assert len(model_calls) == before
+        assert sampling_lab.settings == SHORT
+        await asyncio.sleep(0)
+        await idle(sampling_lab)
+        return sampling_lab
+
+    try:
+        sampling_lab = asyncio.run(busy())
+    finally:
+        watching.remove()
+    assert threads == {threading.get_ident()}
+    assert sampling_lab.history[-1].settings.temperature == 3.0
 
 
 def test_controls_start_at_the_articles_values(lm):
