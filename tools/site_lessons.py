@@ -25,6 +25,7 @@ WORDS = {
     "other": ("English", "日本語"),
     "teacher": ("先生へ", "For teachers"),
     "solution": ("解答を見る", "Solution"),
+    "code": ("コード", "Code"),
     "kit": ("印刷するもの", "What to print"),
 }
 
@@ -43,6 +44,8 @@ def build(target: Path) -> None:
             command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
             command += ["-c", str(SOURCE), "-d", f"{source}-trees", "-D", f"language={edition}"]
             command += ["-D", f"html_title={_word('title', edition)}"]
+            for shown in ("show", "hide"):
+                command += ["-D", f"nb_code_prompt_{shown}={_word('code', edition)}"]
             # Beside its pages myst-nb leaves a folder of its own, so they are made elsewhere.
             running.append(subprocess.Popen([*command, str(source), f"{source}-built/pages"]))
         for process in [process for process in running if process.wait()]:

@@ -13,8 +13,6 @@ suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 nb_execution_mode = "off"
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 nb_merge_streams = True
-nb_code_prompt_show = "コード / code"
-nb_code_prompt_hide = "コード / code"
 myst_enable_extensions = ["attrs_inline"]
 myst_heading_anchors = 3
 
