@@ -176,7 +176,25 @@ def test_presets_set_everything_but_the_seed(sampling_lab):
         assert replace(got, max_length=100, top_k=expected.top_k) == expected
         assert preset.why in unescape(sampling_lab.controls.note.value)
     sampling_lab.boxes["top_k"].value = 3
-    assert "自分で変えた" in sampling_lab.controls.note.value
+    assert "記事とは違う設定" in sampling_lab.controls.note.value
+
+
+@pytest.mark.parametrize("number", range(len(presets())))
+def test_settings_that_differ_from_a_preset_in_their_seed_alone_are_said_to_be_that_preset(
+    lm, number
+):
+    """A lesson opens the lab with a seed of its own: nobody has changed the article's settings."""
+    name, settings, _ = presets()[number]
+    opened = SamplingLab(lm, PROMPT, replace(settings, seed=15))
+    assert f"「{name}」と同じです（seed は 15）" in opened.controls.note.value
+    opened.boxes["seed"].value = 4
+    assert f"「{name}」と同じです（seed は 4）" in opened.controls.note.value
+    opened.boxes["max_length"].value = 60
+    assert "記事とは違う設定" in opened.controls.note.value
+    # A contradiction is nobody's settings either.
+    opened.boxes["min_length"].value = 61
+    assert "記事とは違う設定" in opened.controls.note.value
+    assert "記事とは違う設定" in SamplingLab(lm, PROMPT, SHORT).controls.note.value
 
 
 def test_generate_writes_what_generate_gives(sampling_lab, lm):

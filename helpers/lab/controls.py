@@ -88,8 +88,11 @@ class Controls:
         values["do_sample"] = self.do_sample_box.value
         return {field.name: values[field.name] for field in fields(SamplingSettings)}
 
-    def set(self, settings: SamplingSettings, why: str = "") -> None:
-        """Move all at once. `why` is shown, and what a control cannot be moved to. A seed of None becomes 0."""
+    def set(self, settings: SamplingSettings, why: str | None = None) -> None:
+        """Move all at once. `why` is shown, and what a control cannot be moved to. A seed of None becomes 0.
+
+        Without a `why` it says which preset's settings these are.
+        """
         wanted = asdict(settings)
         wanted["seed"] = wanted["seed"] or 0
         self._changing = True
@@ -100,6 +103,7 @@ class Controls:
         finally:
             self._changing = False
         moved = self.values()
+        why = self._named() if why is None else why
         ends = [
             f"{name}: {value} → {moved[name]}"
             for name, value in wanted.items()
@@ -128,13 +132,23 @@ class Controls:
 
     def _setting_changed(self, change: dict[str, Any]) -> None:
         if not self._changing:
-            self.note.value = note(own_settings())
+            self.note.value = note(self._named())
             self._moved()
 
-
-def own_settings() -> str:
-    """What stands under the presets when the settings are none of them."""
-    return say(
-        "自分で変えた設定です。「記事の設定」を押すと元に戻ります。",
-        "Your own settings; “the article” restores the original ones.",
-    )
+    def _named(self) -> str:
+        """Which preset's settings these are, whatever the seed; or that they are not the article's."""
+        values = self.values()
+        for preset in presets():
+            # As far as this model lets the controls go: a button moves them there, too.
+            offered = asdict(preset.settings)
+            for name, box in self.boxes.items():
+                offered[name] = values[name] if name == "seed" else min(offered[name], box.max)
+            if offered == values:
+                return say(
+                    f"「{preset.name}」と同じです（seed は {values['seed']}）。",
+                    f"The same as “{preset.name}”, with seed {values['seed']}.",
+                )
+        return say(
+            "記事とは違う設定です。「記事の設定」を押すと、記事と同じになります。",
+            "Not the article’s settings; “the article” brings those back.",
+        )

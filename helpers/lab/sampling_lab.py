@@ -16,7 +16,7 @@ import ipywidgets as widgets
 
 from helpers import BUNDLED_MODEL, OPENING_LINE, charts
 from helpers.lab.compare_pane import ComparePane
-from helpers.lab.controls import Controls, own_settings
+from helpers.lab.controls import Controls
 from helpers.lab.drafts import Draft, encode_draft, write_at_once
 from helpers.lab.history_pane import HistoryPane
 from helpers.lab.home import keep_at_home
@@ -87,9 +87,7 @@ class SamplingLab:
 
         self._build(prompt)
         self.history_pane.refresh()
-        self.set_settings(
-            settings or SamplingSettings(), own_settings() if settings else presets()[0].why
-        )
+        self.set_settings(settings or SamplingSettings(), None if settings else presets()[0].why)
 
     @property
     def generation(self) -> Generation | None:
@@ -248,8 +246,11 @@ class SamplingLab:
         """
         return SamplingSettings(**self.controls.values())
 
-    def set_settings(self, settings: SamplingSettings, why: str = "") -> None:
-        """Move all controls at once, and redraw once. `why` is said, and what a control cannot be moved to."""
+    def set_settings(self, settings: SamplingSettings, why: str | None = None) -> None:
+        """Move all controls at once, and redraw once. `why` is said, and what a control cannot be moved to.
+
+        Without a `why` it says which preset's settings these are.
+        """
         self.controls.set(settings, why)
         self.redraw()
 
