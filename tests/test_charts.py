@@ -210,6 +210,14 @@ def test_a_page_that_takes_styles_away_still_has_bars():
     assert [row[2] for row in rows] == ["▇" * 20, "▇" * 10, "▏", ""]
 
 
+@pytest.mark.parametrize("zone", ["top_p", "top_k", "min_length", "another"])
+def test_what_is_cut_keeps_its_colour_where_the_hatch_is_taken_away(zone):
+    """As JupyterLab does with the outputs of a notebook that it does not trust: it takes images out of styles."""
+    plain = [part for part in look.zone_fill(zone).split(";") if "gradient" not in part]
+    colour = look.ZONE_COLOURS.get(zone, look.ZONE_COLOURS[look.OTHER_ZONE])
+    assert plain == [f"background-color:{colour}"]
+
+
 def test_a_setting_of_another_name_that_cuts_is_shown_under_it(lm):
     settings = SamplingSettings(min_length=0, max_length=60, top_k=0, top_p=1.0)
     distribution = next_token_distribution(lm, PROMPT, settings)

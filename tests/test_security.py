@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from base64 import b64decode
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -335,11 +336,16 @@ class Markup(HTMLParser):
 
 OURS = {
     "div", "span", "b", "sub", "small", "ul", "li", "table", "caption", "thead", "tbody", "tr", "th", "td", "progress",
-    "svg", "line", "text", "circle", "polyline",
+    "svg", "rect", "line", "text", "circle", "polyline",
 }  # fmt: skip
 
 
+DRAWING = re.compile(r'<img src="data:image/svg\+xml;base64,([A-Za-z0-9+/=]*)" alt=')
+
+
 def assert_harmless(html: str) -> None:
+    # A drawing is looked into as if it stood in the page.
+    html = DRAWING.sub(lambda m: f"{b64decode(m[1]).decode()}<div aria-label=", html)
     markup = Markup(html)
     assert markup.tags <= OURS
     assert not [

@@ -247,15 +247,15 @@ def _legend(plain: bool, observed: bool, sums: bool) -> str:
     if not plain:
         parts.append(
             say(
-                "細い棒: モデルの確率、太い棒: 設定後の確率、縞: 除外",
-                "thin bar: the model’s probability, thick bar: after settings, hatched: cut",
+                "細い棒: モデルの確率、太い棒: 設定後の確率、青以外の縞: 除外",
+                "Thin bar: the model’s probability, thick bar: after settings, hatched and not blue: cut",
             )
         )
     if observed:
-        parts.append(say("破線の枠: 実際に引かれた割合", "dashed frame: share observed"))
+        parts.append(say("破線の枠: 実際に引かれた割合", "Dashed frame: share observed"))
     if sums:
         parts.append(
-            say("⋯ の行は合計なので、棒がありません", "rows with ⋯ are sums and have no bar")
+            say("⋯ の行は合計なので、棒がありません", "Rows with ⋯ are sums and have no bar")
         )
     return say("。", ". ").join(parts) + say("。", ".") if parts else ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Iterable
 from html import escape
 from unicodedata import east_asian_width
@@ -117,6 +118,12 @@ def scrolling(label: str, style: str = "") -> str:
     return f'role="group" tabindex="0" aria-label="{escape(label)}" style="{style}{SCROLL}"'
 
 
+def drawing(svg: str, alt: str, style: str) -> str:
+    """An SVG as an image: where markup is cleaned, as on GitHub, SVG loses its lines and leaves its letters behind."""
+    data = b64encode(svg.encode("utf-8")).decode("ascii")
+    return f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(alt)}" style="{style}">'
+
+
 def markup(value: object) -> str:
     """A value as markup: escaped, unless it is markup."""
     return str(value) if isinstance(value, Html) else escape(str(value))
@@ -128,12 +135,16 @@ def zone_label(zone: str | None) -> str:
 
 
 def zone_fill(zone: str | None, opacity: float = 1) -> str:
-    """The background of a zone: plain for what is kept, hatched for what is cut."""
+    """The background of a zone: plain for what is kept, hatched for what is cut.
+
+    JupyterLab shows an output that it does not trust, as of a notebook just copied, without the hatch: the colour stays.
+    """
     if zone is None:
         return f"background:{ZONE_COLOURS[None]};opacity:{opacity}"
     like = zone if zone in ZONE_COLOURS else OTHER_ZONE
     colour, angle = ZONE_COLOURS[like], HATCH_ANGLES[like]
-    return f"background:repeating-linear-gradient({angle},{colour} 0 3px,transparent 3px 6px)"
+    hatch = f"repeating-linear-gradient({angle},transparent 0 3px,rgba(255,255,255,.65) 3px 6px)"
+    return f"background-color:{colour};background-image:{hatch}"
 
 
 def surprise_level(probability: float) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from helpers.charts.blocks import progress_bar, table
-from helpers.charts.look import ROOT, ZONE_COLOURS, Html
+from helpers.charts.look import ROOT, ZONE_COLOURS, Html, drawing
 from helpers.language import say
 
 # The picture in its own units: it is as wide as the page, at most 560 pixels.
 WIDTH, HEIGHT = 520, 300
+INK = "#1a1a1a"
 LEFT, RIGHT, TOP, BOTTOM = 52, 508, 26, 214
 
 
@@ -62,7 +63,7 @@ def loss_curve(
         kept_back,
     )
     grid = "".join(
-        f'<line x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}" stroke="currentColor" opacity=".25"/>'
+        f'<line x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}" stroke="{INK}" opacity=".25"/>'
         f'<text x="{LEFT - 6}" y="{float(y) + 5:.1f}" text-anchor="end">{value:.{decimals}f}</text>'
         for value in ticks
         for _, y in [at(0, value)]
@@ -82,10 +83,14 @@ def loss_curve(
         f'<text x="{RIGHT}" y="{BOTTOM + 18}" text-anchor="end">{total}</text>'
         f'<text x="4" y="14">{unit}</text>'
     )
-    picture = (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{unit}" style="width:100%;max-width:560px;'
-        f'font-size:14px" fill="currentColor">{grid}{curves}{points}{axis}{legend}</svg>'
+    # On white paper, as matplotlib draws: an image does not know the colours of the page around it.
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'font-size="14" fill="{INK}"><rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
+        f"{grid}{curves}{points}{axis}{legend}</svg>"
     )
+    curve = say("学習の曲線", "training curve")
+    picture = drawing(svg, f"{curve}: {unit}", "display:block;width:100%;max-width:560px")
     rows = [
         [step, f"{by_step[step]:.3f}" if step in by_step else "–", f"{bits:.3f}"]
         for step, bits in held_out
