@@ -10,7 +10,7 @@ from helpers.charts.look import BORDER
 from helpers.lab.controls import Controls
 from helpers.language import say
 
-STEPS = 12  # of a slider, in letters
+STEPS = 10  # of a slider, in letters: with more, it does not fit beside the chart
 
 
 def still_picture(
@@ -43,8 +43,8 @@ def still_picture(
         f"{_labels(buttons[0])}</div>",
         *(f"<div>{picture}</div>" for picture in top if picture),
         '<div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start;margin:6px 0">'
-        f'<div style="flex:1 1 320px;min-width:0">{_settings(controls)}</div>'
-        f'<div style="flex:2 1 380px;min-width:0">{chart}</div></div>',
+        f'<div style="flex:1 1 23em;min-width:0">{_settings(controls)}</div>'
+        f'<div style="flex:2 1 25em;min-width:0">{chart}</div></div>',
         f"<div>{below}</div>" if below else "",
         f'<div style="display:flex;flex-wrap:wrap;gap:6px;margin:6px 0">{_labels(buttons[1])}</div>',
     ]
