@@ -49,14 +49,18 @@ LANG = "ja"
 #
 # 元の記事と同じように、まず `transformers` の `T5Tokenizer` を使います。T5 は別のモデルの名前ですが、rinna のモデルと同じ SentencePiece の形式のファイルを読めます。ここで読むのは、同梱モデルのものです。
 #
-# **予想してみましょう。** 『雪国』の最初の一文は 21 文字です。いくつのトークンになるでしょうか。21 より多い？ 少ない？
+# 上の絵では、『雪国』の最初の一文（21 文字）が、それより少ない数のトークンに切れています。
+#
+# **予想してみましょう。** 「ありがとうございます。」（11 文字）と「メロスは激怒した。」（9 文字）は、それぞれいくつのトークンになるでしょうか。
 
 # %% [markdown] lang="en"
 # ## Cutting text into tokens
 #
 # As in the article, we begin with `T5Tokenizer` from `transformers`. T5 is a different model, but its tokenizer reads SentencePiece files, which rinna's models use as well. Here it reads the bundled model's file.
 #
-# **Predict:** the first sentence of *Snow Country* has 21 characters. How many tokens will it become? More than 21, or fewer?
+# In the picture above, the first sentence of *Snow Country* (21 characters) is cut into fewer tokens than that.
+#
+# **Predict:** how many tokens will 「ありがとうございます。」 ("thank you very much", 11 characters) become, and 「メロスは激怒した。」 ("Melos was furious", 9 characters)?
 
 # %%
 from transformers import T5Tokenizer
@@ -67,19 +71,20 @@ t5 = T5Tokenizer.from_pretrained(BUNDLED_PATH)
 
 PROMPT = "国境の長いトンネルを抜けると雪国であった。"
 ids = t5.encode(PROMPT, add_special_tokens=False)
-print(len(PROMPT), len(ids))
 print(ids)
-print(t5.convert_ids_to_tokens(ids))
+for text in (PROMPT, "ありがとうございます。", "メロスは激怒した。"):
+    pieces = t5.tokenize(text)
+    print(len(text), "→", len(pieces), pieces)
 
 # %% [markdown] lang="ja"
-# 文字より少なくなりました。よく出てくる並びは、長いままで一つのトークンになるからです。
+# 矢印の左が文字の数、右がトークンの数です。よく出てくる並びは、長いままで一つのトークンになります。めったに出てこない並びは、一文字ずつに近づきます。
 #
 # 先頭の `▁` は空白です。SentencePiece は、文の先頭に空白を一つ補ってから切ります。英語の単語が文頭でも文中でも同じトークンになるように、という決まりです。日本語では、`▁` だけが一つのトークンになることがよくあります。
 #
 # 教材の `load_tokenizer` と `token_chips` を使うと、切れ目と id が一目でわかります。
 
 # %% [markdown] lang="en"
-# Fewer tokens than characters: common strings stay whole, as one token.
+# To the left of the arrow is the number of characters, to the right that of tokens. Common strings stay whole, as one token. Rare ones are cut nearly into single characters.
 #
 # The `▁` at the beginning stands for a space. SentencePiece puts one in front of every text, so that an English word is the same token at the beginning and in the middle. In Japanese the `▁` is often a token of its own.
 #
@@ -332,6 +337,8 @@ with torch.no_grad():
 model.set_attn_implementation("sdpa")
 
 pieces = tokenizer.convert_ids_to_tokens(input_ids[0].tolist())
+# 横軸では、縦に書きます。 || Below, they are written from top to bottom.
+vertical = ["\n".join(piece) for piece in pieces]
 places = torch.arange(len(pieces))
 neighbour = attention.diagonal(offset=-1, dim1=1, dim2=2).mean(-1).argmax()
 # 先頭のトークンは「とりあえず見る」場所なので、遠くを見たことには数えません。 || The first token is looked at by default, so it does not count as looking far back.
@@ -345,7 +352,7 @@ titles = [
 ]
 for panel, head, name in zip(panels, (neighbour, far), titles, strict=True):
     panel.imshow(attention[head], cmap="Blues", vmin=0)
-    panel.set_xticks(places, pieces, fontsize=8)
+    panel.set_xticks(places, vertical, fontsize=8)
     panel.set_yticks(places, pieces, fontsize=8)
     panel.set_title(name)
     panel.set_xlabel(say("見られるトークン", "token looked at"))
@@ -361,8 +368,20 @@ plt.show()
 # %% tags=["build"]
 fill(vocabulary=f"{len(load_tokenizer('aozora-mini')):,}")
 claim(
-    say("文字より少なくなりました。", "Fewer tokens than characters"),
+    say("それより少ない数のトークンに切れています。", "is cut into fewer tokens than that"),
     len(ids) < len(PROMPT),
+)
+lengths = {
+    each: len(load_tokenizer("aozora-mini").tokenize(each))
+    for each in ("ありがとうございます。", "メロスは激怒した。")
+}
+claim(
+    say("長いままで一つのトークンになります。", "Common strings stay whole, as one token."),
+    2 * lengths["ありがとうございます。"] < len("ありがとうございます。"),
+)
+claim(
+    say("一文字ずつに近づきます。", "Rare ones are cut nearly into single characters."),
+    abs(lengths["メロスは激怒した。"] - len("メロスは激怒した。")) <= 1,
 )
 claim(
     say("答えは B です。", "The answer is B."),

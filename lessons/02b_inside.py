@@ -308,12 +308,12 @@ table(
 # %% [markdown] lang="ja"
 # ## ～ と 〜
 #
-# 見た目がそっくりでも、`～`（全角チルダ）と `〜`（波ダッシュ）は別の文字です。どちらを打つかは、パソコンの種類や設定で変わります。トークナイザーの語彙に片方しかないと、もう片方は未知の文字になります。
+# 見た目がそっくりでも、`～`（全角チルダ）と `〜`（波ダッシュ）は別の文字です。どちらを打つかは、パソコンの種類や設定で変わります。トークナイザーの語彙に片方しかないと、もう片方は未知の文字になります。このモデルではどうでしょうか。
 
 # %% [markdown] lang="en"
 # ## ～ and 〜
 #
-# They look alike, but `～` (fullwidth tilde) and `〜` (wave dash) are two different characters. Which one you type depends on your computer and its settings. If the vocabulary has only one of them, the other is unknown.
+# They look alike, but `～` (fullwidth tilde) and `〜` (wave dash) are two different characters. Which one you type depends on your computer and its settings. If the vocabulary has only one of them, the other is unknown. What about this model?
 
 # %%
 for mark in ("～", "〜"):
@@ -322,6 +322,21 @@ for mark in ("～", "〜"):
         f"U+{ord(mark):04X}",
         tokenizer.convert_ids_to_tokens(tokenizer.encode(mark, add_special_tokens=False)),
     )
+
+# %% [markdown] lang="ja"
+# 同梱モデルの語彙には、どちらもありません。どちらを打っても `<unk>` になります。
+
+# %% [markdown] lang="en"
+# The bundled model has neither in its vocabulary: whichever you type becomes `<unk>`.
+
+# %% tags=["build"]
+claim(
+    say("どちらを打っても `<unk>` になります。", "whichever you type becomes `<unk>`"),
+    all(
+        tokenizer.encode(each, add_special_tokens=False)[-1] == tokenizer.unk_token_id
+        for each in ("～", "〜")
+    ),
+)
 
 # %% [markdown] lang="ja"
 # ## `load_tokenizer` が直していること
@@ -583,8 +598,6 @@ print(model.lm_head.weight is model.transformer.wte.weight)
 # - `ln`（二つ）：`4 * d`
 #
 # このほかに、二つの表 `wte` と `wpe`、それに最後の `ln_f`（`2 * d`）があります。
-#
-# **予想してみましょう。** モデル全体で一番多くを占めるのは、`wte`、`wpe`、`attn`、`mlp`、`ln` のどれでしょうか。
 
 # %% [markdown] lang="en"
 # ## Counting the parameters
@@ -596,8 +609,6 @@ print(model.lm_head.weight is model.transformer.wte.weight)
 # - `ln` (two of them): `4 * d`
 #
 # Besides the blocks there are the two tables `wte` and `wpe`, and the last `ln_f` (`2 * d`).
-#
-# **Predict:** which part takes up most of the model: `wte`, `wpe`, `attn`, `mlp` or `ln`?
 
 # %%
 config = model.config
@@ -651,9 +662,13 @@ picture("parts", chart, say("部品ごとのパラメーターの数。", "How m
 
 # %% [markdown] lang="ja"
 # ほかのモデルでも同じでしょうか。二つの表（`wte` と `wpe`）と、ブロックとに分けて、比べます。ブロックの分は、全体から二つの表と最後の `ln_f` を引いたものです。
+#
+# **予想してみましょう。** rinna の四つのモデルが大きくなるほど、二つの表の割合は大きくなるでしょうか、小さくなるでしょうか。
 
 # %% [markdown] lang="en"
 # Is it the same in other models? Compare the two tables (`wte` and `wpe`) with the blocks, which are everything except the tables and the last `ln_f`.
+#
+# **Predict:** as rinna's four models get larger, does the share of the two tables grow or shrink?
 
 # %%
 tables = [(i.vocab_size + i.n_positions) * i.n_embd / i.parameters for i in models]

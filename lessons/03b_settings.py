@@ -3,11 +3,11 @@
 #
 # {{badge}}
 #
-# {{picture kept}}
+# {{picture step}}
 #
 # {{way scores lottery}}
 #
-# レッスン 03 の続きです。飛ばしても、04 に進めます。`generate` の設定を一つずつ動かします。上の棒のように、`top_k` と `top_p` のどちらが本当に効いているのかを、書いた文の全部のステップで数えます。
+# レッスン 03 の続きです。飛ばしても、04 に進めます。`generate` の設定を一つずつ動かします。上の図は、書き出しの次の一回のくじです。`top_k` と `top_p` のどちらが本当に効いているのかを、書いた文の全部のステップで数えます。
 #
 # **できるようになること**
 #
@@ -24,11 +24,11 @@
 #
 # {{badge}}
 #
-# {{picture kept}}
+# {{picture step}}
 #
 # {{way scores lottery}}
 #
-# This goes deeper than lesson 03. You can skip it and go on to 04. We change the settings of `generate` one by one. And we count, over all the steps of a text, whether `top_k` or `top_p` really does the cutting: that is the chart above.
+# This goes deeper than lesson 03. You can skip it and go on to 04. We change the settings of `generate` one by one. The chart above is a single draw, the one after the opening line; we count over all the steps of a text whether `top_k` or `top_p` really does the cutting.
 #
 # **You will be able to**
 #
@@ -606,8 +606,7 @@ print(
         f"There are {len(both)} steps. The most common kind is: {name} ({counts[most]} steps).",
     )
 )
-chart = bar_chart(kinds, counts, unit=say("ステップ", "steps"), highlight=most)
-chart
+bar_chart(kinds, counts, unit=say("ステップ", "steps"), highlight=most)
 
 # %% [markdown] lang="ja"
 # 「両方で決まる」ステップがあるのは、なぜでしょうか。`top_k` が先に小さな確率を捨てると、残りの合計は 1 に計算しなおされます。`top_p` は、その中の 95% で打ち切ります。だから、青い四角は、破線よりも丸よりも下に来ることがあります。
@@ -652,14 +651,6 @@ table(
 
 # %% tags=["build"]
 narrow, wide = p_alone[by_size[:5]].float().mean(), p_alone[by_size[-5:]].float().mean()
-picture(
-    "kept",
-    chart,
-    say(
-        "top_k と top_p のどちらが効いているかを、ステップごとに数えた棒。",
-        "Bars: how many steps are decided by top_k, by top_p, or by both.",
-    ),
-)
 claim(
     say("`top_p` はこの違いに合わせて伸び縮みします。", "`top_p` stretches and shrinks with that"),
     wide > 20 * narrow,
@@ -704,6 +695,16 @@ table(
 # `top_k` cuts the same number each time, because the order of the scores does not change. (It is one less than the vocabulary minus 500, because `min_length` has already removed `</s>`.)
 
 # %% tags=["build"]
+from helpers.charts import distribution_chart
+
+picture(
+    "step",
+    distribution_chart(lotteries[1], top=6),
+    say(
+        "書き出しの次のトークンの確率と、top_k と top_p が除外した分。",
+        "The probabilities of the token after the opening line, and what top_k and top_p cut.",
+    ),
+)
 kept = [each.kept for each in lotteries]
 claim(
     say(
@@ -876,10 +877,10 @@ for wrong in ({"top_p": 1.5}, {"top_p": 0}, {"temperature": 0}, {"top_k": -1}, {
         print(error)
 
 # %% [markdown] lang="ja"
-# もう一つの利点は、確率が残ることです。モデルがトークンごとに与えた確率で、文を色分けします。波線のところは、モデルにとっても意外なトークンです。
+# もう一つの利点は、確率が残ることです。モデルがトークンごとに与えた確率で、文を色分けします。赤いところは、モデルにとっても意外なトークンです。
 
 # %% [markdown] lang="en"
-# It also keeps the probabilities. Here the text is coloured by the probability the model gave each token. Wavy lines mark what surprised even the model.
+# It also keeps the probabilities. Here the text is coloured by the probability the model gave each token. Red marks what surprised even the model.
 
 # %%
 from IPython.display import display

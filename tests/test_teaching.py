@@ -55,6 +55,8 @@ def test_the_editions_ask_the_same():
 def test_facts_of_the_key_are_those_of_lesson_03():
     lesson = (teaching.ROOT / "lessons" / "03_generate.py").read_text(encoding="utf-8")
     assert f"torch.tensor({teaching.SCORES})" in lesson
+    second = (teaching.ROOT / "lessons" / "02_setup.py").read_text(encoding="utf-8")
+    assert f'"{teaching.THANKS}"' in second
     assert "write(2), write(2), write(14)" in (
         teaching.ROOT / "lessons" / "01_install.py"
     ).read_text(encoding="utf-8")

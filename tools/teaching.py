@@ -24,7 +24,7 @@ BUILT = ROOT / "build" / "teaching"
 SHEETS = ("worksheet", "quiz")
 EDITIONS = ("ja", "en")
 MARP = "@marp-team/marp-cli@4.5.1"
-OPENING = "国境の長いトンネルを抜けると雪国であった。"
+THANKS = "ありがとうございます。"
 # The nine words' scores in lesson 03.
 SCORES = [3.0, 2.4, 2.0, 1.5, 1.2, 0.8, -0.5, -1.0, -3.0]
 
@@ -70,7 +70,7 @@ def facts() -> dict[str, str]:
 
     from helpers.tokenizer import load_tokenizer
 
-    tokens = load_tokenizer().encode(OPENING, add_special_tokens=False)
+    tokens = load_tokenizer().encode(THANKS, add_special_tokens=False)
     scores = torch.tensor(SCORES)
     falls, cold = scores.softmax(-1)[0].item(), (scores / 0.2).softmax(-1)[0].item()
     torch.manual_seed(42)
