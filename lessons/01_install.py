@@ -453,6 +453,7 @@ import re
 from importlib.metadata import PackageNotFoundError
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from helpers.charts import table
 from helpers.environment import REQUIREMENTS
@@ -480,6 +481,7 @@ PURPOSES = {
     "ipywidgets": say("スライダーとボタン（03）", "sliders and buttons (03)"),
     "ipykernel": say("ノートブックの Python を動かす", "runs the notebook's Python"),
     "jupyterlab": say("ノートブックの画面", "shows the notebook"),
+    "jupyterlab-language-pack-ja-JP": say("その日本語版", "the same in Japanese"),
 }
 CONSTRAINTS = REQUIREMENTS.with_name("constraints.txt")
 pins = CONSTRAINTS.read_text("utf-8") if CONSTRAINTS.is_file() else ""
@@ -492,7 +494,8 @@ for line in REQUIREMENTS.read_text("utf-8").splitlines():
         fits = found != "—" and package.specifier.contains(found, prereleases=True)
         limits = ", ".join(sorted(map(str, package.specifier), reverse=True))
         mark = "✓" if fits else "✗"
-        rows.append([name, PURPOSES.get(name, ""), found, mark, limits, tested.get(name, "—")])
+        pin = tested.get(canonicalize_name(name), "—")
+        rows.append([name, PURPOSES.get(name, ""), found, mark, limits, pin])
 
 header = say(
     "ライブラリ、役割、入っているもの、✓、使える範囲、試したもの",

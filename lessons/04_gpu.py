@@ -81,6 +81,8 @@ else:
 # 4. 「保存」を押します。
 # 5. 最初のセルから、もう一度実行します。
 #
+# {{picture menu}}
+#
 # 元の記事が書かれたころの画面では、3 の選択肢の名前はただの「GPU」でした。
 
 # %% [markdown] lang="en"
@@ -92,18 +94,22 @@ else:
 # 4. Press **Save**.
 # 5. Run the notebook again from its first cell.
 #
+# {{picture menu}}
+#
 # When the article was written, the option in step 3 was simply called "GPU".
 
-# %% tags=["hide"]
-# @title Colab のメニュー || Colab's menu
+# %% tags=["build"]
 from pathlib import Path
-
-from IPython.display import SVG
 
 import helpers
 
-root = Path(helpers.__file__).resolve().parent.parent
-SVG(filename=str(root / "docs" / "images" / f"gpu-runtime-{LANG}.svg"))
+images = Path(helpers.__file__).resolve().parent.parent / "docs" / "images"
+picture(
+    "menu",
+    (images / f"gpu-runtime-{LANG}.svg").read_text(encoding="utf-8"),
+    say("Colab で GPU を選ぶ手順。", "How to choose a GPU in Colab."),
+    width=760,
+)
 
 # %% [markdown] lang="ja"
 # 気をつけることが二つあります。
@@ -589,7 +595,7 @@ print(
 # %% [markdown] lang="ja"
 # ## 教室のサーバー
 #
-# 一台の GPU を、教室の全員で使えます。先生が `make serve MODEL=rinna/japanese-gpt-1b` でサーバーを立て、住所と合い言葉（キー）を配ります。あなたの側で変わるのは、`load_model` の一行だけです。重みは先生の GPU にあり、あなたのマシンは id を送って、id を受け取ります。サーバーがなければ、次のセルは何もしません。
+# 一台の GPU を、教室の全員で使えます。先生が `make serve MODEL=rinna/japanese-gpt-1b` でサーバーを立て、アドレスと合い言葉（キー）を配ります。あなたの側で変わるのは、`load_model` の一行だけです。重みは先生の GPU にあり、あなたのマシンは id を送って、id を受け取ります。サーバーがなければ、次のセルは何もしません。
 
 # %% [markdown] lang="en"
 # ## The class server
@@ -609,7 +615,7 @@ if SERVER:
 else:
     print(
         say(
-            "サーバーの住所がないので、飛ばします。",
+            "サーバーのアドレスがないので、飛ばします。",
             "No server address given, so this is skipped.",
         )
     )

@@ -625,14 +625,12 @@ my_choice = ""  # @param {type:"string"}
 
 # %% tags=["solution", "varies"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
-print(
-    f"{fast_speed / plain_speed:.1f}",
-    f"{fast_bytes / plain_bytes:.2f}",
-    f"{bits[1] - bits[0]:+.3f}",
-)
+print(say("速さの比:", "ratio of speeds:"), f"{fast_speed / plain_speed:.1f}")
+print(say("大きさの比:", "ratio of sizes:"), f"{fast_bytes / plain_bytes:.2f}")
+print(say("ビット/文字の差:", "difference in bits per character:"), f"{bits[1] - bits[0]:+.3f}")
 my_choice = say(
-    "速さの比、重みの大きさの比、ビット/文字の差を見て決めました。速くて小さく、質の差が小さいので、CTranslate2 の int8 を選びます。",
-    "I looked at the ratio of speeds, the ratio of sizes and the difference in bits per character. int8 with CTranslate2 is faster and smaller, and the loss in quality is small.",
+    "速くて小さく、質の差が小さいので、CTranslate2 の int8 を選びます。",
+    "int8 with CTranslate2: faster and smaller, and the loss in quality is small.",
 )
 print(my_choice)
 

@@ -443,9 +443,9 @@ print(f"{bits_before:.3f} → {bits_loop:.3f} ({bits_loop / bits_before - 1:+.1%
 #
 # 教材の `fine_tune` は、同じループにこれらを足したものです。動いている間に、ノートブックの停止ボタン（■）を押してもかまいません。そこまでで一番よかった重みが残ります。
 #
-# 二本の線が出ます。破線は学習に使っている文章、実線は取り分けた文章です。
+# 線が出ます。青い破線は学習に使っている文章、だいだい色の実線は取り分けた文章です。（細い線は、1 ステップごとの値です。）
 #
-# **予想してみましょう。** 二本は、同じように下がるでしょうか。
+# **予想してみましょう。** 破線と実線は、同じように下がるでしょうか。
 
 # %% [markdown] lang="en"
 # ## Watching it train: `fine_tune`
@@ -460,9 +460,9 @@ print(f"{bits_before:.3f} → {bits_loop:.3f} ({bits_loop / bits_before - 1:+.1%
 #
 # Our `fine_tune` is the same loop with these added. While it runs, you may press the notebook's stop button (■): the best weights so far are kept.
 #
-# Two lines appear. The dashed line is the text it learns from; the solid line is the held-out text.
+# Lines appear. The blue dashed line is the text it learns from; the orange solid line is the held-out text. (The thin line has the value of each step.)
 #
-# **Predict:** will both fall in the same way?
+# **Predict:** will the dashed and the solid line fall in the same way?
 
 # %% tags=["varies"]
 from helpers.finetune import TrainingSettings, fine_tune, live_curve
@@ -551,14 +551,14 @@ picture(
 #
 # 今度は、わざと失敗します。文章の最初の 600 文字ほどだけを、何十回も繰り返し読ませます。`keep_best=False` は、一番よい重みではなく、最後の重みを残す設定です。
 #
-# **予想してみましょう。** 二本の線は、どう分かれるでしょうか。
+# **予想してみましょう。** 破線と実線は、どう分かれるでしょうか。
 
 # %% [markdown] lang="en"
 # ## Overfitting on purpose
 #
 # Now we fail on purpose: the model reads only the first 600 characters or so, dozens of times. `keep_best=False` keeps the last weights instead of the best ones.
 #
-# **Predict:** how will the two lines diverge?
+# **Predict:** how will the dashed and the solid line diverge?
 
 # %% tags=["varies"]
 little, _ = split_text(text, held_out=1 - 600 / len(text))

@@ -476,6 +476,8 @@ def test_each_edition_speaks_one_language():
     assert say.resolve(code, "en") == (
         "rows = [  # rows\n    f'{1}',\n]\nprint('border', 'say(x)')  # name"
     )
+    alone = "from helpers.language import say\n\nprint(say('雪', 'snow'))"
+    assert say.resolve(alone, "en") == "print('snow')"
 
 
 @pytest.mark.parametrize("code", ["say('雪')", "write = say", "say('a', 'b', 'c')"])

@@ -18,7 +18,7 @@ def resolve(source: str, edition: str) -> str:
         ValueError: if `say` has not two arguments, or is used without being called.
     """
     place = ("ja", "en").index(edition)
-    source = _IMPORT.sub("", source)
+    source = _IMPORT.sub("", source).lstrip("\n")
     # From the last to the first, so that positions before a change stay right.
     for start, end, text in sorted(_replacements(source, place), reverse=True):
         source = source[:start] + text + source[end:]
