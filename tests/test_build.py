@@ -421,6 +421,16 @@ picture("snow", f"<b>{flakes}</b>", say("雪", "snow"))
 # %%
 print(flakes, random.random())
 
+# %% [markdown] lang="ja"
+# 次は誰にもわかりません。
+#
+# ## 練習
+
+# %% [markdown] lang="en"
+# Nobody knows the next.
+#
+# ## Exercises
+
 # %% tags=["exercise"]
 answer = ...
 
@@ -517,6 +527,9 @@ def test_the_copy_for_doing_has_no_answers_in_sight(filled):
     (folded,) = [text for text in sources if "answer = 7" in text]
     assert folded.startswith("<details><summary>Solution</summary>")
     assert "Count them." in folded and "```text\n7\n```" in folded and folded.endswith("</details>")
+    (answer,) = [text for text in sources if "Nobody knows" in text]
+    assert answer.startswith("<details><summary>Compare with your prediction")
+    assert answer.endswith("Nobody knows the next.\n\n</details>\n\n## Exercises")
     assert [c.id for c in start.cells] == [c.id for c in start_copy(filled["ja"][0]).cells]
 
 

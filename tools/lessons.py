@@ -33,6 +33,10 @@ TAGS = {"varies", "hide", "predict", "exercise", "solution", "check", "more", "b
 # Code whose output is the point: Colab folds a form, JupyterLab a hidden source.
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 PREDICT = {"ja": "**予想してみましょう", "en": "**Predict"}
+COMPARE = {
+    "ja": "予想とくらべる（実行してから、押して開きます）",
+    "en": "Compare with your prediction (run the cell, then click to open)",
+}
 PREDICTION = 'prediction = ""  # @param {type:"string"}'
 SETUP_CELL = ROOT / "tools" / "setup_cell.txt"
 _COLAB_BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
@@ -109,10 +113,11 @@ def _given(cells: list[NotebookNode], source: Path) -> dict[str, set[str]]:
 
 
 def start_copy(notebook: NotebookNode) -> NotebookNode:
-    """The notebook for doing, from the one for reading: no outputs, and solutions folded away."""
+    """The notebook for doing, from the one for reading: no outputs; solutions, and what answers a prediction, folded."""
     start = copy.deepcopy(notebook)
     cells: list[NotebookNode] = []
     solution: list[NotebookNode] = []
+    asked = ""  # "predicted" below a prediction, "run" when there was code to run after it
     # What its code says, since a solution may be code alone.
     japanese = any('LANG = "ja"' in cell.source for cell in start.cells)
     for cell in [*start.cells, None]:
@@ -126,9 +131,22 @@ def start_copy(notebook: NotebookNode) -> NotebookNode:
             break
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+            predicts = "predict" in cell.metadata.get("tags", [])
+            asked = "predicted" if predicts else asked and "run"
+        elif asked == "run":
+            cell.source = _covered(cell.source, COMPARE["ja" if japanese else "en"])
+            asked = ""
         cells.append(cell)
     start.cells = cells
     return start
+
+
+def _covered(prose: str, label: str) -> str:
+    """Prose below a prediction's code, its first paragraph folded: there stands what happened."""
+    answer, _, rest = prose.partition("\n\n")
+    if answer.startswith(("#", "<details")):
+        return prose
+    return f"<details><summary>{label}</summary>\n\n{answer}\n\n</details>\n\n{rest}".strip()
 
 
 def _folded(solution: list[NotebookNode], label: str) -> NotebookNode:
