@@ -323,6 +323,19 @@ def test_a_stream_from_the_middle_of_a_character_begins_with_that_character(byte
             texts[event.sequence] += event.text
 
 
+@pytest.mark.parametrize("between", ["[PAD]", "<unk>"])
+def test_a_special_token_among_the_bytes_of_a_character_does_not_end_it(bytes_folder, between):
+    from helpers.sampling.writing import _GrowingText, whole_text
+
+    tokenizer, sp = load_tokenizer(bytes_folder), raw(bytes_folder)
+    ids = [sp.piece_to_id(f"<0x{byte:02X}>") for byte in "鱻".encode()]
+    for place in range(1, len(ids) + 1):
+        written = [*ids[:place], tokenizer.convert_tokens_to_ids(between), *ids[place:]]
+        growing = _GrowingText(tokenizer, [])
+        assert "".join(map(growing.add, written)) == whole_text(tokenizer, written) == "鱻"
+        assert whole_text(tokenizer, written[:-2]) == ""
+
+
 def test_threads_that_write_at_once_each_get_the_text_of_their_seed(original):
     lm = load_model(original, device="cpu")
     wanted = {seed: texts_of(lm, SamplingSettings(max_length=60, seed=seed)) for seed in range(6)}

@@ -158,8 +158,10 @@ class _Written:
 
 def whole_text(tokenizer: Any, token_ids: list[int]) -> str:
     """The text of tokens; a character at its end that lacks some of its bytes is left out."""
-    end = len(token_ids) - tokenizer.unfinished(token_ids)
-    return tokenizer.decode(token_ids[:end], skip_special_tokens=True)
+    special = set(tokenizer.all_special_ids)
+    # Taken out first: one that stands among the bytes of a character does not end it.
+    shown = [token_id for token_id in token_ids if token_id not in special]
+    return tokenizer.decode(shown[: len(shown) - tokenizer.unfinished(shown)])
 
 
 class _GrowingText:
