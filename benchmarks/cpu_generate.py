@@ -64,7 +64,7 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
 
     def ready() -> float:
         start = time.perf_counter()
-        lm.writer.ready()
+        lm.runner.ready()
         return time.perf_counter() - start
 
     generate(lm, prompt, settings(3))

@@ -37,7 +37,7 @@ def measure(shape: str, engine: str) -> dict[str, float]:
         settings = SamplingSettings(
             min_length=tokens + 2, max_length=tokens + 2, num_return_sequences=count, seed=1
         )
-        lm.writer.ready()
+        lm.runner.ready()
         start = time.perf_counter()
         events = stream(lm, prompt, settings)
         next(events)

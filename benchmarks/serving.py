@@ -37,7 +37,7 @@ def write(language_model, seed: int) -> tuple[int, float, float]:
     """New tokens, seconds until the first, and until the last."""
     ids = language_model.tokenizer.encode(PROMPT, add_special_tokens=False)
     start, tokens, first = time.perf_counter(), 0, 0.0
-    rows = language_model.writer.steps(torch.tensor([ids]), settings_for(len(ids), seed))
+    rows = language_model.runner.steps(torch.tensor([ids]), settings_for(len(ids), seed))
     for row in rows:
         first = first or time.perf_counter() - start
         tokens += sum(step is not None for step in row)
@@ -157,15 +157,15 @@ def main() -> None:
         through = load_model("aozora-mini", url=relay.url)
         ids = torch.tensor([through.tokenizer.encode(PROMPT, add_special_tokens=False)])
         prompt = ids[0].tolist()
-        rows = list(through.writer.steps(ids, settings_for(len(prompt), 3)))
+        rows = list(through.runner.steps(ids, settings_for(len(prompt), 3)))
         texts = [[row[i] for row in rows] for i in range(3)]
         for name, work in (
             ("a run of three texts", lambda: write(through, 3)),
             (
                 "the model's own probabilities of its tokens",
-                lambda: through.writer.finished(prompt, texts),
+                lambda: through.runner.complete(prompt, texts),
             ),
-            ("the picture of a next token", lambda: through.writer.logits(ids)),
+            ("the picture of a next token", lambda: through.runner.logits(ids)),
         ):
             relay.sent = relay.received = 0
             start = time.perf_counter()

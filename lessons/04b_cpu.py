@@ -118,14 +118,14 @@ del matrices
 #
 # ## ふつうの書き方
 #
-# 慣らし運転をして、三回のうち一番よい値を取ります。`writer.ready()` は、前の文の後片づけが終わるまで待ちます。
+# 慣らし運転をして、三回のうち一番よい値を取ります。`runner.ready()` は、前の文の後片づけが終わるまで待ちます。
 
 # %% [markdown] lang="en"
 # The closer this is to 100%, the more it is reading, not arithmetic, that sets the pace. (If the machine is busy with other work, the figure comes out lower.)
 #
 # ## The plain way
 #
-# After a warm-up run, we take the best of three. `writer.ready()` waits until the previous text has been cleaned up.
+# After a warm-up run, we take the best of three. `runner.ready()` waits until the previous text has been cleaned up.
 
 
 # %% tags=["varies"]
@@ -138,7 +138,7 @@ def writing_speed(language_model, tokens=60, sequences=3):
     generate(language_model, text, settings)
     times = []
     for _ in range(3):
-        language_model.writer.ready()
+        language_model.runner.ready()
         start = time.perf_counter()
         generate(language_model, text, settings)
         times.append(time.perf_counter() - start)

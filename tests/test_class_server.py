@@ -102,7 +102,7 @@ def local_logits(here, ids):
 
 def ids_of(language_model, ids, settings):
     """What an engine writes behind these ids: for each text its new ids."""
-    rows = list(language_model.writer.steps(torch.tensor([ids]), settings))
+    rows = list(language_model.runner.steps(torch.tensor([ids]), settings))
     return [[row[i].token_id for row in rows if row[i]] for i in range(len(rows[0]))]
 
 
@@ -111,7 +111,7 @@ def ids_of(language_model, ids, settings):
 
 def test_probabilities_are_those_of_this_machine_on_fifty_prompts(there, here):
     for ids in fifty_prompts():
-        local, remote = local_logits(here, ids), there.writer.logits(torch.tensor([ids]))[0]
+        local, remote = local_logits(here, ids), there.runner.logits(torch.tensor([ids]))[0]
         assert (local.softmax(-1) - remote.softmax(-1)).abs().max() < 1e-4
         # The logits too: a penalty for repetition depends on their signs.
         assert (local - remote).abs().max() < 2e-3
@@ -157,9 +157,9 @@ def test_two_thousand_first_tokens_fall_as_the_picture_says(there, here, name):
     final[told.token_ids] = told.final
 
     def ten(seed):
-        fields = there.writer.fields(len(ids), settings, seed * 10) | {"max_tokens": 1, "n": 10}
-        address = there.writer.address
-        answer = answer_of(address, send(address, *there.writer.request(ids, **fields)))
+        fields = there.runner.fields(len(ids), settings, seed * 10) | {"max_tokens": 1, "n": 10}
+        address = there.runner.address
+        answer = answer_of(address, send(address, *there.runner.request(ids, **fields)))
         return [choice["token_ids"][0] for choice in answer["choices"]]
 
     with ThreadPoolExecutor(6) as pool:

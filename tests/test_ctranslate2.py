@@ -20,7 +20,7 @@ from transformers import GPT2LMHeadModel
 
 from helpers import hub
 from helpers.engines.ctranslate2 import EngineUnavailable, conversion, refusals
-from helpers.engines.ctranslate2.engine import CTranslate2Engine
+from helpers.engines.ctranslate2.runner import CTranslate2Runner
 from helpers.engines.torch import int8
 from helpers.errors import InputError
 from helpers.lab.records import as_code
@@ -96,7 +96,7 @@ def test_one_seed_gives_one_text_in_generate_and_stream(tiny, changes):
 
 def test_a_seed_says_the_same_in_a_new_process(tiny):
     expected = ids_of(generate(tiny, PROMPT, SHORT))
-    other = CTranslate2Engine(tiny.model.folder, tiny.model.config, tiny.model.eos_token_id)
+    other = CTranslate2Runner(tiny.model.folder, tiny.model.config, tiny.model.eos_token_id)
     assert ids_of(generate(replace(tiny, model=other), PROMPT, SHORT)) == expected
 
 
@@ -350,10 +350,10 @@ def test_a_conversion_that_vanished_is_named(bare):
 def test_logits_that_would_not_fit_are_told_beforehand(tiny, monkeypatch):
     # 100 texts of 1,000 tokens take about 75 GB at gpt-1b's shape.
     monkeypatch.setattr(
-        "helpers.engines.ctranslate2.engine.available_memory", lambda device: 1_000_000
+        "helpers.engines.ctranslate2.runner.available_memory", lambda device: 1_000_000
     )
     begun = []
-    monkeypatch.setattr(CTranslate2Engine, "_generate", lambda *_, **__: begun.append(1))
+    monkeypatch.setattr(CTranslate2Runner, "_generate", lambda *_, **__: begun.append(1))
     with pytest.raises(SettingsError, match="num_return_sequences") as caught:
         generate(tiny, PROMPT, replace(SHORT, num_return_sequences=100))
     assert caught.value.field == "num_return_sequences" and not begun

@@ -16,7 +16,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from helpers import BUNDLED_PATH, doctor
-from helpers.doctor import machine, model, packages, page
+from helpers.doctor import machine, model, packages, report
 from helpers.hub import cache, download
 from tools.project import ROOT
 
@@ -48,7 +48,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(look) -> dict[str, doctor.Finding]:
-    return {finding.name: finding for finding in page._guarded("it", look)}
+    return {finding.name: finding for finding in report._guarded("it", look)}
 
 
 @pytest.mark.process
@@ -269,6 +269,6 @@ def test_whatever_a_broken_library_raises_is_a_finding(monkeypatch):
         raise RuntimeError("libtorch.so:\n undefined symbol")
 
     monkeypatch.setattr("helpers.device.choose_device", choose_device)
-    finding = next(page._guarded("device", machine.check_device))
+    finding = next(report._guarded("device", machine.check_device))
     assert finding.status == doctor.NG and "undefined symbol" in finding.found
     assert "\n" not in str(finding)

@@ -1098,7 +1098,7 @@ def test_the_progress_bar_fills_when_all_texts_come_to_their_end(sampling_lab, m
     assert done() == 1
     ends = [sampling_lab.language_model.tokenizer.eos_token_id] * 3
     monkeypatch.setattr(
-        "helpers.engines.torch.engine._draw", lambda *_: torch.tensor(ends)[:, None]
+        "helpers.engines.torch.runner._draw", lambda *_: torch.tensor(ends)[:, None]
     )
     sampling_lab.generate_button.click()
     assert {s.stopped for s in sampling_lab.generation.sequences} == {"eos"}

@@ -325,7 +325,7 @@ def test_a_stream_from_the_middle_of_a_character_begins_with_that_character(byte
 
 @pytest.mark.parametrize("between", ["[PAD]", "<unk>"])
 def test_a_special_token_among_the_bytes_of_a_character_does_not_end_it(bytes_folder, between):
-    from helpers.sampling.writing import _GrowingText, whole_text
+    from helpers.sampling.generation import _GrowingText, whole_text
 
     tokenizer, sp = load_tokenizer(bytes_folder), raw(bytes_folder)
     ids = [sp.piece_to_id(f"<0x{byte:02X}>") for byte in "鱻".encode()]

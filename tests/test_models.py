@@ -263,7 +263,7 @@ def test_a_model_that_does_not_fit_is_refused_with_what_does(machine_with, free,
 def test_a_gpu_that_is_too_small_is_told_too(machine_with):
     machine_with(1e9)
     with pytest.raises(NotEnoughMemory, match="GPU") as caught:
-        helpers.models.room.check_memory(
+        helpers.models.memory_check.check_memory(
             LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch"
         )
     assert "rinna/japanese-gpt2-medium" in str(caught.value)
@@ -279,7 +279,7 @@ def test_a_gpu_that_is_too_small_is_offered_the_cpu_that_is_not(monkeypatch, eng
         free = {"cuda": 1e9, "cpu": of_cpu}
         monkeypatch.setattr("helpers.memory.available_memory", lambda d, f=free: int(f[d.type]))
         with pytest.raises(NotEnoughMemory) as caught:
-            helpers.models.room.check_memory(
+            helpers.models.memory_check.check_memory(
                 LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, T4, "torch"
             )
         assert way in str(caught.value)
@@ -289,7 +289,7 @@ def test_a_mac_is_offered_less_memory_and_not_the_cpu_that_has_the_same(machine_
     machine_with(4e9, False)
     mps = DeviceChoice(torch.device("mps"), torch.float32, "")
     with pytest.raises(NotEnoughMemory, match='engine="ctranslate2", device="cpu"'):
-        helpers.models.room.check_memory(
+        helpers.models.memory_check.check_memory(
             LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, mps, "torch"
         )
 
@@ -299,7 +299,7 @@ def test_the_large_model_fits_colabs_cpu_runtime_in_float32(machine_with, monkey
     machine_with(12.7e9)
     monkeypatch.delenv("HELPERS_MODEL", raising=False)
     for engine in ("torch", "ctranslate2"):
-        helpers.models.room.check_memory(
+        helpers.models.memory_check.check_memory(
             LARGE_MODEL, CATALOGUE[LARGE_MODEL].parameters, CPU, engine
         )
     assert choose_model(CPU)[0] == BUNDLED_MODEL
@@ -389,3 +389,9 @@ def test_what_a_saved_copy_of_lesson_4_imports_is_still_there():
 
     assert install_engine is ctranslate2.install_engine
     assert can_compute is int8.can_compute
+
+
+def test_what_a_saved_copy_of_lesson_4_calls_is_still_there():
+    language_model = load_model("aozora-mini", device="cpu")
+    language_model.writer.ready()
+    assert language_model.writer is language_model.runner

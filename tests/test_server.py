@@ -72,7 +72,7 @@ def play(model, url, scene):
     """One scene: a text with its probabilities, and the picture of its first token."""
     language_model = load_model(model, url=url)
     written = drain(stream_ids(language_model, "", SCENES[scene], torch.tensor([PROMPT])))
-    picture = language_model.writer.logits(torch.tensor([PROMPT]))
+    picture = language_model.runner.logits(torch.tensor([PROMPT]))
     return language_model, written, picture
 
 
@@ -126,7 +126,7 @@ def test_the_picture_is_that_of_this_machine_whatever_the_settings(here, there, 
     ids = torch.tensor([PROMPT])
     settings = replace(BASE, repetition_penalty=penalty, top_k=30, top_p=0.95, temperature=0.8)
     pictures = [
-        distribution_from_logits(model, ids, model.writer.logits(ids), settings)
+        distribution_from_logits(model, ids, model.runner.logits(ids), settings)
         for model in (here, there)
     ]
     values = [{c.token_id: (c.raw, c.final, c.cut_by) for c in p.candidates} for p in pictures]
@@ -145,7 +145,7 @@ def test_a_slider_asks_the_server_nothing(there, folder, recorded):
     with local_server(counting) as url:
         language_model = load_model(folder, url=url)
         ids = torch.tensor([PROMPT])
-        logits = language_model.writer.logits(ids)
+        logits = language_model.runner.logits(ids)
         before = len(asked)
         for top_k in (1, 5, 50):
             distribution_from_logits(language_model, ids, logits, replace(BASE, top_k=top_k))
@@ -307,7 +307,7 @@ def test_refusals_are_one_sentence(folder, recorded, answer, sentence):
             write(language_model)
         if answer[0] != 200:
             with pytest.raises(ServerUnavailable, match=sentence):
-                language_model.writer.logits(torch.tensor([PROMPT]))
+                language_model.runner.logits(torch.tensor([PROMPT]))
 
 
 def test_what_the_server_does_not_allow_names_the_setting(folder, recorded):

@@ -5,7 +5,7 @@ does. Text has the page's own colour, so light and dark themes both fit; where a
 text on it. What a colour says, a label or a hatch says too.
 """
 
-from helpers.charts.blocks import bar_chart, cards, problem, progress_bar, table
+from helpers.charts.components import bar_chart, cards, problem, progress_bar, table
 from helpers.charts.distribution import distribution_chart
 from helpers.charts.font import use_japanese_font
 from helpers.charts.look import Html, number, percent, percents
@@ -19,7 +19,7 @@ from helpers.charts.texts import (
     vertical_text,
 )
 from helpers.charts.tokens import chosen_chips, normalization, pieces_text, token_chips
-from helpers.charts.training import loss_curve
+from helpers.charts.training_curve import loss_curve
 
 __all__ = [
     "Html",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.charts.blocks import bar, bar_of_text
+from helpers.charts.components import bar, bar_of_text
 from helpers.charts.look import (
     BORDER,
     CELL,

@@ -6,7 +6,7 @@ from html import escape
 from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
-from helpers.charts.blocks import cards
+from helpers.charts.components import cards
 from helpers.charts.look import (
     BORDER,
     ROOT,

@@ -6,6 +6,6 @@ a GPU or the network. The exit status is 1 if any line is `[NG]`.
 
 from helpers.doctor.finding import NG, NOTE, OK, Finding
 from helpers.doctor.packages import WIDGET_MAJORS
-from helpers.doctor.page import diagnose, examine, main
+from helpers.doctor.report import diagnose, examine, main
 
 __all__ = ["NG", "NOTE", "OK", "WIDGET_MAJORS", "Finding", "diagnose", "examine", "main"]

@@ -3,6 +3,6 @@
 import sys
 
 from helpers.console import run
-from helpers.doctor.page import main
+from helpers.doctor.report import main
 
 sys.exit(run(main))

@@ -1,7 +1,8 @@
-"""The protocol of engines, so that nothing above this folder asks for one by name: an `Engine` writes, a `Loader` makes one.
+"""The protocol of engines, so that nothing above this folder asks for one by name: a `Loader` loads a model, a `Runner` runs it.
 
-`LanguageModel.writer` is the `Engine`. `LanguageModel.model` is what lessons call the model: for torch that is the model of
-transformers itself, and `Loader.writer` puts the engine around it; another engine may be both in one object.
+`LanguageModel.engine` is an engine's name and `LanguageModel.runner` its `Runner`. `LanguageModel.model` is what lessons call the
+model: for torch that is the model of transformers itself, and `Loader.runner` puts a runner around it; in another engine one
+object may be both.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from helpers.tokenizer import SentencePieceTokenizer
 
 
-class Engine(ABC):
+class Runner(ABC):
     """A model that is ready to write. Its errors are `Explained`: a sentence each, the cause kept."""
 
     vocab_size: int
@@ -42,7 +43,7 @@ class Engine(ABC):
     @cached_property
     def processor_model(self) -> GPT2LMHeadModel:
         """The model whose `generate` builds the logits processors for a setting."""
-        from helpers.engines.processors import stand_in
+        from helpers.engines.logits_processors import stand_in
 
         return stand_in(self.vocab_size, self.n_positions)
 
@@ -71,12 +72,12 @@ class Engine(ABC):
     def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
         """For the token after `input_ids` (1, tokens): float32 of shape (1, vocab_size)."""
 
-    def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
-        """The steps of a text that is finished or was stopped, completed with what was not known before. Raises nothing."""
+    def complete(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
+        """The steps of texts that have ended or were stopped, with what was not known while they were written. Raises nothing."""
         return steps
 
     def ready(self) -> None:  # noqa: B027 (most have nothing to wait for)
-        """Wait until nothing of an earlier text goes on: for measuring."""
+        """Wait until the work on earlier texts is over, so that it does not count in a measurement."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,12 @@ class Loader(ABC):
         return False
 
     @abstractmethod
-    def refuse(self, request: Request) -> None:
-        """Before any work: raise for a device or dtype (or url) that the engine cannot use, and where it is not installed.
+    def check_request(self, request: Request) -> None:
+        """Before any work: raise for a device, dtype or url that the engine cannot use, or if it is not installed.
 
         Raises:
             InputError: a ValueError.
-            Explained: what is missing, and the command or the engine that helps.
+            Explained: what is missing, and the command or the other engine that helps.
         """
 
     def auto(self, request: Request) -> tuple[str, str] | None:
@@ -134,17 +135,17 @@ class Loader(ABC):
         """Bytes of memory without which such a model cannot be loaded and write three texts of 100 tokens."""
         return 0
 
-    def ways(self, parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
-        """What may help where a choice does not fit: arguments of `load_model`, and the CPU memory that they take."""
+    def alternatives(self, parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
+        """What to try if a choice does not fit into memory: arguments of `load_model`, and the CPU memory that they need."""
         return []
 
     def folder(self, request: Request) -> Path | None:
         """The folder with the files that are needed here, where `helpers.hub.local_folder` is not to look for them."""
         return None
 
-    def make_room(self, request: Request, parameters: int, download: int) -> int:
-        """Before a download (in bytes, 0: none): see that there is room for what the engine writes. Returns the bytes
-        that it takes on the disk of the downloads."""
+    def check_disk_space(self, request: Request, parameters: int, download: int) -> int:
+        """Before a download (in bytes, 0: none): check that there is space for what the engine writes to disk. Returns the
+        bytes of it that go to the disk of the downloads."""
         return 0
 
     @abstractmethod
@@ -157,8 +158,8 @@ class Loader(ABC):
     ) -> Any:
         """`LanguageModel.model`, from a folder with the files. Errors of files need no sentence here: the caller has one."""
 
-    def writer(self, model: Any, tokenizer: SentencePieceTokenizer, device: torch.device) -> Engine:
-        """The engine of a model that `load` gave, or that took its place. Made when it is first asked for."""
+    def runner(self, model: Any, tokenizer: SentencePieceTokenizer, device: torch.device) -> Runner:
+        """The runner of a model that `load` returned, or that replaced it. Made when first needed."""
         return model
 
     def arguments(self, model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

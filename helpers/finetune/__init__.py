@@ -5,7 +5,12 @@ from helpers.finetune.document import Document, read_document, split_text
 from helpers.finetune.errors import FinetuneError
 from helpers.finetune.loop import batches, fine_tune, learning_rate_factor
 from helpers.finetune.model import accept_old_torchao, load_for_training, training_memory
-from helpers.finetune.run import CheckpointNotSaved, LossNotFinite, TrainingRun, TrainingSettings
+from helpers.finetune.training_run import (
+    CheckpointNotSaved,
+    LossNotFinite,
+    TrainingRun,
+    TrainingSettings,
+)
 from helpers.finetune.windows import Windows, bits_per_character, bits_scale, make_windows
 
 __all__ = [

@@ -7,13 +7,13 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from helpers.finetune.errors import FinetuneError
-from helpers.finetune.run import CheckpointNotSaved
+from helpers.finetune.training_run import CheckpointNotSaved
 from helpers.memory import free_disk, needed_and_free
 
 if TYPE_CHECKING:
     import torch
 
-    from helpers.finetune.run import TrainingRun
+    from helpers.finetune.training_run import TrainingRun
 
 CHECKPOINT = "checkpoint.pt"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from helpers.language import say
 
 if TYPE_CHECKING:
-    from helpers.finetune.run import TrainingRun
+    from helpers.finetune.training_run import TrainingRun
 
 
 def live_curve(every: float = 0.5) -> Callable[[TrainingRun], None]:

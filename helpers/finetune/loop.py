@@ -19,7 +19,7 @@ from helpers.errors import unusable
 from helpers.finetune.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from helpers.finetune.errors import FinetuneError
 from helpers.finetune.model import check_memory
-from helpers.finetune.run import LossNotFinite, TrainingRun, TrainingSettings
+from helpers.finetune.training_run import LossNotFinite, TrainingRun, TrainingSettings
 from helpers.finetune.windows import IGNORED, bits_per_character, bits_scale, make_windows
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from helpers.finetune.errors import FinetuneError
-from helpers.finetune.run import TrainingSettings
+from helpers.finetune.training_run import TrainingSettings
 
 if TYPE_CHECKING:
     import torch

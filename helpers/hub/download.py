@@ -32,7 +32,7 @@ from helpers.hub.errors import (
     NotAHub,
     TransferFailed,
 )
-from helpers.hub.trouble import explanation, no_space
+from helpers.hub.messages import explanation, no_space
 from helpers.memory import free_disk
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
         prompt = f"torch.tensor([{start}])"
     how = [f"{name}={value!r}" for name, value in how_loaded(language_model).items()]
     load = f"load_model({', '.join([repr(language_model.name), *how])})"
-    if not language_model.writer.plain_call:
+    if not language_model.runner.plain_call:
         return (
             "import torch\n\nfrom helpers.models import load_model\n"
             "from helpers.sampling import SamplingSettings, stream_ids\n\n"

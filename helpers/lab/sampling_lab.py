@@ -26,7 +26,7 @@ from helpers.lab.parts import COLUMNS, REDRAW_AFTER, ROW, WIDE, Pane, Soon, box,
 from helpers.lab.presets import Preset, presets
 from helpers.lab.problems import Problems
 from helpers.lab.prompt_view import PromptView
-from helpers.lab.still import still_picture
+from helpers.lab.snapshot import snapshot
 from helpers.lab.texts_view import TextsView
 from helpers.lab.token_pane import TokenPane
 from helpers.lab.writer import Writer
@@ -205,7 +205,7 @@ class SamplingLab:
         """What the lab shows now, as a picture that needs no kernel. Controls that contradict are shown as they are."""
         self.catch_up()
         writing = (self.generate_button, self.stop_button, self.mask_button)
-        return still_picture(
+        return snapshot(
             self.language_model.name,
             self.prompt_box.value,
             self.controls,

@@ -4,7 +4,7 @@ from helpers.catalogue import CATALOGUE, LARGE_MODEL, ModelInfo, count_parameter
 from helpers.models.choice import choose_model
 from helpers.models.language_model import LanguageModel, how_loaded
 from helpers.models.loading import load_model
-from helpers.models.room import NotEnoughMemory
+from helpers.models.memory_check import NotEnoughMemory
 
 __all__ = [
     "CATALOGUE",

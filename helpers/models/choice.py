@@ -12,7 +12,7 @@ from helpers.engines.protocol import Loader, Request
 from helpers.hub import clean_name, hub_problem, local_folder
 from helpers.language import say
 from helpers.memory import needed_and_free, size
-from helpers.models.reading import read_config
+from helpers.models.files import read_config
 
 
 def choose_model(choice: DeviceChoice) -> tuple[str, str]:

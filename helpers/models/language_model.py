@@ -11,7 +11,7 @@ from helpers.engines import DEFAULT_ENGINE, loader_of
 if TYPE_CHECKING:
     import torch
 
-    from helpers.engines.protocol import Engine
+    from helpers.engines.protocol import Runner
     from helpers.tokenizer import SentencePieceTokenizer
 
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class LanguageModel:
     """A model ready to generate, with its tokenizer, where it runs, and why it was chosen.
 
-    `engine` is the name of what computes, and `model` what that loaded: with "torch" the model of transformers itself.
-    `writer` is the same model behind the answers that every engine gives (`helpers.engines.protocol.Engine`).
-    `device` is where `input_ids` have to be, `dtype` that of the weights, as the engine says.
+    `engine` is the name of the engine that computes, and `model` is what it loaded: with "torch" the model of transformers
+    itself. `runner` runs that model, with the same methods for every engine (`helpers.engines.protocol.Runner`).
+    `device` is where `input_ids` have to be; `dtype` is that of the weights, as the engine says.
     """
 
     name: str
@@ -33,24 +33,29 @@ class LanguageModel:
     engine: str = DEFAULT_ENGINE
 
     @cached_property
-    def writer(self) -> Engine:
-        """What writes: `generate`, `stream` and the pictures ask it, whichever engine it is."""
-        return loader_of(self.engine).writer(self.model, self.tokenizer, self.device)
+    def runner(self) -> Runner:
+        """What runs the model for `generate`, `stream` and the pictures, whichever engine it is."""
+        return loader_of(self.engine).runner(self.model, self.tokenizer, self.device)
+
+    @property
+    def writer(self) -> Runner:
+        """The old name of `runner`, for notebooks that still use it."""
+        return self.runner
 
     @property
     def n_positions(self) -> int:
         """The longest text the model can take, in tokens: prompt and continuation together."""
-        return self.writer.n_positions
+        return self.runner.n_positions
 
     @property
     def vocab_size(self) -> int:
         """How many tokens the model has logits for."""
-        return self.writer.vocab_size
+        return self.runner.vocab_size
 
     @property
     def trainable(self) -> bool:
         """Whether `model` is a model of transformers whose weights can learn."""
-        return self.writer.trainable
+        return self.runner.trainable
 
 
 def how_loaded(language_model: LanguageModel) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from helpers.errors import InputError
 from helpers.hub import clean_name, is_cached, local_folder, weights_file
 from helpers.language import say
 from helpers.models.choice import choose
-from helpers.models.fitting import fit
+from helpers.models.files import explained_files, no_progress_bar, read_config
 from helpers.models.language_model import LanguageModel
-from helpers.models.reading import explained_files, no_progress_bar, read_config
-from helpers.models.room import check_memory
+from helpers.models.memory_check import check_memory
+from helpers.models.vocabulary import check_vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -73,14 +73,14 @@ def load_model(
 
     from helpers.tokenizer import load_tokenizer
 
-    loader.refuse(request)
+    loader.check_request(request)
     # A GPU that was lost before says so at the first question.
     with explained_device_errors(torch.device("cuda")):
         request, parameters, choice = choose(request, loader)
         check_memory(request.name, parameters, choice, engine)
     known = CATALOGUE.get(request.name)
     download = known.download_bytes if known and not is_cached(request.name) else 0
-    extra_bytes = loader.make_room(request, parameters, download)
+    extra_bytes = loader.check_disk_space(request, parameters, download)
     here = not loader.remote
     folder = loader.folder(request) or local_folder(
         request.name, weights=here, extra_bytes=extra_bytes
@@ -89,7 +89,7 @@ def load_model(
         if here:
             _look_at_weights(request.name, folder)
         tokenizer = load_tokenizer(folder)
-        fit(request.name, tokenizer, read_config(request.name, folder))
+        check_vocabulary(request.name, tokenizer, read_config(request.name, folder))
         with explained_device_errors(choice.device):
             model = loader.load(request, folder, tokenizer, choice)
     return LanguageModel(

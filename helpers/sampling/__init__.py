@@ -12,7 +12,7 @@ from helpers.sampling.distribution import (
     next_token_distribution,
     next_token_logits,
 )
-from helpers.sampling.writing import generate, stream, stream_ids
+from helpers.sampling.generation import generate, stream, stream_ids
 from helpers.settings import SamplingSettings, SettingsError, generate_arguments
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
-from helpers.engines.folder_settings import SETTING_OF
-from helpers.engines.processors import logits_processors
+from helpers.engines.generation_config import SETTING_OF
+from helpers.engines.logits_processors import logits_processors
 from helpers.prompts import encode_prompt
 from helpers.settings import SamplingSettings
 
@@ -92,7 +92,7 @@ def _entropy(probabilities: torch.Tensor) -> float:
 
 def next_token_logits(language_model: LanguageModel, input_ids: torch.Tensor) -> torch.Tensor:
     """Run the model once: its logits for the token after `input_ids` (1, tokens), float32 of shape (1, vocab)."""
-    return language_model.writer.logits(input_ids)
+    return language_model.runner.logits(input_ids)
 
 
 def next_token_distribution(
@@ -131,7 +131,7 @@ def distribution_from_logits(
     one = replace(settings, num_return_sequences=1, max_length=max(settings.max_length, length))
     scores = logits
     cut: dict[str, torch.Tensor] = {}
-    model, tokenizer = language_model.writer.processor_model, language_model.tokenizer
+    model, tokenizer = language_model.runner.processor_model, language_model.tokenizer
     for processor in logits_processors(model, tokenizer, one, input_ids):
         before, scores = scores, processor(input_ids, scores)
         removed = (scores[0] == -math.inf) & (before[0] != -math.inf)

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from helpers.catalogue import count_parameters
 from helpers.device import DeviceChoice
 from helpers.engines.ctranslate2 import conversion, refusals
-from helpers.engines.folder_settings import FOLLOWED, followed, read_settings
+from helpers.engines.generation_config import FOLLOWED, followed, read_settings
 from helpers.engines.protocol import Loader, Request
 from helpers.errors import InputError
 from helpers.hub import weights_file
 from helpers.language import say
 
 if TYPE_CHECKING:
-    from helpers.engines.ctranslate2.engine import CTranslate2Engine
+    from helpers.engines.ctranslate2.runner import CTranslate2Runner
     from helpers.tokenizer import SentencePieceTokenizer
 
 
 class CTranslate2Loader(Loader):
     """int8 on the CPU: nobody has measured it on a GPU."""
 
-    def refuse(self, request: Request) -> None:
+    def check_request(self, request: Request) -> None:
         """Anything but int8 on the CPU (nobody has measured it on a GPU), and where CTranslate2 is missing or too old."""
         import torch
 
@@ -60,7 +60,7 @@ class CTranslate2Loader(Loader):
         """It arranges the weights while it loads them, and holds them twice."""
         return 2 * parameters * itemsize + 200_000_000
 
-    def ways(self, parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
+    def alternatives(self, parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
         """This engine, where another one's weights are larger."""
         import torch
 
@@ -69,7 +69,7 @@ class CTranslate2Loader(Loader):
         to_cpu = "" if choice.device.type == "cpu" else ', device="cpu"'
         return [(f'engine="ctranslate2"{to_cpu}', self.least_memory(parameters, 1))]
 
-    def make_room(self, request: Request, parameters: int, download: int) -> int:
+    def check_disk_space(self, request: Request, parameters: int, download: int) -> int:
         """Room for the conversion, unless there is one."""
         if conversion.is_converted(request.name):
             return 0
@@ -84,11 +84,11 @@ class CTranslate2Loader(Loader):
         folder: Path,
         tokenizer: SentencePieceTokenizer,
         choice: DeviceChoice,
-    ) -> CTranslate2Engine:
+    ) -> CTranslate2Runner:
         """The engine of the converted model; it is converted if need be."""
         from transformers import AutoConfig
 
-        from helpers.engines.ctranslate2.engine import CTranslate2Engine
+        from helpers.engines.ctranslate2.runner import CTranslate2Runner
         from helpers.engines.torch.loader import read
 
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -114,7 +114,7 @@ class CTranslate2Loader(Loader):
             model: Any = read(folder, dtype=None)
             conversion.convert(model, eos, target)
             del model  # before the engine takes its memory
-        return CTranslate2Engine(target, config, eos)
+        return CTranslate2Runner(target, config, eos)
 
 
 LOADER = CTranslate2Loader()

@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 closing = threading.Event()  # set when Python ends: nothing new is begun
 being_written: WeakSet[Any] = WeakSet()  # of `Rows`: told to stop
-engines: WeakSet[Any] = WeakSet()  # of `CTranslate2Engine`: told to let its weights go
+runners: WeakSet[Any] = WeakSet()  # of `CTranslate2Runner`: told to let its weights go
 _jobs: queue.SimpleQueue[tuple[Future, Callable[..., Any], tuple] | None] = queue.SimpleQueue()
 _threads: list[threading.Thread] = []
 _starting = threading.Lock()
@@ -53,5 +53,5 @@ def _close() -> None:
     _jobs.put(None)
     for thread in _threads:
         thread.join()
-    for engine in list(engines):
-        engine.let_go()
+    for runner in list(runners):
+        runner.let_go()

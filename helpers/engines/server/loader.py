@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.device import DeviceChoice
 from helpers.engines.protocol import Loader, Request
 from helpers.engines.server.connection import address_of, file_of
-from helpers.engines.server.engine import ServerEngine, connect, served_model
+from helpers.engines.server.runner import ServerRunner, connect, served_model
 from helpers.errors import InputError
 from helpers.hub import is_cached
 from helpers.language import say
@@ -39,7 +39,7 @@ class ServerLoader(Loader):
             and bool(os.environ.get("HELPERS_SERVER"))
         )
 
-    def refuse(self, request: Request) -> None:
+    def check_request(self, request: Request) -> None:
         """Refuse a device or a dtype, which the server has chosen itself, and what is not an address."""
         for field in ("device", "dtype"):
             if (value := getattr(request, field)) is not None:
@@ -90,7 +90,7 @@ class ServerLoader(Loader):
         folder: Path,
         tokenizer: SentencePieceTokenizer,
         choice: DeviceChoice,
-    ) -> ServerEngine:
+    ) -> ServerRunner:
         """Reach the server, and see that it has this model and answers as it should."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         name = str(request.name)

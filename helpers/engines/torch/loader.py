@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.catalogue import parameters_of
 from helpers.device import DeviceChoice, choose_device
-from helpers.engines.folder_settings import followed, read_settings
+from helpers.engines.generation_config import followed, read_settings
 from helpers.engines.protocol import Loader, Request
 from helpers.errors import InputError, unusable
 from helpers.hub import weights_file
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from helpers.engines.torch.engine import TorchEngine
+    from helpers.engines.torch.runner import TorchRunner
     from helpers.tokenizer import SentencePieceTokenizer
 
 
 class TorchLoader(Loader):
     """What is taken when no other engine claims a request."""
 
-    def refuse(self, request: Request) -> None:
+    def check_request(self, request: Request) -> None:
         """Raise `InputError` unless a model can be held in this dtype on this device."""
         import torch
 
@@ -96,7 +96,7 @@ class TorchLoader(Loader):
         (which in int8 stay in the file), and the pages of the file, which the system can drop."""
         return int(1.1 * parameters * itemsize) + 200_000_000
 
-    def ways(self, parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
+    def alternatives(self, parameters: int, choice: DeviceChoice) -> list[tuple[str, int]]:
         """The CPU in place of a GPU, and int8."""
         import torch
 
@@ -147,13 +147,13 @@ class TorchLoader(Loader):
             setattr(model.generation_config, setting, value)
         return model
 
-    def writer(
+    def runner(
         self, model: Any, tokenizer: SentencePieceTokenizer, device: torch.device
-    ) -> TorchEngine:
-        """The engine around a model of transformers."""
-        from helpers.engines.torch.engine import TorchEngine
+    ) -> TorchRunner:
+        """The loop around a model of transformers."""
+        from helpers.engines.torch.runner import TorchRunner
 
-        return TorchEngine(model, tokenizer, device)
+        return TorchRunner(model, tokenizer, device)
 
     def arguments(self, model: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
         """The dtype on a GPU; on a CPU what differs from the choice that this machine makes by itself."""
@@ -180,7 +180,7 @@ def read(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype or _dtype_in(weights_file(folder)),
-        # Not the folder's own, which need not even be consistent: `folder_settings` reads it.
+        # Not the folder's own, which need not even be consistent: `engines.generation_config` reads it.
         generation_config=GenerationConfig(),
         trust_remote_code=False,
     )

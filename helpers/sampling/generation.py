@@ -39,9 +39,9 @@ def generate(
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
-    language_model.writer.check(settings)
+    language_model.runner.check(settings)
     written = _Written(language_model, prompt, settings, input_ids)
-    with written.kept(), closing(language_model.writer.steps(input_ids, settings)) as rows:
+    with written.kept(), closing(language_model.runner.steps(input_ids, settings)) as rows:
         for row in rows:
             written.add(row)
     return written.generation()
@@ -75,7 +75,7 @@ def stream(
     """
     settings = _with_seed(settings or SamplingSettings())
     input_ids = encode_prompt(language_model, prompt, settings)
-    language_model.writer.check(settings)
+    language_model.runner.check(settings)
     return stream_ids(language_model, prompt, settings, input_ids, should_stop)
 
 
@@ -90,10 +90,10 @@ def stream_ids(
 
     Only the engine checks the settings here; `prompt` and `settings`, whose seed must be a number, are kept in the result.
     """
-    language_model.writer.check(settings)
+    language_model.runner.check(settings)
     written = _Written(language_model, prompt, settings, input_ids)
     texts: list[_GrowingText] = []
-    rows = language_model.writer.steps(input_ids, settings)
+    rows = language_model.runner.steps(input_ids, settings)
     with written.kept(), closing(rows):
         for row in rows:
             written.add(row)
@@ -118,7 +118,7 @@ class _Written:
         input_ids: torch.Tensor,
     ) -> None:
         self.tokenizer, self.prompt, self.settings = language_model.tokenizer, prompt, settings
-        self.writer = language_model.writer
+        self.runner = language_model.runner
         # Taken from the device now: once a GPU is lost, nothing can be read from it.
         with explained_device_errors(language_model.device):
             self.prompt_ids = input_ids[0].tolist()
@@ -145,7 +145,7 @@ class _Written:
     def generation(self) -> Generation:
         """The sequences as far as they are."""
         sequences = []
-        for steps in self.writer.finished(self.prompt_ids, self.steps):
+        for steps in self.runner.complete(self.prompt_ids, self.steps):
             token_ids = self.prompt_ids + [step.token_id for step in steps]
             if steps and steps[-1].token_id == self.tokenizer.eos_token_id:
                 stopped = "eos"

@@ -1,4 +1,4 @@
-"""The class's server as an `Engine`: ids go out, ids come back, one stream for each text.
+"""The class's server as a `Runner`: ids go out, ids come back, one stream for each text.
 
 The server samples with the settings of the request and returns the probability that each token was drawn with. The
 model's own probabilities are requested once, when a text is finished. For the picture of the next token the server
@@ -12,7 +12,7 @@ from collections.abc import Generator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from helpers.engines.protocol import Engine
+from helpers.engines.protocol import Runner
 from helpers.engines.server.connection import (
     Address,
     ServerUnavailable,
@@ -22,7 +22,7 @@ from helpers.engines.server.connection import (
     wrong_model,
 )
 from helpers.engines.server.served import Served
-from helpers.engines.server.text import Text
+from helpers.engines.server.text_stream import TextStream
 from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
 
@@ -34,11 +34,11 @@ SEQUENCES = 10  # texts at once; the gate in front of the server lets no more in
 TEMPERATURES = (0.01, 2.0)
 
 
-class ServerEngine(Served, Engine):
-    """A model on the class's server: `LanguageModel.model` and its `Engine` in one."""
+class ServerRunner(Served, Runner):
+    """A model on the class's server: `LanguageModel.model` and its `Runner` in one."""
 
     def __repr__(self) -> str:
-        return f"ServerEngine({self.address.url!r}, {self.model!r})"
+        return f"ServerRunner({self.address.url!r}, {self.model!r})"
 
     def check(self, settings: SamplingSettings) -> None:
         """Raise `SettingsError` for what the server would do differently, or not at all."""
@@ -63,14 +63,14 @@ class ServerEngine(Served, Engine):
     def steps(
         self, input_ids: torch.Tensor, settings: SamplingSettings
     ) -> Generator[list[Step | None], None, None]:
-        """See `Engine.steps`. `raw` of each step is NaN until `finished` has asked for it.
+        """See `Runner.steps`. `raw` of each step is NaN until `complete` has asked for it.
 
         A stream that breaks is taken up again from where it was, with other random numbers.
         """
         self.check(settings)
         prompt = input_ids[0].tolist()
         count = settings.num_return_sequences if settings.do_sample else 1
-        texts = [Text(self, prompt, settings, i) for i in range(count)]
+        texts = [TextStream(self, prompt, settings, i) for i in range(count)]
         with ExitStack() as stack:
             for text in texts:
                 stack.callback(text.close)
@@ -79,7 +79,7 @@ class ServerEngine(Served, Engine):
             while any(not text.ended for text in texts):
                 yield [None if text.ended else text.next() for text in texts]
 
-    def finished(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
+    def complete(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
         """Steps with the model's own probability of each token, which one reading of a finished text gives.
 
         If the server no longer answers, they stay as they are: what was written is kept in any case.
@@ -115,7 +115,7 @@ class ServerEngine(Served, Engine):
         ]
 
     def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """See `Engine.logits`.
+        """See `Runner.logits`.
 
         The server returns log-probabilities: the logits up to one number, the same for all. A penalty for repetition needs
         that number. It shows in what a penalty on the last token of the prompt does, against one that is not in it.
@@ -157,8 +157,8 @@ def _top(choice: dict[str, Any]) -> dict[int, float]:
     return {int(name.removeprefix("token_id:")): value for name, value in told.items()}
 
 
-def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> ServerEngine:
-    """The engine of a server, after one request that only a server with the right settings answers in the right way.
+def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> ServerRunner:
+    """The runner for a server, after one request that only a server with the right settings answers correctly.
 
     Raises:
         InputError: a ValueError; another model is served there.
@@ -167,9 +167,9 @@ def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> 
     served, n_positions = served_model(address)
     if served != name:
         raise wrong_model(address, served)
-    engine = ServerEngine(address, served, vocab_size, n_positions, eos_token_id)
-    probe = engine.request([eos_token_id], max_tokens=1, temperature=1.0, top_k=1, logprobs=-1)
-    choice = engine._choice(answer_of(address, send(address, *probe)))
+    runner = ServerRunner(address, served, vocab_size, n_positions, eos_token_id)
+    probe = runner.request([eos_token_id], max_tokens=1, temperature=1.0, top_k=1, logprobs=-1)
+    choice = runner._choice(answer_of(address, send(address, *probe)))
     try:
         values = _top(choice)
         # With one candidate its probability is 1; a server that returns the model's own here would say less.
@@ -178,7 +178,7 @@ def connect(address: Address, name: str, vocab_size: int, eos_token_id: int) -> 
         raise other_version(address) from error
     if not as_drawn or len(values) != vocab_size:
         raise other_version(address)
-    return engine
+    return runner
 
 
 def served_model(address: Address) -> tuple[str, int]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SPARE_ROWS = 2048
 
 
-def fit(name: str, tokenizer: SentencePieceTokenizer, config: dict[str, Any]) -> None:
+def check_vocabulary(name: str, tokenizer: SentencePieceTokenizer, config: dict[str, Any]) -> None:
     """Compare a tokenizer with the `vocab_size` of a config.json before the weights are read.
 
     Special tokens without a row (a [PAD] that only the tokenizer's files name) are not used, and a warning says so.

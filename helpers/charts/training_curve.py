@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from helpers.charts.blocks import progress_bar, table
+from helpers.charts.components import progress_bar, table
 from helpers.charts.look import ROOT, ZONE_COLOURS, Html, drawing
 from helpers.language import say
 

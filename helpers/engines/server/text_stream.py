@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAUSES = (0.2, 1.0)
 
 
-class Text:
+class TextStream:
     """One text that the server is writing."""
 
     def __init__(

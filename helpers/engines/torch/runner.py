@@ -1,4 +1,4 @@
-"""A model of transformers as an `Engine`: one loop, inside its own `generate`, whatever format the weights have."""
+"""A model of transformers as a `Runner`: one loop, inside its own `generate`, whatever format the weights have."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from helpers.device_errors import (
     out_of_memory_sentence,
     refuse_nan,
 )
-from helpers.engines.processors import prepared
-from helpers.engines.protocol import Engine
+from helpers.engines.logits_processors import prepared
+from helpers.engines.protocol import Runner
 from helpers.engines.torch.int8 import Int8Layer
 from helpers.results import Step
 from helpers.settings import SamplingSettings
@@ -29,7 +29,7 @@ from helpers.settings import SamplingSettings
 SHARED_FROM = 64
 
 
-class TorchEngine(Engine):
+class TorchRunner(Runner):
     """Around a causal language model of transformers, in any format of its weights."""
 
     plain_call = True

@@ -39,7 +39,7 @@ def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) ->
 
     on_gpu = choice.device.type == "cuda"
     of_cpu = memory.available_memory(torch.device("cpu")) if on_gpu else free
-    ways = [way for name in ENGINES for way in loader_of(name).ways(parameters, choice)]
+    ways = [way for name in ENGINES for way in loader_of(name).alternatives(parameters, choice)]
     fitting = [(way, least) for way, least in ways if least <= of_cpu][:1]
     if not fitting:
         smaller = [

@@ -1,4 +1,4 @@
-"""CTranslate2 as an `Engine`: it samples by itself, on its own thread, and reports each token as it comes.
+"""CTranslate2 as a `Runner`: it samples by itself, on its own thread, and reports each token as it comes.
 
 Each weight is rounded to one of 255 steps: results differ from float32, and so does the text of a seed. On processors without
 VNNI oneDNN also adds two products in 16 bits and cuts off what does not fit: with ONEDNN_MAX_CPU_ISA=AVX2, a product of
@@ -18,7 +18,7 @@ from helpers.device_errors import explained_device_errors, is_out_of_memory, ref
 from helpers.engines.ctranslate2 import thread
 from helpers.engines.ctranslate2.refusals import EngineUnavailable
 from helpers.engines.ctranslate2.rows import Rows
-from helpers.engines.protocol import Engine
+from helpers.engines.protocol import Runner
 from helpers.memory import available_memory, needed_and_free, trim_heap
 from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
@@ -37,8 +37,8 @@ MAX_TEMPERATURE = (
 ONE_THREAD_BELOW = 200_000_000  # weights
 
 
-class CTranslate2Engine(Engine):
-    """A converted GPT-2: `LanguageModel.model` and its `Engine` in one.
+class CTranslate2Runner(Runner):
+    """A converted GPT-2: `LanguageModel.model` and its `Runner` in one.
 
     Its random numbers start over only with a new `ctranslate2.Generator`, which reads the weights again. That happens
     as soon as a text is finished, while somebody reads it; a request that comes at once has to wait for it.
@@ -73,7 +73,7 @@ class CTranslate2Engine(Engine):
                 f"the model converted to int8 ({folder}) could not be read and {en} to convert it again; "
                 'engine="torch" still works.',
             ) from error
-        thread.engines.add(self)
+        thread.runners.add(self)
 
     def let_go(self) -> None:
         """Give the weights up: Python ends."""

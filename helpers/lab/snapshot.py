@@ -13,7 +13,7 @@ from helpers.language import say
 STEPS = 10  # of a slider, in letters: with more, it does not fit beside the chart
 
 
-def still_picture(
+def snapshot(
     name: str,
     prompt: str,
     controls: Controls,
