@@ -41,14 +41,14 @@ def measure(way: str, folder: Path, device: str | None = None) -> dict[str, Any]
     """One measurement in this process. Conversion for CTranslate2, done once for a model, is not in the figures."""
     import torch
 
-    from helpers.engines.ctranslate2 import engine as ctranslate2_engine
+    from helpers.engines.ctranslate2 import runner as ctranslate2_runner
     from helpers.models import load_model
     from helpers.sampling import SamplingSettings, generate, stream
 
     if way == "article":
         return _article(folder, device or "cpu")
     if threads := os.environ.get(THREADS):
-        ctranslate2_engine.choose_threads = lambda _: int(threads)
+        ctranslate2_runner.choose_threads = lambda _: int(threads)
     engine = "ctranslate2" if way == "ctranslate2_int8" else "torch"
     dtype = {"plain_float32": torch.float32, "plain_int8": torch.int8}.get(way)
     start = time.perf_counter()

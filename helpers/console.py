@@ -1,4 +1,4 @@
-"""What the commands of this project share: options for the settings, and how a command ends."""
+"""What the commands of this project share: options for the settings, and how a command exits."""
 
 import io
 import math
@@ -59,7 +59,7 @@ def add_settings(parser: ArgumentParser) -> None:
             "temperature",
             *(float, "T"),
             "0 より大きい数。小さいほど無難（1.0）",
-            "greater than 0; the lower, the safer the text (1.0)",
+            "greater than 0; lower is safer (1.0)",
         ),
         (
             "min-length",
@@ -85,6 +85,6 @@ def given_settings(**given: Any) -> SamplingSettings:
         SettingsError: see `SamplingSettings`.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    # Whoever asks for a short text and nothing else does not mean to contradict the default of min_length.
+    # A reader who asks for a short text and nothing else does not mean to contradict the default min_length.
     shortest = min(SamplingSettings.min_length, given.get("max_length", math.inf))
     return SamplingSettings(**{"min_length": max(shortest, 0), **given})

@@ -80,7 +80,7 @@ def choose_device(device: str | torch.device | None = None, parameters: int = 0)
         else:
             why += say(
                 "この CPU には bfloat16 の回路（AMX、AVX512-BF16）がないので float32 を使います。",
-                "this CPU has no units for bfloat16 (AMX or AVX512-BF16), so it runs in float32.",
+                "this CPU has no bfloat16 units (AMX or AVX512-BF16), so it runs in float32.",
             )
         return DeviceChoice(device, torch.float32, why)
     if device.type == "cuda":
@@ -97,7 +97,7 @@ def choose_device(device: str | torch.device | None = None, parameters: int = 0)
             asked
             + say(
                 f"GPU は {name}（compute capability {major}.{minor}）なので {dtype_name} を使います。",
-                f"the GPU is {name} (compute capability {major}.{minor}), which runs {dtype_name}.",
+                f"the GPU is {name} (compute capability {major}.{minor}), so it runs in {dtype_name}.",
             ),
         )
     if device.type == "mps":
@@ -133,6 +133,6 @@ def _missing(device: object, kind: str) -> InputError:
     return InputError(
         f'device = "{device}" はこのマシンにありません（{kind} を確認しました）。'
         f"device=None にすると、使えるものを選びます。{ja}",
-        f'device = "{device}" is not on this machine (looked for {kind}): device=None picks what is available'
+        f'device = "{device}" is not available on this machine (looked for {kind}): device=None picks one that is'
         f"{en and '; '}{en}.",
     )

@@ -55,7 +55,7 @@ def explain_unknown_name(
 
     A handler for `InteractiveShell.set_custom_exc`, whose arguments these are.
     """
-    # A local variable that is read too early is another matter, though Python counts it among these.
+    # A local variable that is read too early is a different mistake, though Python raises a subclass of the same error.
     if kind is NameError and error.name:
         advice = say(
             f"{error.name} を用意するセルが、まだ実行されていません。上のほうにあるそのセルを、先に実行してください。"
@@ -117,7 +117,7 @@ def install(requirements: list[str]) -> None:
     installer = _installer()
     if installer is None:
         raise NotInstalled(_no_installer(names))
-    print(say(f"足りないパッケージを入れます: {names}", f"Installing what is missing: {names}"))
+    print(say(f"足りないパッケージを入れます: {names}", f"Installing missing packages: {names}"))
     pins = [f"{name}=={version}" for name, version in installed_versions().items()]
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "installed.txt"
@@ -160,7 +160,7 @@ def _refused(names: str, said: str) -> str:
             f"{names} がありません。この Python は、ライブラリを足すことを許していません。教材のフォルダーのターミナルで "
             f"{_OWN_ENVIRONMENT} を実行すると、教材だけの環境ができます。その .venv のカーネルで開いてください。",
             f"{names} is missing, and this Python does not allow adding packages. In the lessons' folder, run "
-            f"{_OWN_ENVIRONMENT} in a terminal: it makes an environment for the lessons alone. Open them with the kernel in its .venv.",
+            f"{_OWN_ENVIRONMENT} in a terminal: it creates an environment just for the lessons. Open them with the kernel in its .venv.",
         )
     reason = (said.strip().splitlines() or ["?"])[-1].strip()
     return say(

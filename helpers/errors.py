@@ -65,5 +65,5 @@ def unusable(name: str, value: object, ja: str, en: str) -> tuple[str, str]:
     shown = shown if len(shown) <= 40 else shown[:40] + "…"
     return (
         f"{name} = {shown} は使えません。{ja}を指定してください。",
-        f"{name} = {shown} cannot be used: give {en}.",
+        f"{name} = {shown} cannot be used; it must be {en}.",
     )

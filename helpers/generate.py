@@ -55,14 +55,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=ENGINES,
         help=say(
             "ctranslate2 は CPU 用で、メモリが少なくて済みます。server は環境変数 HELPERS_SERVER のサーバーです（torch）",
-            "ctranslate2 is for a CPU and takes less memory; server is the one that HELPERS_SERVER names (torch)",
+            "ctranslate2 runs on a CPU and needs less memory; server is the one named by HELPERS_SERVER (torch)",
         ),
     )
     parser.add_argument(
         "--dtype",
         choices=("float32", "bfloat16", "float16", "int8"),
         help=say(
-            "重みの形式（デバイスに合うもの）", "dtype of the weights (what suits the device)"
+            "重みの形式（デバイスに合うもの）", "dtype of the weights (whatever suits the device)"
         ),
     )
     add_settings(parser)
@@ -92,7 +92,7 @@ def _warn_of_unknown(tokenizer: SentencePieceTokenizer, prompt: str) -> None:
         print(
             say(
                 f"注意: 「{unknown}」はこのモデルの語彙にないので、モデルには見えません。",
-                f"Note: “{unknown}” is not in this model's vocabulary, so the model does not see it.",
+                f"Note: “{unknown}” is not in this model's vocabulary, so the model cannot see it.",
             ),
             file=sys.stderr,
         )

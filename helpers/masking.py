@@ -49,7 +49,7 @@ def mask_words(text: str, sign: str = SIGN) -> str:
 
 
 def _spans(part: str, text: str) -> list[tuple[int, int]]:
-    """Where `part` stands in `text`, overlapping places too."""
+    """Where `part` occurs in `text`, overlapping places included."""
     spans, start = [], text.find(part)
     while start >= 0:
         spans.append((start, start + len(part)))

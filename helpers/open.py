@@ -82,13 +82,13 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m helpers.open",
         description=say(
             "レッスンの写しを JupyterLab で開きます。写しは my-notebooks にあり、上書きされません。",
-            "Open a copy of the lessons in JupyterLab. It lies in my-notebooks and is never overwritten.",
+            "Open a copy of the lessons in JupyterLab. It is kept in my-notebooks and is never overwritten.",
         ),
         epilog=say("ほかの引数は JupyterLab に渡します。", "Other arguments go to JupyterLab."),
     )
     which = say("01_install など（最初のレッスン）", "such as 01_install (the first)")
     parser.add_argument("lesson", nargs="?", metavar="LESSON", help=which)
-    spoken = say("言葉（システムの言葉）", "the language (the system's)")
+    spoken = say("言葉（システムの言葉）", "language (the system's)")
     parser.add_argument("--language", choices=LANGUAGES, default=get_language(), help=spoken)
     options, others = parser.parse_known_args(arguments)
     set_language(options.language)
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(
             say(
                 "JupyterLab がありません。make run で教材の環境を作り、その .venv の Python で実行してください。",
-                "There is no JupyterLab here. make run makes the lessons' environment; use the Python in its .venv.",
+                "JupyterLab is not installed here. Run make run to create the lessons' environment, and use the Python in its .venv.",
             )
         )
     try:
@@ -116,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(
             say(
                 f"写しを {MINE} に作れませんでした（{error}）。書き込めるフォルダーに教材を置いてください。",
-                f"Could not copy the lessons to {MINE} ({error}). Move them to a folder that can be written.",
+                f"Could not copy the lessons to {MINE} ({error}). Move them to a writable folder.",
             )
         )
     print(

@@ -35,7 +35,7 @@ def encode_prompt(
         raise SettingsError(
             "prompt",
             "prompt が空です。続きを書かせたい文章を 1 文字以上入れてください。",
-            "the prompt is empty: give at least one character to be continued.",
+            "the prompt is empty: it needs at least one character to continue from.",
         )
     limit = language_model.n_positions
     if len(ids) >= limit:
@@ -46,8 +46,8 @@ def encode_prompt(
             f"{over + 1} トークン以上短くしてください。"
             if over
             else f"prompt だけで、このモデルが扱える {limit} トークンを使い切っています。1 トークン以上短くしてください。",
-            f"the prompt has {len(ids)} tokens, {over} over the {limit} that this model takes with the "
-            f"continuation: shorten it by at least {over + 1} tokens."
+            f"the prompt has {len(ids)} tokens, {over} more than the {limit} that this model can handle, "
+            f"continuation included: shorten it by at least {over + 1} tokens."
             if over
             else f"the prompt alone takes up all {limit} tokens of this model: shorten it by at least 1 token.",
         )
@@ -57,8 +57,8 @@ def encode_prompt(
                 "max_length",
                 f"max_length = {settings.max_length} は、このモデルが扱える {limit} トークンを "
                 f"{settings.max_length - limit} 超えています。{limit} 以下にしてください。",
-                f"max_length = {settings.max_length} is {settings.max_length - limit} over the {limit} tokens "
-                f"this model takes: give at most {limit}.",
+                f"max_length = {settings.max_length} is {settings.max_length - limit} more than the {limit} tokens "
+                f"that this model can handle: set it to at most {limit}.",
             )
         if settings.max_length <= len(ids):
             raise SettingsError(
@@ -66,7 +66,7 @@ def encode_prompt(
                 f"prompt だけで {len(ids)} トークンあり、max_length = {settings.max_length} では続きを書けません。"
                 f"max_length は prompt も数えます。{len(ids) + 1} 以上にしてください。",
                 f"the prompt alone has {len(ids)} tokens, so max_length = {settings.max_length} leaves no room: "
-                f"max_length counts the prompt too; give at least {len(ids) + 1}.",
+                f"max_length counts the prompt too; set it to at least {len(ids) + 1}.",
             )
     import torch
 

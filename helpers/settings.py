@@ -29,9 +29,9 @@ class Range(NamedTuple):
 # Beyond those of temperature and repetition_penalty, probabilities in float32 become infinite or NaN.
 # fmt: off
 RANGES = {
-    "min_length": Range(int, 0, MAX_INTEGER, "0 以上の整数", "an integer of 0 or more"),
-    "max_length": Range(int, 1, MAX_INTEGER, "1 以上の整数", "an integer of 1 or more"),
-    "top_k": Range(int, 0, MAX_INTEGER, "0 以上の整数（0 は制限なし）", "an integer of 0 or more (0 is off)"),
+    "min_length": Range(int, 0, MAX_INTEGER, "0 以上の整数", "an integer, 0 or more"),
+    "max_length": Range(int, 1, MAX_INTEGER, "1 以上の整数", "an integer, 1 or more"),
+    "top_k": Range(int, 0, MAX_INTEGER, "0 以上の整数（0 は制限なし）", "an integer, 0 or more (0 is off)"),
     "num_return_sequences": Range(int, 1, 1000, "1 以上 1000 以下の整数", "an integer from 1 to 1000"),
     "seed": Range(
         int, 0, MAX_INTEGER,
@@ -40,12 +40,12 @@ RANGES = {
     "temperature": Range(
         float, 0.001, 1000.0,
         "0.001 以上 1000 以下の数（いつも 1 位を選ばせるには do_sample=False）",
-        "a number from 0.001 to 1000 (always the most probable token: do_sample=False)",
+        "a number from 0.001 to 1000 (to always take the most probable token, set do_sample=False)",
     ),
     "repetition_penalty": Range(float, 0.01, 100.0, "0.01 以上 100 以下の数（1 は罰なし）", "a number from 0.01 to 100 (1 is off)"),
     "top_p": Range(
         float, math.ulp(0.0), 1.0,
-        "0 より大きく 1 以下の数（1 は制限なし）", "a number greater than 0, at most 1 (1 is off)",
+        "0 より大きく 1 以下の数（1 は制限なし）", "a number greater than 0 and at most 1 (1 is off)",
     ),
 }
 # fmt: on
@@ -101,7 +101,7 @@ class SamplingSettings:
                 f"min_length = {self.min_length} が max_length = {self.max_length} より大きくなっています。"
                 "min_length を max_length 以下にしてください。",
                 f"min_length = {self.min_length} is greater than max_length = {self.max_length}: "
-                "make min_length at most max_length.",
+                "set min_length to at most max_length.",
             )
 
 

@@ -86,7 +86,7 @@ class SentencePieceTokenizer(SentencePieceBackend):
                 yield (self.prepare_text(part) if token_id is None else part), token_id
 
     def _convert_id_to_token(self, index: int) -> str:
-        # Some models have more rows than pieces, to round their number up: the extra rows mean nothing.
+        # Some models have more rows than pieces, rounded up to a convenient number: the extra rows mean nothing.
         return self.sp_model.id_to_piece(
             index if index < self.vocab_size else self.sp_model.unk_id()
         )
@@ -170,7 +170,7 @@ def split_pieces(tokenizer: SentencePieceTokenizer, text: str) -> list[Piece]:
 def _whole_characters(
     tokenizer: SentencePieceTokenizer, surfaces: list[str], ids: list[int]
 ) -> list[str]:
-    """A character that is spelled in bytes stands at its last byte; the ones before cover nothing."""
+    """A character spelled in bytes is shown at its last byte; the bytes before it show nothing."""
     sp, shown, start = tokenizer.sp_model, list(surfaces), 0
     for i, token_id in enumerate(ids):
         if not sp.is_byte(token_id):

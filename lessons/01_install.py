@@ -368,7 +368,7 @@ print(my_reason)
 # | You see | It means | Do this |
 # |---|---|---|
 # | `[ ]` | not run yet | ▶ or Shift + Enter |
-# | `[*]` | running, or waiting for its turn (Colab shows a turning circle) | wait |
+# | `[*]` | running, or waiting for its turn (Colab shows a spinning circle) | wait |
 # | `NameError: ... is not defined` | a cell above was skipped | run the cells from the top |
 # | `No module named 'yukiguni'` | the lessons could not be fetched | check the network and run the setup cell again |
 # | "This notebook was not authored by Google" (Colab) | Colab says this about every notebook from GitHub | look through it, then press "Run anyway" |

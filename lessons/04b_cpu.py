@@ -68,7 +68,7 @@ text = "国境の長いトンネルを抜けると雪国であった。"
 # 一秒に読めるバイト数（メモリの帯域）を測ります。たくさんの数を足すだけなら、かかる時間のほとんどは、読む時間です。
 
 # %% [markdown] lang="en"
-# ## The limit of the speed
+# ## The speed limit
 #
 # For every token it writes, a model reads **all** its weights from memory. In `float32`, 1.3 billion weights are 5.2 GB. Reading them takes longer than the arithmetic. So there is a limit:
 #

@@ -304,7 +304,7 @@ print(f"{bits_before:.3f}")
 # 学習する前に、書き出しの続きを三つ書かせておきます。シードは 2 です。（上の表が読みやすくなるものを選びました。）
 
 # %% [markdown] lang="en"
-# ## How it writes before
+# ## How it writes before training
 #
 # Before training, we generate three continuations of the opening line to compare with later. (We chose the seed 2 because it gives a readable table.)
 
@@ -460,7 +460,7 @@ print(f"{bits_before:.3f} → {bits_loop:.3f} ({bits_loop / bits_before - 1:+.1%
 #
 # Our `fine_tune` is the same loop with these added. While it runs, you may press the notebook's stop button (■): the best weights so far are kept.
 #
-# Lines appear. The blue dashed line is the text it learns from; the orange solid line is the held-out text. (The thin line has the value of each step.)
+# Lines appear. The blue dashed line is the training text; the orange solid line is the held-out text. (The thin line has the value of each step.)
 #
 # **Predict:** will the dashed and the solid line fall in the same way?
 
@@ -572,7 +572,7 @@ overfit = fine_tune(overfitted, little, held_out_text, too_much, show=live_curve
 # 覚えただけなのか、確かめます。学習した文章の最初の 15 文字を渡し、続きを書かせます。学習した文章と 20 文字以上続けて同じところを、「丸写し」と数えます。
 
 # %% [markdown] lang="en"
-# The dashed line, the surprise at the text it learned from, comes close to 0. The solid line, the held-out text, ends higher than before training. That is overfitting.
+# The dashed line, the surprise at the training text, comes close to 0. The solid line, the held-out text, ends higher than before training. That is overfitting.
 #
 # Did it simply memorise? We give it the first 15 characters of the text it learned from and let it continue. Passages of 20 or more characters that appear in that text word for word count as copied.
 

@@ -30,7 +30,7 @@ from class_server import (
 from rinna_layout import TEXT
 
 from helpers import BUNDLED_PATH
-from helpers.engines.server import text as server_text
+from helpers.engines.server import text_stream
 from helpers.engines.server.connection import Address, ServerUnavailable, answer_of, send
 from helpers.lab import SamplingLab
 from helpers.lab.records import as_code
@@ -351,7 +351,7 @@ def test_the_key_is_in_no_command_line_and_no_log(server):
 
 
 def test_a_server_killed_in_mid_text_comes_back_and_the_text_is_kept(server, there, monkeypatch):
-    monkeypatch.setattr(server_text, "PAUSES", (0.1,))
+    monkeypatch.setattr(text_stream, "PAUSES", (0.1,))
     settings = SamplingSettings(min_length=0, max_length=500, num_return_sequences=2, seed=1)
     events = stream(there, OPENING, settings)
     for _ in range(8):

@@ -150,7 +150,7 @@ NO_TEXTS = {
     "only notation": ("［＃改ページ］\n".encode(), "is empty"),
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "is a PDF, not a text"),
     "docx": (_zip(word__document=b"<w/>"), "a Word document"),
-    "xlsx": (_zip(xl__workbook=b"<w/>"), "an Excel sheet"),
+    "xlsx": (_zip(xl__workbook=b"<w/>"), "an Excel spreadsheet"),
     "epub": (_zip(**{"META-INF__container.xml": b"<c/>"}), "an e-book"),
     "odt": (_zip(**{"content.xml": b"<c/>"}), "a LibreOffice document"),
     "doc": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "an old Office document"),
@@ -158,8 +158,8 @@ NO_TEXTS = {
     "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", "a picture"),
     "jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(99), "a picture"),
     "gif": (b"GIF89a\x01\0\x01\0", "a picture"),
-    "heic": (b"\0\0\0\x18ftypheic" + bytes(99), "a picture or film"),
-    "gzip": (b"\x1f\x8b\x08\0" + bytes(60), "compressed by gzip"),
+    "heic": (b"\0\0\0\x18ftypheic" + bytes(99), "a picture or a video"),
+    "gzip": (b"\x1f\x8b\x08\0" + bytes(60), "gzip-compressed"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(60), "a 7z archive"),
     "rar": (b"Rar!\x1a\x07" + bytes(60), "a RAR archive"),
     "lzh": (b"\x22\x7f-lh5-" + bytes(60), "an LZH archive"),
@@ -167,12 +167,12 @@ NO_TEXTS = {
     "bytes": (bytes(range(256)) * 4, "cannot be read as UTF-8"),
     "noughts": (bytes(400), "is empty"),
     "a page": (b"<!DOCTYPE html><html><body><p>News of the day</p></body></html>", "is a web page"),
-    "zip without a text": (_zip(**{"a.png": b"\x89PNG"}), "holds no text file"),
-    "empty zip": (_zip(), "holds no text file"),
+    "zip without a text": (_zip(**{"a.png": b"\x89PNG"}), "contains no text file"),
+    "empty zip": (_zip(), "contains no text file"),
     "zip in a zip": (_zip(**{"a.txt": _zip(b=b"")}), "a zip inside a zip"),
     "two texts": (
         _named("a.txt", "b.txt"),
-        re.escape("holds 2 texts (a.txt, b.txt): take one out"),
+        re.escape("contains 2 texts (a.txt, b.txt): extract one"),
     ),
     "many texts": (_named(*(f"{i}.txt" for i in range(9))), re.escape("4.txt and 4 more)")),
     "damaged zip": (_named("a.txt")[:-40], "a zip that cannot be opened"),
@@ -203,7 +203,7 @@ def test_what_is_no_text_is_refused_in_one_sentence(data, why, language, tmp_pat
 def test_a_missing_file_a_folder_and_a_device_are_refused(tmp_path):
     with pytest.raises(FinetuneError, match="cannot be read"):
         read_document(tmp_path / "no.txt")
-    with pytest.raises(FinetuneError, match="is a folder: give one text file"):
+    with pytest.raises(FinetuneError, match="is a folder: choose one text file"):
         read_document(tmp_path)
     with pytest.raises(FinetuneError, match="cannot be read"):
         read_document("no\0name.txt")
@@ -273,7 +273,7 @@ def test_a_zip_with_a_password_is_refused():
     data = bytearray(_named("a.txt"))
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(signature) + offset] |= 1
-    with pytest.raises(FinetuneError, match="has a password"):
+    with pytest.raises(FinetuneError, match="password-protected"):
         read_document(bytes(data))
 
 
@@ -319,7 +319,7 @@ def test_another_page_is_refused_with_the_way_to_the_text():
     page = (
         b"<html><head><title>x</title></head><body>" + "雪の話。".encode() * 99 + b"</body></html>"
     )
-    with pytest.raises(FinetuneError, match=r"テキストファイル \(text file\) from its card"):
+    with pytest.raises(FinetuneError, match=r"テキストファイル \(text file\) from its page"):
         read_document(page)
 
 

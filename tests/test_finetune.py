@@ -686,7 +686,7 @@ print(json.dumps(said))
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     if size == "16k":
-        assert "make room" in said["refused"] and said["left"] == []
+        assert "free some space" in said["refused"] and said["left"] == []
     else:
         assert "could not be saved" in said["filled"] and said["losses"] == 4
         # The last whole checkpoint stays, and nothing half written.

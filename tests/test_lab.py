@@ -16,7 +16,7 @@ from lab_oracle import Percent, distribution_by_hand, table_rows, tags_of, text_
 from rinna_layout import make_model
 
 from helpers import OPENING_LINE, charts, masking
-from helpers.lab import SamplingLab, next_token_view, still, writer
+from helpers.lab import SamplingLab, next_token_view, snapshot, writer
 from helpers.lab import sampling_lab as lab
 from helpers.lab.drafts import Draft
 from helpers.lab.japanese_pane import script_shares
@@ -377,7 +377,7 @@ def test_settings_that_contradict_are_said_in_place(sampling_lab):
     assert "min_length を max_length 以下に" in sampling_lab.problem.value
     set_language("en")
     sampling_lab.generate_button.click()
-    assert "make min_length at most max_length" in sampling_lab.problem.value
+    assert "set min_length to at most max_length" in sampling_lab.problem.value
     assert sampling_lab.generation is None
     sampling_lab.boxes["max_length"].value = 40
     assert sampling_lab.error is None
@@ -703,7 +703,7 @@ def test_the_still_picture_shows_the_whole_lab(lm):
 
 
 @pytest.mark.parametrize(
-    ("place", "track"), [(0, "●" + "─" * still.STEPS), (4, "━" * still.STEPS + "●")]
+    ("place", "track"), [(0, "●" + "─" * snapshot.STEPS), (4, "━" * snapshot.STEPS + "●")]
 )
 def test_a_slider_in_the_still_picture_stands_where_the_slider_stands(lm, place, track):
     sampling_lab = SamplingLab(lm, PROMPT, SHORT)

@@ -205,7 +205,7 @@ def test_a_special_token_without_a_row_is_put_aside_with_a_sentence(folder, beyo
 def test_a_vocabulary_that_does_not_fit_the_weights_is_said_before_they_are_read(folder):
     edit(folder, "config.json", vocab_size=raw(folder).get_piece_size() - 1)
     (folder / "model.safetensors").write_bytes(b"not read")
-    with pytest.raises(InputError, match=r"does not fit its weights.*spiece\.model"):
+    with pytest.raises(InputError, match=r"does not match its weights.*spiece\.model"):
         load_model(folder, device="cpu")
 
 
@@ -219,13 +219,13 @@ def test_added_tokens_without_rows_are_said(folder):
 
 def test_a_vocabulary_of_another_model_is_suspected(folder):
     grown(folder, 5000)
-    with pytest.warns(UserWarning, match="5000 rows, but spiece.model only"):
+    with pytest.warns(UserWarning, match="5000 rows, but spiece.model has only"):
         texts_of(load_model(folder, device="cpu"))
 
 
 def test_a_configuration_of_another_size_is_said(folder):
     edit(folder, "config.json", n_embd=48)
-    with pytest.raises(ModelUnavailable, match=r"config\.json.*does not fit its weights"):
+    with pytest.raises(ModelUnavailable, match=r"config\.json.*does not match its weights"):
         load_model(folder, device="cpu")
 
 

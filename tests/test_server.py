@@ -15,8 +15,7 @@ import pytest
 import torch
 from class_server import DATA, KEY, local_server, read_answers, replay, write_model
 
-from helpers.engines.server import connection, engine
-from helpers.engines.server import text as server_text
+from helpers.engines.server import connection, runner, text_stream
 from helpers.engines.server.connection import Address, ServerUnavailable, address_of
 from helpers.errors import InputError
 from helpers.models import how_loaded, load_model
@@ -295,10 +294,10 @@ def test_nobody_there_is_one_sentence(folder):
         ((429, b'{"error":{"message":"too many"}}'), "too many requests waiting"),
         ((500, b'{"error":{"message":"EngineCore"}}'), "restarts by itself"),
         ((503, b""), "restarts by itself"),
-        ((404, b"not here"), "another version"),
+        ((404, b"not here"), "a different version"),
         ((200, b"<html>Welcome to the school network</html>"), "broke"),
-        ((302, b""), "another version"),
-        ((400, b'{"error":{"message":"no such field","param":"logprobs"}}'), "another version"),
+        ((302, b""), "a different version"),
+        ((400, b'{"error":{"message":"no such field","param":"logprobs"}}'), "a different version"),
     ],
 )
 def test_refusals_are_one_sentence(folder, recorded, answer, sentence):
@@ -319,7 +318,7 @@ def test_what_the_server_does_not_allow_names_the_setting(folder, recorded):
 
 
 def test_a_broken_stream_keeps_what_was_written(folder, recorded, monkeypatch):
-    monkeypatch.setattr(server_text, "PAUSES", ())
+    monkeypatch.setattr(text_stream, "PAUSES", ())
     first = events_of_scene(recorded)
     with broken(folder, recorded, lambda *_: iter(first)) as language_model:
         with pytest.raises(ServerUnavailable, match="the text so far is kept") as caught:
@@ -330,7 +329,7 @@ def test_a_broken_stream_keeps_what_was_written(folder, recorded, monkeypatch):
 
 
 def test_an_engine_that_dies_says_so_in_the_stream(folder, recorded, monkeypatch):
-    monkeypatch.setattr(server_text, "PAUSES", ())
+    monkeypatch.setattr(text_stream, "PAUSES", ())
     end = [b'data: {"error":{"message":"EngineCore","code":500}}\n\n', b"data: [DONE]\n\n"]
     pieces = events_of_scene(recorded) + end
     with broken(folder, recorded, lambda *_: iter(pieces)) as language_model:
@@ -341,7 +340,7 @@ def test_an_engine_that_dies_says_so_in_the_stream(folder, recorded, monkeypatch
 
 def test_a_broken_stream_is_taken_up_again_where_it_was(folder, recorded, here, monkeypatch):
     """The second request holds what was written, and asks for the rest only."""
-    monkeypatch.setattr(server_text, "PAUSES", (0.01,))
+    monkeypatch.setattr(text_stream, "PAUSES", (0.01,))
     asked = []
 
     def respond(method, path, body, key):
@@ -369,7 +368,7 @@ def test_a_broken_stream_is_taken_up_again_where_it_was(folder, recorded, here, 
 
 def test_a_server_that_says_nothing_is_given_up(folder, recorded, monkeypatch):
     monkeypatch.setattr(connection, "PATIENCE", 0.3)
-    monkeypatch.setattr(server_text, "PAUSES", ())
+    monkeypatch.setattr(text_stream, "PAUSES", ())
 
     def slow():
         yield from events_of_scene(recorded, count=3)
@@ -420,7 +419,7 @@ def test_a_server_with_other_settings_is_found_out(folder, recorded):
 
     with (
         local_server(raw_logprobs) as url,
-        pytest.raises(ServerUnavailable, match="other settings"),
+        pytest.raises(ServerUnavailable, match="different settings"),
     ):
         load_model(folder, url=url)
 
@@ -447,7 +446,7 @@ def test_device_and_dtype_are_the_servers(argument):
 
 def test_without_an_address_the_sentence_shows_one(monkeypatch):
     monkeypatch.delenv("HELPERS_SERVER", raising=False)
-    with pytest.raises(InputError, match="give the address exactly as the teacher shows it"):
+    with pytest.raises(InputError, match="enter the address exactly as the teacher shows it"):
         load_model("aozora-mini", engine="server")
 
 
@@ -524,8 +523,8 @@ def test_the_page_is_told_neither_key_nor_folder():
 
 
 def test_one_pupil_may_ask_what_a_notebook_does():
-    assert Limits().pupil >= engine.SEQUENCES + 2
-    assert Limits().everyone >= 30 * engine.SEQUENCES
+    assert Limits().pupil >= runner.SEQUENCES + 2
+    assert Limits().everyone >= 30 * runner.SEQUENCES
 
 
 def test_the_record_and_the_tokenizer_are_small():

@@ -176,7 +176,7 @@ def test_what_is_missing_is_added_and_nothing_else_changes(checkout: Path, tmp_p
     done = run(tmp_path / "content", python=python, **where)
     assert imported(done) == tmp_path / "content" / "yukiguni-notebooks"
     said = [line for line in done.stdout.splitlines() if not line.startswith(("1", "/"))]
-    assert said == ["Installing what is missing: yukiguni-addition", "Ready.", "Ready."]
+    assert said == ["Installing missing packages: yukiguni-addition", "Ready.", "Ready."]
     assert installed() == before | {"yukiguni_addition==1.0"}
 
 

@@ -36,7 +36,7 @@ def table(
     """A simple table; every cell is escaped, except one that is `Html` itself.
 
     Args:
-        rows: the rows under `header`; or columns, `{"name": values}`, which bring their header along.
+        rows: the rows under `header`; or columns, `{"name": values}`, whose names are the header.
         align: "left", "right" or "center" for each column. Without it, columns of numbers are on the right where columns
             were given; everything else is on the left.
 
@@ -148,7 +148,7 @@ def bar_chart(
     maximum: float | None = None,
     before: Iterable[float] | None = None,
 ) -> Html:
-    """A few named values as horizontal bars, from 0 to the greatest; the value stands beside its bar.
+    """A few named values as horizontal bars, from 0 to the greatest; the value is beside its bar.
 
     Args:
         unit: follows each value; "%" shows probabilities (0 to 1) as percentages.
@@ -178,7 +178,7 @@ def bar_chart(
     heading = f"<div><b>{escape(title)}</b></div>" if title else ""
     legend = ""
     if earlier:
-        note = say("灰色の細い棒: 前の値", "thin grey bar: the value before")
+        note = say("灰色の細い棒: 前の値", "thin grey bar: the previous value")
         legend = f"<div><small>{note}</small></div>"
     return Html(
         f'<div style="{ROOT}">{heading}<div {scrolling(title or say("棒グラフ", "bar chart"))}>'

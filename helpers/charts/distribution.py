@@ -184,7 +184,7 @@ def _bars(row: _Row, scale: float, draws: int, plain: bool) -> str:
 
 
 def _whole(distribution: Distribution) -> str:
-    """One strip for the whole vocabulary: how much of the model's probability lies in each zone."""
+    """One strip for the whole vocabulary: how much of the model's probability falls in each zone."""
     parts, words = [], []
     shares: list[tuple[str | None, float]] = []
     for name, mask in distribution.cut.items():
@@ -218,7 +218,7 @@ def _summary(distribution: Distribution) -> list[str]:
         share = percent(float(distribution.raw[distribution.cut["top_k"]].sum()))
         bites = say(
             f"<b>両方</b>が効いている（top_k がモデルの確率の {share} を切り、残りを top_p がさらに減らした）",
-            f"<b>both</b> cut (top_k takes {share} of the model’s probability, top_p cuts further into the rest)",
+            f"<b>both</b> cut (top_k removes {share} of the model’s probability, and top_p cuts further into the rest)",
         )
     elif by_p:
         bites = say(
@@ -252,7 +252,7 @@ def _legend(plain: bool, observed: bool, sums: bool) -> str:
             )
         )
     if observed:
-        parts.append(say("破線の枠: 実際に引かれた割合", "Dashed frame: share observed"))
+        parts.append(say("破線の枠: 実際に引かれた割合", "Dashed frame: observed share"))
     if sums:
         parts.append(
             say("⋯ の行は合計なので、棒がありません", "Rows with ⋯ are sums and have no bar")

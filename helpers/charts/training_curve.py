@@ -24,7 +24,7 @@ def loss_curve(
         held_out: (step, bits per character on held-out text), the first at step 0.
         total: how many steps there will be.
     """
-    # The mean since the last measurement is calmer than the loss of single batches; it stands in the middle.
+    # The mean since the last measurement is calmer than the loss of single batches; it is drawn in the middle.
     means: list[tuple[float, float]] = []
     by_step: dict[int, float] = {}
     before = 0
@@ -54,7 +54,7 @@ def loss_curve(
     )
     unit = say("1 文字あたりのビット数", "bits per character")
     learned, kept_back = (
-        say("学習した文章", "text it learns from"),
+        say("学習した文章", "training text"),
         say("取り分けた文章", "held-out text"),
     )
     names = (

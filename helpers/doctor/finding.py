@@ -49,7 +49,7 @@ def install_again() -> str:
         return say(
             "レッスンの準備のセルをもう一度実行してください。それでも変わらなければ、"
             "「ランタイムのタイプを変更」で少し前のバージョンを選んでください。",
-            "run the lesson's setup cell again; if that changes nothing, choose an older version under "
+            "run the lesson's setup cell again; if that does not help, choose an older version under "
             "Change runtime type.",
         )
     return say(
@@ -61,7 +61,7 @@ def install_again() -> str:
 def fetch_again() -> str:
     return say(
         "教材のファイルが壊れています。教材のフォルダーで git checkout -- helpers を実行するか、取得し直してください。",
-        "the files of the lessons are damaged: run git checkout -- helpers in their folder, or fetch them again.",
+        "the files of the lessons are damaged: run git checkout -- helpers in their folder, or download them again.",
     )
 
 

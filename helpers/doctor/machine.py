@@ -40,7 +40,7 @@ def check_device() -> Finding:
     if choice.device.type != "cpu":
         return Finding("device", OK, found, values=values)
     # On Colab the reason itself says how to get one.
-    step = say("GPU なしでもレッスンはできます。", "the lessons do without a GPU.")
+    step = say("GPU なしでもレッスンはできます。", "the lessons work without a GPU.")
     return Finding("device", NOTE, found, step, values)
 
 
@@ -79,19 +79,19 @@ def check_disk() -> Finding:
     if here < DISK_NEEDED:
         step = say(
             f"{full} のあるディスクから、いらないファイルを消してください。",
-            f"delete files that you do not need from the disk of {full}.",
+            f"free some space on the disk that holds {full}.",
         )
         return Finding("disk", NG, found, step, values)
     if not os.access(nearest, os.W_OK):
         step = say(
             f"{nearest} に書き込めません。モデルをダウンロードするなら、環境変数 HF_HOME で別の場所を指定してください。",
-            f"{nearest} cannot be written: to download a model, set the environment variable HF_HOME to another place.",
+            f"{nearest} cannot be written to: to download a model, set the environment variable HF_HOME to another place.",
         )
         return Finding("disk", NOTE, found, step, values)
     if room < needed:
         step = say(
             f"{LARGE_MODEL}（{size(needed)}）は入りません。同梱モデルには要りません。",
-            f"{LARGE_MODEL} ({size(needed)}) does not fit; the bundled model needs no room.",
+            f"{LARGE_MODEL} ({size(needed)}) does not fit; the bundled model needs no space.",
         )
         return Finding("disk", NOTE, found, step, values)
     return Finding("disk", OK, found, values=values)

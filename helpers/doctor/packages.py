@@ -109,7 +109,7 @@ def check_widgets() -> Finding:
     if on_colab():
         found = say(
             f"ipywidgets {versions['ipywidgets']}（Colab の画面）",
-            f"ipywidgets {versions['ipywidgets']} on Colab's own screen",
+            f"ipywidgets {versions['ipywidgets']} in Colab's own interface",
         )
         return Finding("widgets", OK, found, values={**versions})
     majors = {name: version.partition(".")[0] for name, version in versions.items()}
@@ -117,7 +117,7 @@ def check_widgets() -> Finding:
         return Finding("widgets", OK, found, values={**versions})
     step = say(
         f"版が合わず、表示されません。Jupyter を終了してください。{install_again()}",
-        f"these versions do not work together, and nothing would show: close Jupyter, then {install_again()}",
+        f"these versions do not work together, and sliders would not appear: close Jupyter, then {install_again()}",
     )
     return Finding("widgets", NG, found, step, {**versions})
 

@@ -1,4 +1,4 @@
-"""`model.generate` of transformers prepares a text; its logits processors, or a loop of ours, take over from there."""
+"""The `model.generate` of transformers prepares a text; its logits processors, or our own loop, take over from there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def prepared(
     input_ids: torch.Tensor,
     loop: Callable[..., Any],
 ) -> Any:
-    """What `loop` returns when `model.generate` calls it in place of its own, with all it has prepared."""
+    """What `loop` returns when `model.generate` calls it instead of its own loop, with everything prepared."""
     return model.generate(
         input_ids,
         attention_mask=torch.ones_like(input_ids),

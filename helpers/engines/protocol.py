@@ -1,7 +1,7 @@
 """The protocol of engines, so that nothing above this folder asks for one by name: a `Loader` loads a model, a `Runner` runs it.
 
 `LanguageModel.engine` is an engine's name and `LanguageModel.runner` its `Runner`. `LanguageModel.model` is what lessons call the
-model: for torch that is the model of transformers itself, and `Loader.runner` puts a runner around it; in another engine one
+model: for torch that is the transformers model itself, and `Loader.runner` puts a runner around it; in another engine one
 object may be both.
 """
 
@@ -35,10 +35,10 @@ class Runner(ABC):
     """The longest text in tokens, prompt and continuation together."""
 
     trainable = False
-    """Whether `LanguageModel.model` is a model of transformers whose weights can learn."""
+    """Whether `LanguageModel.model` is a transformers model whose weights can be trained."""
 
     plain_call = False
-    """Whether `LanguageModel.model.generate(...)` of transformers writes the same text: code to copy shows that call."""
+    """Whether the `LanguageModel.model.generate(...)` of transformers writes the same text: the code to copy then shows that call."""
 
     @cached_property
     def processor_model(self) -> GPT2LMHeadModel:
@@ -93,7 +93,7 @@ class Request:
 class Loader(ABC):
     """How an engine's models are chosen and loaded. Each engine's module has one, `LOADER` (see `helpers.engines.ENGINES`).
 
-    What is not abstract here is right for an engine that runs on this machine, on request only, from a model's own files.
+    The methods that have a body here suit an engine that runs on this machine, only on request, from a model's own files.
     """
 
     remote = False

@@ -1,4 +1,4 @@
-"""The file that a training goes on from: where it may be, writing it whole or not at all, and reading it."""
+"""The file that a training run resumes from: where it may be, writing it whole or not at all, and reading it."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def checkpoint_path(folder: str | Path, size: int) -> Path:
         why = getattr(error, "strerror", None) or str(error)
         raise FinetuneError(
             f"folder = {str(folder)!r} に書き込めません（{why}）。書き込める場所を指定するか、folder を書かないでください。",
-            f"folder = {str(folder)!r} cannot be written to ({why}): name another place, or leave folder out.",
+            f"folder = {str(folder)!r} cannot be written to ({why}): choose another place, or leave folder out.",
         ) from error
     # Until a new checkpoint is whole, the old one stays beside it.
     if free < size:
         raise FinetuneError(
             f"途中の状態を保存する場所が足りません（{path.parent}、{needed_and_free(size, free)}）。"
             "空きを作るか、別の folder を指定してください。",
-            f"there is no room for a checkpoint ({path.parent}: {needed_and_free(size, free)}): "
-            "make room, or name another folder.",
+            f"there is not enough space for a checkpoint ({path.parent}: {needed_and_free(size, free)}): "
+            "free some space, or choose another folder.",
         )
     return path
 
@@ -61,7 +61,7 @@ def write_checkpoint(path: Path, values: dict[str, Any], run: TrainingRun) -> No
         torch.save(values, partial)
         partial.replace(path)
     except (OSError, RuntimeError) as error:
-        # torch's own writer says of a full disk that it is not where it ought to be in the file.
+        # On a full disk torch's own writer complains that it is at the wrong position in the file.
         words = ("PytorchStreamWriter", "inline_container", "unexpected pos")
         if isinstance(error, RuntimeError) and not any(word in str(error) for word in words):
             raise
@@ -71,8 +71,8 @@ def write_checkpoint(path: Path, values: dict[str, Any], run: TrainingRun) -> No
         raise CheckpointNotSaved(
             f"ステップ {step} の状態を {path} に保存できませんでした（{why}）。学習を止め、一番よかった重みに戻しました。"
             "空きを作ってもう一度実行すると、最後に保存したところから続きます。",
-            f"step {step} could not be saved to {path} ({why}): training has stopped and the best weights are back; "
-            "make room and run this again to go on from the last checkpoint.",
+            f"step {step} could not be saved to {path} ({why}): training has stopped and the best weights have been restored; "
+            "free some space and run this again to continue from the last checkpoint.",
             run,
         ) from error
 
@@ -97,8 +97,8 @@ def read_checkpoint(path: Path, key: str, device: torch.device) -> dict[str, Any
         raise FinetuneError(
             f"{path} は、ほかの設定か文章で学習した途中のものです。"
             "続けるには同じ設定と文章を、やり直すには別の folder を指定してください。",
-            f"{path} belongs to a run with other settings or texts: give the same ones to go on with it, "
-            "or another folder to start again.",
+            f"{path} belongs to a run with other settings or texts: use the same ones to continue it, "
+            "or another folder to start over.",
         )
     return dict(saved)
 

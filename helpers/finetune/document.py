@@ -104,8 +104,8 @@ def _from_page(data: bytes, name: str) -> Document:
     raise FinetuneError(
         f"{name}はウェブページ（HTML）で、青空文庫の本文が見つかりません。青空文庫の作品なら、図書カードから"
         "「テキストファイル」をダウンロードして指定してください。ほかのページなら、文章をテキストファイルに写してください。",
-        f"{name} is a web page (HTML) without a text of 青空文庫: for a work in that library, download the "
-        "テキストファイル (text file) from its card and give that; for another page, copy the text into a text file.",
+        f"{name} is a web page (HTML) that holds no text from 青空文庫: for a work in that library, download the "
+        "テキストファイル (text file) from its page there and use that; for any other page, copy the text into a text file.",
     )
 
 
@@ -117,14 +117,14 @@ def _damage(name: str, damaged: tuple[tuple[int, int], ...]) -> str:
     ja_more, en_more = (f"など {len(damaged)} か所", f" and {more} more") if more else ("", "")
     return say(
         f"{name}の {ja}{ja_more}は壊れていて読めないので、〓 にして先を読みました。",
-        f"{name} is damaged at {en}{en_more}: these were read as 〓.",
+        f"{name} is damaged at {en}{en_more}: these places were read as 〓.",
     )
 
 
 def _empty(name: str) -> FinetuneError:
     return FinetuneError(
         f"{name}は空です。文章の入ったテキストファイルを指定してください。",
-        f"{name} is empty: give a text file with something in it.",
+        f"{name} is empty: use a text file with something in it.",
     )
 
 
@@ -140,13 +140,13 @@ def split_text(text: str, held_out: float = 0.15) -> tuple[str, str]:
     if not 0 < held_out < 1:
         raise FinetuneError(
             *unusable(
-                "held_out", held_out, "0 より大きく 1 より小さい割合", "a share between 0 and 1"
+                "held_out", held_out, "0 より大きく 1 より小さい割合", "a fraction between 0 and 1"
             )
         )
     if len(text) < SHORTEST:
         raise FinetuneError(
             f"文章が短すぎます（{len(text):,} 文字）。{SHORTEST:,} 文字以上の文章を指定してください。",
-            f"the text is too short ({len(text):,} characters): give one of at least {SHORTEST:,} characters.",
+            f"the text is too short ({len(text):,} characters): use one with at least {SHORTEST:,} characters.",
         )
     goal = len(text) * (1 - held_out)
     for border in (r"\n", r"(?<=[。！？」])", ""):

@@ -1,4 +1,4 @@
-"""Bytes to text: the encodings that Japanese files come in, told apart, and read on past a damaged byte."""
+"""Bytes to text: telling the encodings of Japanese files apart, and reading on past a damaged byte."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Decoded(NamedTuple):
 
 
 def decode(data: bytes) -> Decoded | None:
-    """Tell the encoding of a text and read it, or return None where it is in none that is known.
+    """Detect the encoding of a text and read it, or return None if it is not a known one.
 
     Known are UTF-8, UTF-16 and UTF-32 (these by their mark, UTF-16 also without one where it is certain), Shift_JIS
     with Microsoft's characters or those of JIS X 0213, EUC-JP with either, ISO-2022-JP. At most one byte in a hundred
@@ -74,7 +74,7 @@ def decode(data: bytes) -> Decoded | None:
             cost = cost if cost < 0.01 and len(_KANA.findall(text)) >= len(text) / 10 else 1.0
         elif codec.startswith("euc") and len(text) > 50 and not _KANA.search(text):
             cost = 1.0  # Chinese and Korean files have this form
-        # One place in a long text is a damaged byte, not a set of characters of its own.
+        # A single odd place in a long text is a damaged byte, not another character set.
         if "2004" in codec and best and len(best.damaged) == 1 and len(text) > 10_000:
             continue
         if cost < least and cost <= 0.15:
@@ -105,7 +105,7 @@ def _read_mail(data: bytes) -> Decoded | None:
     """ISO-2022-JP, where a lost byte would shift all that follows: bad pairs become 〓 before it is decoded."""
     damaged = []
 
-    def mend(run: re.Match) -> bytes:
+    def repair(run: re.Match) -> bytes:
         body = run[2]
         for i in range(0, len(body), 2):
             pair = body[i : i + 2]
@@ -114,12 +114,12 @@ def _read_mail(data: bytes) -> Decoded | None:
                 body = body[:i] + _GETA_PAIR + body[i + 2 :]
         return run[1] + body
 
-    mended = _SHIFT_RUN.sub(mend, data)
+    repaired = _SHIFT_RUN.sub(repair, data)
     for codec in _MAIL:
-        found = _read(mended, codec, "ISO-2022-JP")
+        found = _read(repaired, codec, "ISO-2022-JP")
         if found and not found.damaged and len(damaged) <= max(1, len(found.text) / 100):
             return found._replace(damaged=tuple(damaged))
-    return _read(mended, "iso2022_jp_ext", "ISO-2022-JP")
+    return _read(repaired, "iso2022_jp_ext", "ISO-2022-JP")
 
 
 def _read_on(data: bytes, codec: str) -> tuple[str | None, list[int]]:
@@ -134,7 +134,7 @@ def _read_on(data: bytes, codec: str) -> tuple[str | None, list[int]]:
         except UnicodeDecodeError as error:
             at = start + error.start
             if len(damaged) > max(1, at / 50) and (len(damaged) > 20 or at > len(data) / 2):
-                return None, damaged  # another encoding: no need to read it to its end
+                return None, damaged  # another encoding: no need to read on
             pieces += [codecs.decode(view[start:at], codec), _DAMAGE]
             damaged.append(at)
             start = max(at + 1, start + error.end)

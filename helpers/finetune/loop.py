@@ -2,7 +2,7 @@
 
 The loop does what `transformers.Trainer` does by default: AdamW without weight decay, a warm-up and then a straight
 line to zero, gradients clipped at 1. What it adds: it watches held-out text and keeps the best weights, it can be
-stopped, and it goes on where it was stopped.
+stopped, and it resumes where it was stopped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LONG = 100_000  # characters
 
 
 def batches(count: int, batch_size: int, seed: int, start: int = 0) -> Iterator[torch.Tensor]:
-    """Endless row numbers, int64 of shape (at most batch_size,), from step `start`: each epoch in an order of its own.
+    """Endless row numbers, int64 of shape (at most batch_size,), from step `start`: each epoch in a different order.
 
     The order is that of `transformers.Trainer` with `data_seed=seed`.
     """
@@ -55,7 +55,7 @@ def fine_tune(
     folder: str | Path | None = None,
     dtype: torch.dtype | None = None,
 ) -> TrainingRun:
-    """Train a model on a text, in place; at the end it has the weights that were best on the held-out text.
+    """Train a model on a text, in place; it ends with the weights that were best on the held-out text.
 
     The notebook's stop button (KeyboardInterrupt) ends it early and keeps the best weights too. The caller's random
     state is left as it was.
@@ -63,7 +63,7 @@ def fine_tune(
     Args:
         language_model: from `load_for_training`; `model` may also be one that peft has made of it.
         show: called with the run after each step, and while a long text is prepared and measured.
-        folder: keep a checkpoint here at each evaluation, and go on from one that is there: to the same numbers as
+        folder: keep a checkpoint here at each evaluation, and resume from one that is there, with the same numbers as
             without the interruption (on a CPU).
         dtype: of the arithmetic; without it that of half-precision weights, else what suits the device (float32 on a
             CPU, float16 on a T4).
@@ -92,7 +92,7 @@ def fine_tune(
         limit = model.config.max_position_embeddings
         raise FinetuneError(
             *unusable(
-                "length", settings.length, f"{limit} 以下の整数", f"an integer of at most {limit}"
+                "length", settings.length, f"{limit} 以下の整数", f"an integer, at most {limit}"
             )
         )
     if len(train_text) > LONG:  # a novel takes a second or more: show progress
@@ -177,7 +177,7 @@ def fine_tune(
             f"ステップ {len(run.losses)} で損失が数でなくなりました（NaN）。学習を止め、一番よかった重み"
             f"（ステップ {run.best[0]}）に戻しました。learning_rate を小さくして、もう一度ためしてください。",
             f"at step {len(run.losses)} the loss became NaN: training has stopped and the best "
-            f"weights (step {run.best[0]}) are back; try again with a smaller learning_rate.",
+            f"weights (step {run.best[0]}) have been restored; try again with a smaller learning_rate.",
             run,
         )
     return run
@@ -247,7 +247,7 @@ class _Loop:
             yield
 
     def save(self, path: Path, key: str, run: TrainingRun) -> None:
-        """Write all that `restore` needs to go on to the same numbers."""
+        """Write all that `restore` needs to resume with the same numbers."""
         import torch
 
         device = self.model.device
@@ -266,7 +266,7 @@ class _Loop:
         write_checkpoint(path, values, run)
 
     def checkpoint_bytes(self) -> int:
-        """About what a checkpoint takes: trained weights, the best ones, and the two averages of AdamW, in float32."""
+        """Roughly the size of a checkpoint: trained weights, the best ones, and the two averages of AdamW, in float32."""
         return 16 * self.count
 
     def restore(self, saved: dict[str, Any], settings: TrainingSettings) -> TrainingRun:

@@ -133,5 +133,5 @@ def check_memory(model: PreTrainedModel, settings: TrainingSettings) -> None:
             f"学習にはあと約 {size(needed)} のメモリが必要です（{needed_and_free(needed, free)}）。"
             "batch_size か length を小さくするか、LoRA か小さいモデルを使ってください。",
             f"training needs about {size(needed)} more memory ({needed_and_free(needed, free)}): "
-            "make batch_size or length smaller, or use LoRA or a smaller model.",
+            "reduce batch_size or length, or use LoRA or a smaller model.",
         )

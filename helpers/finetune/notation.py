@@ -23,7 +23,7 @@ _RUBY_START = re.compile(r"｜(?=[^｜《\n]*《)")  # without ruby after it, it
 _ACCENT_SPAN = re.compile(r"〔([\x00-\x7f]*)〕|〔([^〔〕\n]*)(?:〕|$)", re.M)
 _SPLIT_NOTE = re.compile(r"［＃(?:ここ(?:から|で))?割り注(終わり)?］")
 
-# The legend stands between two rules, right after the title; its own title says what it is.
+# The legend is between two rules, right after the title; its own title says what it is.
 _RULE = r"[-－―─=＝]{5,}[ 　]*\n"
 _LEGEND = re.compile(
     rf"^{_RULE}\s*(?:[【《［〔(（]?(?:テキス.?中に現れる記号|表記)について|(?:《》|｜|［＃］)：).*?^{_RULE}",
@@ -34,7 +34,7 @@ _OLD_LEGEND = re.compile(
 )
 _PROSE = re.compile(r"\A　|.{80}|。」?$", re.M)  # in no header of the library
 _FOOTER = re.compile(r"^[ 　]*(?:翻訳の?)?底本(?:[：:「]|の親本|・初出)|［＃本文終わり］", re.M)
-# In old files who typed the text numbers notes of his own, ［※１］, and puts them at the end.
+# In old files the typist numbers his own notes, ［※１］, and puts them at the end.
 _TYPISTS_NOTES = re.compile(r"^(?:[-─]{5,}\n+)?[●※]?入力者補?注[０-９0-9]*(?:：|$)", re.M)
 _TYPISTS_MARK = re.compile(r"［※[０-９0-9～、]+］")
 _CREDITS = re.compile(r"^(?:テキスト)?(?:入力|校正)者?[：:]|^青空文庫作成ファイル", re.M)
@@ -70,7 +70,7 @@ _WORD = re.compile(r"[ぁ-んァ-ヶー一-龥々ゝゞヽヾ]*$")
 def gaiji(note: str) -> str:
     """Return the character that a gaiji note describes, or 〓 if it names no code.
 
-    `note` is what stands between ※［＃ and ］. A Unicode scalar (``U+5653``) is preferred to a
+    `note` is the text between ※［＃ and ］. A Unicode scalar (``U+5653``) is preferred to a
     JIS X 0213 plane-row-cell (``1-84-77``); both may be in one note.
     """
     if found := _UNICODE.search(note):
@@ -117,7 +117,7 @@ def repetitions(text: str) -> str:
     """Write くの字点 out: ``いろ／＼`` becomes ``いろいろ``, ``しみ／″＼`` becomes ``しみじみ``.
 
     What is repeated is the longest word before the sign that the library doubles elsewhere; if
-    there is none, one to three kana that stand alone. Where neither is so, 〳〵 is written.
+    there is none, one to three kana that stand alone. If there are none either, 〳〵 is written.
     """
     pieces = _REPEAT.split(text)
     out = pieces[0]
@@ -156,7 +156,7 @@ def _voiced(word: str, mark: str) -> str:
 def split_file(text: str) -> tuple[list[str], str, str]:
     """Cut a file into (header lines, body, footer).
 
-    The header is what stands before the legend of signs, or before the first empty line where a
+    The header is everything before the legend of signs, or before the first empty line if a
     file has no legend: title, perhaps subtitles, then the people. The legend is dropped. The footer
     opens at 底本： (or 翻訳の底本：, 本文終わり, the credits) and is "" where a file has none.
     """

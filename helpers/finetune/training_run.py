@@ -13,7 +13,7 @@ from helpers.finetune.errors import FinetuneError
 class TrainingSettings:
     """How to train. `length` is in tokens; the learning rate is its peak; `seed` decides the order of the windows.
 
-    With `keep_best=False` the model ends with the last weights, not with the best on held-out text: to see over-fitting.
+    With `keep_best=False` the model ends with the last weights, not with the best on held-out text: to see overfitting.
 
     Raises:
         FinetuneError: a setting is out of its range.
@@ -41,7 +41,7 @@ class TrainingSettings:
             value = getattr(self, name)
             if type(value) is not int or value < low:
                 raise FinetuneError(
-                    *unusable(name, value, f"{low} 以上の整数", f"an integer of {low} or more")
+                    *unusable(name, value, f"{low} 以上の整数", f"an integer, {low} or more")
                 )
         if not 0 < self.learning_rate < math.inf:
             raise FinetuneError(

@@ -54,7 +54,7 @@ def make_windows(tokenizer: SentencePieceTokenizer, text: str, length: int = 128
     import torch
 
     if length < 2:
-        raise FinetuneError(*unusable("length", length, "2 以上の整数", "an integer of 2 or more"))
+        raise FinetuneError(*unusable("length", length, "2 以上の整数", "an integer, 2 or more"))
     ids = [*_opening(tokenizer), *tokenizer.encode(text, add_special_tokens=False)]
     if len(ids) < length:
         raise FinetuneError(

@@ -98,7 +98,7 @@ class _Page(HTMLParser):
 
 
 def _character(source: str, description: str) -> str:
-    """The character of a picture: by the picture's name (1-84-77), else by what stands beside it."""
+    """The character of a picture: by the picture's name (1-84-77), else by its description."""
     if code := _CODE.search(source):
         return gaiji("-".join(code.groups()))
     return gaiji(description)

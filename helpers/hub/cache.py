@@ -81,7 +81,7 @@ def _parts(index: Path) -> list[str]:
         cause = None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         cause = error
-    again_ja, again_en = "モデルを入れ直してください。", "put the model there again."
+    again_ja, again_en = "モデルを入れ直してください。", "put the model in that folder again."
     if index.resolve().is_relative_to(cache_folder().resolve()):
         remove(index)
         again_ja = "消したので、もう一度実行すると、ダウンロードし直します。"

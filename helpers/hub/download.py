@@ -81,7 +81,7 @@ def local_folder(name: str | Path, weights: bool = True, extra_bytes: int = 0) -
             f'モデル名 "{shown}" がわかりません。"auto"、"{BUNDLED_MODEL}"、'
             '"rinna/japanese-gpt-1b" のような Hugging Face Hub の「作者/モデル名」、'
             "またはモデルのフォルダーを指定してください。",
-            f'there is no model or folder called "{shown}": give "auto", "{BUNDLED_MODEL}", an "author/model" of '
+            f'there is no model or folder called "{shown}": use "auto", "{BUNDLED_MODEL}", an "author/model" on '
             'the Hugging Face Hub such as "rinna/japanese-gpt-1b", or a folder that holds a model.',
         )
     return _download(str(name), weights, extra_bytes)

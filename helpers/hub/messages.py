@@ -31,18 +31,18 @@ def explanation(name: str, error: Exception) -> str:
             f"{cache_folder()} に書き込めないので、{name} をダウンロードできません。環境変数 HF_HOME で、書き込める場所を"
             f"指定してください。{BUNDLED_JA}",
             f"{cache_folder()} cannot be written to, so {name} cannot be downloaded: set the environment "
-            f"variable HF_HOME to a folder that can; {BUNDLED_EN}",
+            f"variable HF_HOME to a writable folder; {BUNDLED_EN}",
         )
     bundled = say(BUNDLED_JA, BUNDLED_EN)
     if any(isinstance(e, OfflineModeIsEnabled) for e in chain):
         if cached_folder(name, weights=True):
             return say(
                 "環境変数 HF_HUB_OFFLINE が、Hugging Face Hub への問い合わせを止めています。",
-                "the environment variable HF_HUB_OFFLINE forbids any request to the Hugging Face Hub.",
+                "the environment variable HF_HUB_OFFLINE blocks all requests to the Hugging Face Hub.",
             )
         return say(
             f"{name} はまだダウンロードされていません。環境変数 HF_HUB_OFFLINE が、ダウンロードを止めています。{bundled}",
-            f"{name} has not been downloaded yet, and the environment variable HF_HUB_OFFLINE forbids it; {bundled}",
+            f"{name} has not been downloaded yet, and the environment variable HF_HUB_OFFLINE blocks downloads; {bundled}",
         )
     responses = [r for e in chain if (r := getattr(e, "response", None)) is not None]
     status = responses[0].status_code if responses else None
@@ -96,7 +96,7 @@ def no_space(name: str, needed: int | None = None, free: int | None = None) -> s
         f"ディスクの空きが足りないので、{name} をダウンロードできません{ja}。いらないファイルを消すか、"
         f"環境変数 HF_HOME で保存先（今は {cache_folder()}）を変えてください。"
         f"{BUNDLED_JA}",
-        f"the disk has no room for {name}{en}: delete what you do not need, or set the environment "
+        f"there is not enough disk space for {name}{en}: delete what you do not need, or set the environment "
         f"variable HF_HOME to another place (now {cache_folder()}); "
         f"{BUNDLED_EN}",
     )

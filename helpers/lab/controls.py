@@ -64,7 +64,7 @@ class Controls:
     ) -> None:
         """A number box, which holds the value, and a slider over the steps of a scale.
 
-        So top_k is as easy to move at 5 as at 5,000; a value typed between two steps stays, and the slider stands at
+        So top_k is as easy to move at 5 as at 5,000; a value typed between two steps stays, and the slider goes to
         the nearest.
         """
         look = {
@@ -112,7 +112,7 @@ class Controls:
         if ends:
             limits = say(
                 f"このモデルと実験室の上限・下限に合わせました（{'、'.join(ends)}）。",
-                f"Moved to what this model and the lab can take ({', '.join(ends)}).",
+                f"Adjusted to the limits of this model and the lab ({', '.join(ends)}).",
             )
             why = f"{why} {limits}".strip()
         self.note.value = note(why) if why else ""

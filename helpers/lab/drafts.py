@@ -1,4 +1,4 @@
-"""Where a text stands, the next token after it, and writing on from it. No widgets here."""
+"""A draft of a text, the next token after it, and continuing from it. No widgets here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Draft(NamedTuple):
-    """Where a text stands: the typed prompt, and the tokens that were chosen after it one by one.
+    """A text so far: the typed prompt, and the tokens that were chosen after it one by one.
 
     The tokens stay tokens: `▁` at the end of a text would be lost on the way through text.
     """
@@ -52,7 +52,7 @@ def draft_of(language_model: LanguageModel, generation: Generation) -> Draft:
     """The draft that a run was written from: its prompt, and the tokens that had been chosen after it.
 
     Raises:
-        InputError: a ValueError; another model wrote it, whose tokens are other ones.
+        InputError: a ValueError; another model wrote it, with different tokens.
     """
     first = generation.sequences[0]
     draft = draft_before(language_model, generation, sequence=0, step=0)
@@ -60,7 +60,7 @@ def draft_of(language_model: LanguageModel, generation: Generation) -> Draft:
     if encode_draft(language_model, draft)[0].tolist() != start:
         raise InputError(
             "この記録は別のモデルが書いたものなので、トークンが合いません。書いたモデルを読み込むと、戻せます。",
-            "another model wrote this run, so its tokens do not fit: load that model to return to it.",
+            "another model wrote this run, so its tokens do not match: load that model to return to it.",
         )
     return draft
 
@@ -83,7 +83,7 @@ def encode_draft(
         raise SettingsError(
             "prompt",
             f"ここまでで {tokens} トークンになり、このモデルはこれより先を書けません。「戻る」を押してください。",
-            f"the text has {tokens} tokens, and this model cannot go further: press Back.",
+            f"the text has {tokens} tokens, and this model cannot take any more: press Back.",
         )
     if settings is not None and tokens >= settings.max_length:
         raise SettingsError(
@@ -91,7 +91,7 @@ def encode_draft(
             f"ここまでで {tokens} トークンあり、max_length = {settings.max_length} では続きを書けません。"
             f"max_length を {tokens + 1} 以上にするか、「戻る」を押してください。",
             f"the text has {tokens} tokens, so max_length = {settings.max_length} leaves no room: "
-            f"give at least {tokens + 1}, or press Back.",
+            f"set it to at least {tokens + 1}, or press Back.",
         )
     return ids
 

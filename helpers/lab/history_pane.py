@@ -23,7 +23,7 @@ class HistoryPane:
         self.run_box = widgets.Dropdown(options=[], description=say("記録", "run"), layout=WIDE)
         self.form_box = widgets.Dropdown(
             options=[(say("文章", "text"), as_text), ("model.generate(...)", self._code)],
-            description=say("形", "as"),
+            description=say("形", "format"),
             layout=box(260),
         )
         self.back_button = button(
@@ -52,7 +52,7 @@ class HistoryPane:
         )
 
     def refresh(self) -> None:
-        """Take up the lab's history, and show its latest run."""
+        """Reload the lab's history, and show its latest run."""
         self.run_box.options = [(self._label(i), i) for i in reversed(range(len(self.lab.history)))]
         # ipywidgets 8 leaves a list that was empty without a choice.
         self.run_box.index = 0 if self.lab.history else None
@@ -107,7 +107,7 @@ class HistoryPane:
             saved, runs = save(self.lab.history, path), len(self.lab.history)
             more = say(
                 f"このファイルの記録は全部で {len(saved)} 件です。",
-                f"The file holds {len(saved)} runs.",
+                f"The file now holds {len(saved)} runs.",
             )
             self.note.value = note(
                 say(f"{runs} 件を {path} に保存しました。", f"{runs} runs saved in {path}. ") + more

@@ -31,19 +31,19 @@ class JapanesePane:
 
     def __init__(self, lab: Host) -> None:
         self.lab = lab
-        self.title = say("縦書きと文字", "Vertical, and scripts")
+        self.title = say("縦書きと文字", "Vertical text, scripts")
         self.generation: Generation | None = None
         self.table = widgets.HTML(value=press_generate_first())
         self.texts = widgets.HTML()
         self.view = widgets.VBox([self.table, self.texts])
 
     def show(self, generation: Generation) -> None:
-        """Take up a new generation."""
+        """Show a new generation."""
         self.generation = generation
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the generation that was taken up last, if there is one."""
+        """Draw the latest generation again, if there is one."""
         if self.generation is None:
             return
         header = [

@@ -1,4 +1,4 @@
-"""The next token's chart, and what goes on from it: one token at a time, or a hundred draws against a guess."""
+"""The next token's chart, and what continues from it: one token at a time, or a hundred draws against a guess."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NextTokenView:
             0,
             min=0,
             max=DRAWS,
-            description=say("予想: 1 位は何回？", "guess: how often the first?"),
+            description=say("予想: 1 位は何回？", "guess: times no. 1 is drawn"),
             style={"description_width": "initial"},
             layout=box(230),
         )
@@ -59,7 +59,7 @@ class NextTokenView:
         self.chart.value = chart or note(
             say(
                 "書き出しと設定を直すと、ここに次のトークンの確率が出ます。",
-                "The next token’s probabilities appear here when prompt and settings can be used.",
+                "The next token’s probabilities appear here once the prompt and the settings are valid.",
             )
         )
 
@@ -70,7 +70,7 @@ class NextTokenView:
         self.lab.catch_up()
         with self.lab.shown_errors("step"):
             draft, seed = self.lab.draft, self.lab.settings.seed or 0
-            # Each position has a seed of its own, or every step would make the same draw.
+            # Each position has its own seed, or every step would make the same draw.
             (token_id,) = draw(self._distribution(), 1, seed + len(draft.chosen))
             if token_id == self.lab.language_model.tokenizer.eos_token_id:
                 self.note.value = note(
@@ -95,6 +95,6 @@ class NextTokenView:
             self.note.value = note(
                 say(
                     f"1 位「{first.piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
-                    f"First, “{first.piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
+                    f"No. 1, “{first.piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
                 )
             )

@@ -37,7 +37,7 @@ def presets() -> list[Preset]:
             SamplingSettings(do_sample=False, num_return_sequences=1),
             say(
                 "いつも確率が最大のトークンを選びます。くじを引かないので、結果は 1 通りです。",
-                "Always takes the most probable token. Nothing is drawn, so there is one result.",
+                "Always takes the most probable token. Nothing is drawn, so there is only one result.",
             ),
         ),
         Preset(
@@ -45,7 +45,7 @@ def presets() -> list[Preset]:
             SamplingSettings(top_k=20, top_p=0.8, temperature=0.7),
             say(
                 "確率の高いものをさらに選びやすくします。無難ですが、同じ言い方が増えます。",
-                "Favours what is probable already: safe, and it repeats itself more.",
+                "Favours what is already probable: safe, but it repeats itself more.",
             ),
         ),
         Preset(
@@ -53,7 +53,7 @@ def presets() -> list[Preset]:
             SamplingSettings(top_k=0, top_p=1.0, temperature=1.5),
             say(
                 "何も除外せず、確率をならします。意外な語が出るかわりに、文が崩れます。",
-                "Cuts nothing and evens the odds: surprising words, and sentences fall apart.",
+                "Cuts nothing and evens the odds: surprising words, but sentences fall apart.",
             ),
         ),
     ]

@@ -1,4 +1,4 @@
-"""What went wrong, shown in a box above the lab until it is mended: nothing else reports what a callback raises."""
+"""What went wrong, shown in a box above the lab until it is fixed: nothing else reports what a callback raises."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Problems:
         try:
             yield
         except Exception as error:
-            # Inside, the same source may have kept an error of its own: this one goes to the end.
+            # Inside, the same source may have recorded an error itself: this one goes to the end.
             self.errors.pop(source, None)
             self.errors[source] = error
         self._show()

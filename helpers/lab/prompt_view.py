@@ -52,7 +52,7 @@ class PromptView:
         return bool(self._before)
 
     def go_to(self, draft: Draft) -> None:
-        """Take up another draft; `go_back` returns to this one."""
+        """Switch to another draft; `go_back` returns to this one."""
         self._before.append(self.draft)
         self._show(draft)
 

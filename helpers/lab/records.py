@@ -68,7 +68,7 @@ def as_code(language_model: LanguageModel, generation: Generation) -> str:
 
 
 class NotSaved(Explained, OSError):
-    """A file could not be written. What was to be saved is still there, and so is the file's old content."""
+    """A file could not be written. Nothing is lost: neither what was to be saved nor the file's old content."""
 
 
 def record_path(name: str) -> Path:
@@ -85,7 +85,7 @@ def record_path(name: str) -> Path:
     if not path.name or "\0" in name:
         raise InputError(
             "ファイル名がありません。sampling-lab.json のような名前を入れてください。",
-            "there is no file name: give one, such as sampling-lab.json.",
+            "there is no file name: enter one, such as sampling-lab.json.",
         )
     return path
 
@@ -97,7 +97,7 @@ def save(history: list[Generation], path: Path) -> list[Generation]:
         All runs that the file holds now, those it held before first.
 
     Raises:
-        InputError: a ValueError; there is nothing to save, or the file is something else than a record.
+        InputError: a ValueError; there is nothing to save, or the file is not a record.
         NotSaved: an OSError; the disk is full, or nothing may be written there.
         OSError: there is such a file, and it cannot be read.
     """
@@ -120,7 +120,7 @@ def save(history: list[Generation], path: Path) -> list[Generation]:
         raise NotSaved(
             f"{path} に保存できませんでした（{why}）。記録は消えていません。空きを作るか、別の場所を指定して、"
             "もう一度保存してください。",
-            f"{path} could not be saved ({why}): nothing is lost; make room or name another place, and save again.",
+            f"{path} could not be saved ({why}): nothing is lost; free some space or choose another place, and save again.",
         ) from error
     return runs
 
@@ -148,7 +148,7 @@ def new_runs(runs: list[Generation], known: list[Generation]) -> list[Generation
 
 
 def _runs_in(path: Path) -> list[Generation]:
-    """What a file that is to be written holds already."""
+    """The runs that a file already holds before it is written."""
     try:
         return load(path)
     except FileNotFoundError:
@@ -157,7 +157,7 @@ def _runs_in(path: Path) -> list[Generation]:
         raise InputError(
             f"{path} は、この実験室の記録ではありません。上書きしないように、保存をやめました。"
             "別のファイル名を入れてください。",
-            f"{path} is not a record of the lab and was left unchanged: give another file name.",
+            f"{path} is not a record from the lab and was left unchanged: enter another file name.",
         ) from error
 
 

@@ -55,7 +55,7 @@ class SamplingLab:
 
     Args:
         language_model: from `load_model`.
-        prompt: the text to be continued.
+        prompt: the text to continue.
         settings: where the controls start; the article's settings without it. A seed of None becomes 0.
 
     Running the cell again loses nothing: a new lab stops the one before it, and where both have the same model, goes on
@@ -268,7 +268,7 @@ class SamplingLab:
 
     @property
     def draft(self) -> Draft:
-        """The text that is to be continued: the typed prompt and the tokens chosen after it."""
+        """The text to continue: the typed prompt and the tokens chosen after it."""
         return self.prompt.draft
 
     def set_draft(self, draft: Draft) -> None:
@@ -290,7 +290,7 @@ class SamplingLab:
         self._redraw_soon(TYPING_PAUSE, restart=True)
 
     def catch_up(self) -> None:
-        """Draw now what is to be drawn a moment later: a click is about what the reader has set, not what was drawn."""
+        """Draw at once what was due to be drawn a moment later: a click is about what the reader has set, not what was drawn."""
         self._redraw_soon.now()
         self.token_pane.catch_up()
 
@@ -306,7 +306,7 @@ class SamplingLab:
         self.catch_up()
         with self.shown_errors("writing"):
             draft, settings = self.draft, self.settings
-            # Checked here and now, so that nothing is begun that cannot be done.
+            # Checked right here, so that nothing is started that cannot be done.
             encode_draft(self.language_model, draft, settings)
             self.start(lambda: self._generate(draft, settings))
 
@@ -315,10 +315,10 @@ class SamplingLab:
         self.writer.stop()
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Begin work that writes, unless some is being done."""
+        """Start work that writes, unless some is already running."""
         self.writer.start(work)
         if not self.running:
-            # No loop runs here: the work is done, and what it wanted drawn a moment later would never be.
+            # No loop runs here: the work is done, and whatever it wanted drawn a moment later never would be.
             self.catch_up()
 
     async def write(
@@ -338,7 +338,7 @@ class SamplingLab:
         self.show(await self.write(draft, settings, self.texts.as_written(draft)))
 
     def show(self, generation: Generation) -> None:
-        """Take up a generation: its texts below the controls, its tokens in the panes."""
+        """Show a generation: its texts below the controls, its tokens in the panes."""
         self.texts.show(generation)
         self.token_pane.show(generation)
         self.japanese_pane.show(generation)

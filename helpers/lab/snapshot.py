@@ -33,7 +33,7 @@ def snapshot(
     prompt = prompt.encode("utf-8", "replace").decode("utf-8")
     note = say(
         "サンプリング実験室（ここは静止画です。セルを実行すると、動かせます）",
-        "Sampling lab (a still picture: run the cell to operate it)",
+        "Sampling lab (a still picture: run the cell to use it)",
     )
     shown = prompt if len(prompt) <= 400 else f"{prompt[:400]}…"
     parts = [

@@ -38,12 +38,12 @@ class TextsView:
         return show
 
     def show(self, generation: Generation) -> None:
-        """Take up a new generation."""
+        """Show a new generation."""
         self.generation = generation
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the generation that was taken up last, if there is one."""
+        """Draw the latest generation again, if there is one."""
         if self.generation is not None:
             tokenizer = self.lab.language_model.tokenizer
             self.view.value = charts.generation_cards(

@@ -45,7 +45,7 @@ class TokenPane:
         )
         self.position_slider = widgets.IntSlider(1, min=1, max=1, readout=False, layout=SLIDER)
         self.alternative_box = widgets.Dropdown(
-            options=[], description=say("候補", "instead"), layout=box(260)
+            options=[], description=say("候補", "alternative"), layout=box(260)
         )
         self.continue_button = button(
             say("このトークンで続ける", "Continue with this token"), self._continue_clicked
@@ -69,7 +69,7 @@ class TokenPane:
         )
 
     def show(self, generation: Generation) -> None:
-        """Take up a new generation, at the first new token of its first text."""
+        """Show a new generation, at the first new token of its first text."""
         self.generation = generation
         self._changing = True
         try:
@@ -79,11 +79,11 @@ class TokenPane:
         finally:
             self._changing = False
         self._sequence_chosen()
-        # At once: the button below goes on from what is drawn.
+        # At once: the button below continues from what is drawn.
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Draw now what is to be drawn a moment later."""
+        """Draw at once what was due to be drawn a moment later."""
         self._redraw_soon.now()
 
     def enable(self) -> None:

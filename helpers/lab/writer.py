@@ -1,7 +1,7 @@
 """Writing while the reader watches: one coroutine on the kernel's loop, a token a step, that can be stopped.
 
-It gives the loop a turn after each step: so texts appear while they are written, and the stop button is heard. Where
-no loop runs, the same coroutine runs to its end before the call returns, for a minute at most.
+It gives the loop a turn after each step, so texts appear while they are being written and the stop button works. Where
+no loop runs, the same coroutine finishes before the call returns, in a minute at most.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Writer:
     """One piece of work at a time, with its progress.
 
     Args:
-        keep: gets what was written, whole or broken off.
+        keep: gets what was written, complete or interrupted.
         shown_errors: the context in which the work is done.
         changed: called when work begins and when it has ended.
     """
@@ -55,7 +55,7 @@ class Writer:
         self._deadline = math.inf
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Begin work that writes, unless some is being done."""
+        """Start work that writes, unless some is already running."""
         if self.running:
             return
         self.stopping = False
@@ -70,7 +70,7 @@ class Writer:
             self.task = loop.create_task(self._finished(work))
 
     def stop(self) -> None:
-        """Let the work end with the token it is at; what was written stays."""
+        """Let the work end with the current token; what was written stays."""
         self.stopping = True
 
     async def write(
@@ -103,7 +103,7 @@ class Writer:
             tell(room)
             raise
         generation = events.result
-        assert generation is not None  # a stream that has come to its end gives one
+        assert generation is not None  # a stream that has ended returns one
         # Where every text has ended before max_length, there is nothing more to wait for.
         stopped = any(sequence.stopped == "user" for sequence in generation.sequences)
         tell(room if stopped else steps)
@@ -123,7 +123,7 @@ class Writer:
             self._set_running(False)
 
     def _interrupted(self, events: _Timed) -> Generation | None:
-        """What was written until the loop itself was broken off; None where the writing failed."""
+        """What was written until the loop itself was interrupted; None if the writing failed."""
         self.stop()
         for _ in events:
             pass

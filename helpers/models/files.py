@@ -1,4 +1,4 @@
-"""What a missing or broken file of a model raises, turned into one sentence."""
+"""A model's files: its config.json, and one sentence for each that is missing or damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from helpers.hub.errors import BUNDLED_EN, BUNDLED_JA
 
 
 def read_config(name: str, folder: Path) -> dict[str, Any]:
-    """A model's config.json; empty if it is not there, which loading then says."""
+    """A model's config.json; empty if there is none, which loading then reports."""
     if not (folder / "config.json").is_file():
         return {}
     with explained_files(name, folder):
@@ -37,7 +37,7 @@ def explained_files(name: str, folder: Path) -> Iterator[None]:
         raise ModelUnavailable(
             f"{name} の重み（{folder} の pytorch_model.bin）は、壊れているか、数値のほかにプログラムを含むので、読み込みません。"
             f'model.safetensors のあるモデルか、"{BUNDLED_MODEL}" を使ってください。',
-            f"the weights of {name} (pytorch_model.bin in {folder}) are damaged or hold code besides numbers, so they "
+            f"the weights of {name} (pytorch_model.bin in {folder}) are damaged or contain code besides numbers, so they "
             f'are not loaded: use a model that has a model.safetensors, or "{BUNDLED_MODEL}".',
         ) from error
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
@@ -47,7 +47,7 @@ def explained_files(name: str, folder: Path) -> Iterator[None]:
             raise ModelUnavailable(
                 f"{name} の config.json と重みの大きさが合いません（フォルダー: {folder}）。"
                 "同じモデルのファイルをそろえてください。",
-                f"the config.json of {name} does not fit its weights (folder: {folder}): use files of one model.",
+                f"the config.json of {name} does not match its weights (folder: {folder}): use files from the same model.",
             ) from error
         # Only what is wrong in the files themselves; the system's own refusals carry a number.
         broken = not getattr(error, "errno", None)

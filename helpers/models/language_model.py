@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class LanguageModel:
     """A model ready to generate, with its tokenizer, where it runs, and why it was chosen.
 
-    `engine` is the name of the engine that computes, and `model` is what it loaded: with "torch" the model of transformers
+    `engine` is the name of the engine that computes, and `model` is what it loaded: with "torch" the transformers model
     itself. `runner` runs that model, with the same methods for every engine (`helpers.engines.protocol.Runner`).
     `device` is where `input_ids` have to be; `dtype` is that of the weights, as the engine says.
     """
@@ -54,7 +54,7 @@ class LanguageModel:
 
     @property
     def trainable(self) -> bool:
-        """Whether `model` is a model of transformers whose weights can learn."""
+        """Whether `model` is a transformers model whose weights can be trained."""
         return self.runner.trainable
 
 

@@ -1,4 +1,4 @@
-"""Loading a model with its tokenizer, every refusal before any work."""
+"""Loading a model with its tokenizer; whatever is refused is refused before any work."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def _look_at_weights(name: str, folder: Path) -> None:
             say(
                 f"{name} の重みは pytorch_model.bin だけです。この形式はプログラムを含むことができるので、"
                 "数値だけを読み込みます（含まれていれば読み込みをやめます）。信頼できる作者のモデルだけを使ってください。",
-                f"{name} has its weights only as pytorch_model.bin: that format can hold code, so only numbers are "
-                "read (and nothing if there is code); use only models by authors you trust.",
+                f"the only weights of {name} are in pytorch_model.bin: that format can contain code, so only numbers are "
+                "read, and nothing if there is code; use only models by authors you trust.",
             ),
             stacklevel=3,
         )

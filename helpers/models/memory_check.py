@@ -34,7 +34,7 @@ def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) 
 
 
 def _what_fits(parameters: int, choice: DeviceChoice, engine: str, free: int) -> tuple[str, str]:
-    """Another way to hold the model on the CPU, else the largest model of the catalogue that fits, else the bundled one."""
+    """Another way to load the model on the CPU, else the largest model of the catalogue that fits, else the bundled one."""
     import torch
 
     on_gpu = choice.device.type == "cuda"

@@ -46,8 +46,8 @@ def check_vocabulary(name: str, tokenizer: SentencePieceTokenizer, config: dict[
             f"{name} の語彙と重みが合いません。spiece.model には {pieces} 個、追加のトークンは {len(added)} 個、"
             f"重みの行は {rows} 行です。同じモデルの spiece.model と重みをそろえてください"
             "（トークンを足したときは model.resize_token_embeddings(len(tokenizer)) のあとで保存します）。",
-            f"the vocabulary of {name} does not fit its weights: {pieces} pieces in spiece.model and {len(added)} added "
-            f"tokens, but {rows} rows; use the spiece.model that belongs to these weights (after adding tokens, save "
+            f"the vocabulary of {name} does not match its weights: {pieces} pieces in spiece.model and {len(added)} added "
+            f"tokens, but {rows} rows of weights; use the spiece.model that belongs to these weights (after adding tokens, save "
             "the model after model.resize_token_embeddings(len(tokenizer))).",
         )
     if without_row:
@@ -66,8 +66,8 @@ def check_vocabulary(name: str, tokenizer: SentencePieceTokenizer, config: dict[
             say(
                 f"{name} の重みは {rows} 行ありますが、spiece.model には {pieces} 個しかありません。"
                 "別のモデルの spiece.model ではないか、確かめてください。",
-                f"the weights of {name} have {rows} rows, but spiece.model only {pieces} pieces: make sure that it "
-                "belongs to them.",
+                f"the weights of {name} have {rows} rows, but spiece.model has only {pieces} pieces: make sure that it "
+                "belongs to this model.",
             ),
             stacklevel=3,
         )

@@ -6,7 +6,7 @@
 /** Its entries have a hash in their address and so never change. Named in service-worker.js too. */
 const CACHE = "yukiguni-data";
 
-/** A file of the model that cannot be had (`"network"`), or is not what it should be (`"damaged"`). */
+/** A file of the model that cannot be fetched (`"network"`), or is not what it should be (`"damaged"`). */
 export class LoadError extends Error {
   /** @param {"network" | "damaged"} code @param {Record<string, unknown>} values */
   constructor(code, values) {

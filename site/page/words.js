@@ -9,7 +9,7 @@ const WORDS = {
   other_language: ["English", "日本語"],
   warning: [
     "言語モデルの書く文章には、事実でないことや、人を傷つけることが含まれる場合があります。情報としてではなく、見本として読んでください。",
-    "A language model writes falsehoods, and can offend. Read its texts as samples, not as information.",
+    "A language model writes falsehoods, and can offend. Treat its texts as samples, not as information.",
   ],
   about: [
     "すべてこのブラウザーの中で計算しています。入力した文はどこにも送られません。モデル: {model}（{size} MB）",
@@ -42,7 +42,7 @@ const WORDS = {
   model_class: ["先生の {name}", "{name}, the teacher’s"],
   model_class_note: [
     "先生のパソコンの {name} が書きます。乱数もサーバーのものなので、同じ seed でも、この端末やノートブックだけで書く文章とは違います。",
-    "{name} on the teacher’s machine writes now. Its random numbers are its own: a seed gives another text than on this device.",
+    "{name} on the teacher’s machine now writes, with its own random numbers: a seed gives a different text than on this device.",
   ],
   class_key: [
     "先生のサーバーの鍵が違います。先生の画面の QR コードを、もう一度読み取ってください。",
@@ -50,19 +50,19 @@ const WORDS = {
   ],
   class_busy: [
     "先生のサーバーは今、順番待ちでいっぱいです。少し待ってから、もう一度押してください。",
-    "The teacher’s server has too many requests waiting: wait a little and press again.",
+    "The teacher’s server has too many requests waiting: wait a moment and press again.",
   ],
   class_gone: [
     "先生のサーバーとつながりません。そこまでの文章は残っています。同じネットワークにいるかを確かめ、少し待ってから、もう一度押してください。",
-    "The teacher’s server does not answer. What was written is kept. Check that you are in the same network, wait a little and press again.",
+    "The teacher’s server does not answer. What was written is kept. Check that you are on the same network, wait a moment and press again.",
   ],
   class_other: [
     "先生のサーバーは、このページが使える形では答えません。先生に、同じ版の make class で始めてもらってください。",
-    "The teacher’s server does not answer in the way this page needs: ask for one started with make class of the same version.",
+    "The teacher’s server does not answer as this page expects: ask the teacher to start it with make class from the same version.",
   ],
   class_limit: [
     "{field} は、先生のサーバーでは使えない値です（{limit} まで）。",
-    "{field} has a value that the teacher’s server does not take (at most {limit}).",
+    "{field} has a value that the teacher’s server does not accept (at most {limit}).",
   ],
 
   write: ["続きを書く", "Continue"],
@@ -73,7 +73,7 @@ const WORDS = {
   copied: ["コピーしました。", "Copied."],
   copy_by_hand: [
     "このブラウザーでは自動でコピーできません。下の枠の文字を選んで、コピーしてください。",
-    "This browser does not copy by itself: select the text in the box below and copy it.",
+    "This browser cannot copy by itself: select the text in the box below and copy it.",
   ],
   to_copy: ["コピー用", "to copy"],
   picture: ["画像", "Picture"],
@@ -83,11 +83,11 @@ const WORDS = {
 
   prompt_empty: [
     "prompt が空です。続きを書かせたい文章を 1 文字以上入れてください。",
-    "The prompt is empty: type at least one character to be continued.",
+    "The prompt is empty: type at least one character to continue from.",
   ],
   prompt_too_long: [
     "prompt は {tokens} トークンで、このモデルが続きとあわせて扱える {limit} トークンを超えています。{over} トークン以上短くしてください。",
-    "The prompt has {tokens} tokens. With the continuation this model takes {limit}: shorten it by at least {over} tokens.",
+    "The prompt has {tokens} tokens. This model can handle {limit}, continuation included: shorten it by at least {over} tokens.",
   ],
   prompt_surrogate: [
     "prompt の {position} 文字目は、文字として正しくありません。その文字を消してください。",
@@ -95,24 +95,24 @@ const WORDS = {
   ],
   no_room: [
     "ここまでで {tokens} トークンあり、max_length = {limit} では続きを書けません。max_length は prompt も数えます。{least} 以上にしてください。",
-    "The text has {tokens} tokens already, so max_length = {limit} leaves no room (it counts the prompt): give at least {least}.",
+    "The text already has {tokens} tokens, so max_length = {limit} leaves no room (it counts the prompt): set it to at least {least}.",
   ],
   not_an_integer: [
     "{field} = {value} は使えません。{low} 以上 {high} 以下の整数を入れてください。",
-    "{field} = {value} cannot be used: give an integer from {low} to {high}.",
+    "{field} = {value} cannot be used; it must be an integer from {low} to {high}.",
   ],
   not_a_number: [
     "{field} = {value} は使えません。{low} 以上 {high} 以下の数を入れてください。",
-    "{field} = {value} cannot be used: give a number from {low} to {high}.",
+    "{field} = {value} cannot be used; it must be a number from {low} to {high}.",
   ],
   no_number: ["（空）", "(nothing)"],
   lengths_contradict: [
     "min_length = {low} が max_length = {high} より大きくなっています。min_length を max_length 以下にしてください。",
-    "min_length = {low} is greater than max_length = {high}: make min_length at most max_length.",
+    "min_length = {low} is greater than max_length = {high}: set min_length to at most max_length.",
   ],
   bars_when_usable: [
     "書き出しと設定を直すと、ここに次のトークンの確率が出ます。",
-    "The next token’s probabilities appear here when prompt and settings can be used.",
+    "The next token’s probabilities appear here once the prompt and the settings are valid.",
   ],
 
   writing_title: ["書き出し", "The beginning"],
@@ -144,11 +144,11 @@ const WORDS = {
   to_prompt: ["書き出しに戻る", "Back to the prompt"],
   bar_button: [
     "{piece}: モデル {raw}、設定後 {final}、{zone}。押すと、このトークンで続けます",
-    "{piece}: model {raw}, after the settings {final}, {zone}. Press to go on with this token",
+    "{piece}: model {raw}, after the settings {final}, {zone}. Press to continue with this token",
   ],
   bar_button_seen: [
     "{piece}: モデル {raw}、設定後 {final}、{zone}、期待 {expected} 回、実際 {seen} 回。押すと、このトークンで続けます",
-    "{piece}: model {raw}, after the settings {final}, {zone}, expected {expected}, drawn {seen} times. Press to go on with this token",
+    "{piece}: model {raw}, after the settings {final}, {zone}, expected {expected}, drawn {seen} times. Press to continue with this token",
   ],
   cut_here: ["✂ {name} = {value}", "✂ {name} = {value}"],
   pieces: ["{n} 個 {share}", "{n}, {share}"],
@@ -167,7 +167,7 @@ const WORDS = {
   draw: ["100 回引く", "Draw 100"],
   draw_result: [
     "1 位「{piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
-    "First, “{piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
+    "No. 1, “{piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
   ],
   end_drawn: ["</s> が引かれました。文章はここで終わりです。", "</s> was drawn: the text ends here."],
   chosen_title: ["選んだトークン", "tokens chosen"],
@@ -190,7 +190,7 @@ const WORDS = {
   mask: ["伏せ字", "mask listed words"],
   mask_note: [
     "伏せ字は、リストにある語を覆います。押すと見えます。引き直しはしないので、同じ seed の文章は同じままです。",
-    "Masking covers the words of a list; tap one to see it. Nothing is drawn again, so a seed still gives the same text.",
+    "Masking covers the words on a list; tap one to see it. Nothing is drawn again, so a seed still gives the same text.",
   ],
   masked: ["伏せ字。押すと見えます", "masked: press to see"],
   theme: ["明暗", "theme"],
@@ -208,7 +208,7 @@ const WORDS = {
   compare_same: ["2 つの文章は同じです。", "Both texts are the same."],
   compare_difference: [
     "最初の違い: 新しい {place} 番目のトークン。A は「{a}」、B は「{b}」。",
-    "First difference: new token number {place}. A has “{a}”, B has “{b}”.",
+    "First difference: new token {place}. A has “{a}”, B has “{b}”.",
   ],
   compare_end: ["（終わり）", "(the end)"],
   compare_settings: ["設定", "settings"],
@@ -242,11 +242,11 @@ const WORDS = {
 
   broken_link: [
     "リンクの {field} が読めないので、かわりに {used} を使います。",
-    "{field} in the link cannot be read; {used} is used in its place.",
+    "{field} in the link cannot be read; {used} is used instead.",
   ],
   broken_link_prompt: [
     "リンクの書き出しが読めないので、『雪国』の書き出しを使います。",
-    "The prompt in the link cannot be read; the opening line is used in its place.",
+    "The prompt in the link cannot be read; the opening line is used instead.",
   ],
   broken_link_chosen: [
     "リンクの「選んだトークン」が読めないので、使いません。",
@@ -260,7 +260,7 @@ const WORDS = {
   way_title: ["モデルの中の道のり", "The way through the model"],
   way_note: [
     "「{text}」の次のトークンが決まるまでを、左から順に見ます。数はすべて、このモデルが今計算したものです。段を押すと、くわしく見えます。",
-    "How the token after “{text}” comes about, step by step. Every number was computed by this model just now. Press a stage to look into it.",
+    "How the token after “{text}” comes about, step by step. This model has just computed every number. Press a stage to look inside.",
   ],
   way_cut: ["（終わりの {n} トークンだけを描いています）", " (only the last {n} tokens are drawn)"],
   way_tokens: ["トークン", "tokens"],
@@ -274,11 +274,11 @@ const WORDS = {
   ],
   way_vectors_why: [
     "番号ごとに {width} 個の数（ベクトル）が引かれ、位置のベクトルが足されます。1 行が 1 トークン、1 列が 1 つの数です。青は負、橙は正。層を通るたびに書き換わります。",
-    "Each number looks up {width} numbers (a vector), and the vector of its place is added. A row is a token, a column a number; blue is negative, orange positive. Each layer rewrites them.",
+    "Each number looks up {width} numbers (a vector), and the vector of its position is added. A row is a token, a column a number; blue is negative, orange positive. Each layer rewrites them.",
   ],
   way_attention_why: [
     "層ごとに {heads} 個のヘッドがあり、各トークンが前のトークンをどれだけ見るかを決めます。行のトークンが、列のトークンを見る割合です。1 行の合計は 100% です。",
-    "Each layer has {heads} heads, which decide how much each token looks at those before it. A row’s token looks at a column’s token to this share; a row sums up to 100%.",
+    "Each layer has {heads} heads, which decide how much each token looks at those before it. Each cell says how much the row’s token looks at the column’s; a row adds up to 100%.",
   ],
   way_scores_why: [
     "最後のトークンのベクトルと、語彙 {vocabulary} 個のベクトルの近さがスコア（logit）です。ソフトマックスが、スコアを確率にします。",
@@ -286,7 +286,7 @@ const WORDS = {
   ],
   way_lottery_why: [
     "設定が候補を切り、残りの確率の合計を 100% にします。その割合のくじを、seed から作った乱数で引きます。",
-    "The settings cut candidates, and the rest is brought to 100% again. That is the lottery, drawn with random numbers made from seed.",
+    "The settings cut candidates, and the rest is scaled to add up to 100% again. That is the lottery; its random numbers come from the seed.",
   ],
   way_layer: ["層", "layer"],
   way_head: ["ヘッド", "head"],

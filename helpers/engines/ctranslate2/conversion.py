@@ -43,7 +43,7 @@ def converted_bytes(parameters: int) -> int:
 def check_room(parameters: int, download: int = 0) -> None:
     """Check before any long work that the cache is writable and has room, also for a download beside it.
 
-    `download` is in bytes; it counts where downloads lie on the same disk.
+    `download` is in bytes; it counts if downloads are on the same disk.
 
     Raises:
         EngineUnavailable: it is not, or has not.
@@ -64,13 +64,13 @@ def check_room(parameters: int, download: int = 0) -> None:
             f"{ja}変換したモデルを置く場所が足りません（{folder}、{needed_and_free(needed, free)}）。"
             "空きを作るか、環境変数 HF_HOME で場所を変えるか、"
             'engine="torch" を使ってください。',
-            f"there is no room for {en}the converted model ({folder}: {needed_and_free(needed, free)}): "
-            'make room, set the environment variable HF_HOME to another place, or use engine="torch".',
+            f"there is not enough disk space for {en}the converted model ({folder}: {needed_and_free(needed, free)}): "
+            'free some space, set the environment variable HF_HOME to another place, or use engine="torch".',
         )
 
 
 def shares_disk_with_downloads() -> bool:
-    """Whether the cache of conversions, which must be there, lies on the disk of the downloads."""
+    """Whether the cache of conversions, which must exist, is on the same disk as the downloads."""
     downloads = downloads_folder()
     return not downloads.exists() or downloads.stat().st_dev == cache_folder().stat().st_dev
 
@@ -113,7 +113,7 @@ def converted_folder(name: str, source: dict[str, Any]) -> Path:
 
 
 def is_converted(name: str) -> bool:
-    """Whether some conversion of a model of this name is there, of the present weights or of others."""
+    """Whether there is a conversion of a model with this name, of its present weights or of others."""
     return any(folder.is_dir() for folder in cache_folder().glob(f"{_readable(name)}-{'?' * 16}"))
 
 
@@ -125,9 +125,9 @@ def _readable(name: str) -> str:
 def convert(model: GPT2LMHeadModel, eos_token_id: int, target: Path) -> None:
     """Write a model in CTranslate2's format, its matrices in int8, with a progress bar where that takes long.
 
-    A folder appears whole or not at all: it is written under another name and renamed. `target`'s parent must be
-    there. Two kernels do not collide: a lock makes the second one wait, and it says so. What a killed one left is
-    removed. Conversions of weights that have changed since stay: the whole cache can be deleted at any time.
+    A folder appears whole or not at all: it is written under another name and renamed. `target`'s parent must
+    exist. Two kernels do not collide: a lock makes the second one wait, and it says so. What a killed one left is
+    removed. Conversions of weights that have since changed stay: the whole cache can be deleted at any time.
 
     Raises:
         EngineUnavailable: the folder cannot be written.

@@ -37,8 +37,8 @@ class CTranslate2Loader(Loader):
             raise InputError(
                 f'engine="ctranslate2" は CPU 用です（device = "{request.device}"）。'
                 'device="cpu" にするか、engine="torch" を使ってください。',
-                f'engine="ctranslate2" is for the CPU here (device = "{request.device}"): '
-                'give device="cpu", or use engine="torch".',
+                f'engine="ctranslate2" runs only on the CPU here (device = "{request.device}"): '
+                'use device="cpu", or use engine="torch".',
             )
         refusals.require_ctranslate2()
 
@@ -103,7 +103,7 @@ class CTranslate2Loader(Loader):
             raise InputError(
                 f'{request.name} には終わりのトークン（eos）がないので、engine="ctranslate2" では使えません。'
                 'engine="torch" を使ってください。',
-                f'{request.name} has no end token (eos), without which engine="ctranslate2" cannot write: use '
+                f'{request.name} has no end token (eos), which engine="ctranslate2" needs: use '
                 'engine="torch".',
             )
         target = conversion.converted_folder(

@@ -107,6 +107,6 @@ def check_settings(name: str, settings: dict[str, Any]) -> None:
         raise InputError(
             f'{name} の設定にある {what} は、engine="ctranslate2" では使えません。'
             'engine="torch" を使ってください。',
-            f'the configuration of {name} has {what}, which engine="ctranslate2" cannot follow: '
+            f'the configuration of {name} has {what}, which engine="ctranslate2" does not support: '
             'use engine="torch".',
         )

@@ -42,10 +42,10 @@ class Rows:
         import numpy as np
 
         if self._seen == 0:
-            # The first of a step brings the logits of all sequences that go on.
+            # The first token of a step carries the logits of all sequences that continue.
             self.logits = np.array(result.logits)
             self._row = [None] * self.count
-        assert self.logits is not None  # the first of the step brought them
+        assert self.logits is not None  # the first token of the step carried them
         raw, final = _probabilities(
             self.logits[self._seen], result.token_id, self.settings, self.eos_token_id
         )

@@ -40,8 +40,8 @@ ONE_THREAD_BELOW = 200_000_000  # weights
 class CTranslate2Runner(Runner):
     """A converted GPT-2: `LanguageModel.model` and its `Runner` in one.
 
-    Its random numbers start over only with a new `ctranslate2.Generator`, which reads the weights again. That happens
-    as soon as a text is finished, while somebody reads it; a request that comes at once has to wait for it.
+    Its random numbers restart only with a new `ctranslate2.Generator`, which reads the weights again. That happens
+    as soon as a text is finished, while the reader reads it; a request that comes right away has to wait for it.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class CTranslate2Runner(Runner):
             if folder.exists():
                 ja, en = (
                     "消してから、もう一度実行してください。",
-                    "has to be deleted: do so and run this again",
+                    "must be deleted: do that and run this again",
                 )
             raise EngineUnavailable(
                 f"int8 に変換したモデル（{folder}）を読み込めません。{ja}"
@@ -75,8 +75,8 @@ class CTranslate2Runner(Runner):
             ) from error
         thread.runners.add(self)
 
-    def let_go(self) -> None:
-        """Give the weights up: Python ends."""
+    def release(self) -> None:
+        """Release the weights: Python is exiting."""
         self._generator = None
 
     def _renew(self) -> None:
@@ -109,8 +109,8 @@ class CTranslate2Runner(Runner):
                 "temperature",
                 f"temperature = {settings.temperature:g} は、top_k = {settings.top_k} といっしょには使えません。"
                 f'CTranslate2 では {MAX_TEMPERATURE:g} 以下にするか、top_k を使うか、engine="torch" を使ってください。',
-                f"temperature = {settings.temperature:g} cannot be used with top_k = {settings.top_k}: with CTranslate2 "
-                f'give at most {MAX_TEMPERATURE:g}, use top_k, or use engine="torch".',
+                f"temperature = {settings.temperature:g} cannot be used with top_k = {settings.top_k}: with CTranslate2, "
+                f'use at most {MAX_TEMPERATURE:g}, set top_k, or use engine="torch".',
             )
 
     def _check_memory(self, count: int, new_tokens: int) -> None:
@@ -132,7 +132,7 @@ class CTranslate2Runner(Runner):
             f"（{needed_and_free(needed, free)}）。num_return_sequences か max_length を小さくするか、"
             'engine="torch" を使ってください。',
             f"there is not enough memory for CTranslate2 to write {new_tokens} tokens in each of {count} texts "
-            f"({needed_and_free(needed, free)}): give a smaller num_return_sequences or max_length, or use "
+            f"({needed_and_free(needed, free)}): use a smaller num_return_sequences or max_length, or "
             'engine="torch".',
         )
 

@@ -15,9 +15,9 @@ from concurrent.futures import Future
 from typing import Any
 from weakref import WeakSet
 
-closing = threading.Event()  # set when Python ends: nothing new is begun
+closing = threading.Event()  # set when Python exits: nothing new is started
 being_written: WeakSet[Any] = WeakSet()  # of `Rows`: told to stop
-runners: WeakSet[Any] = WeakSet()  # of `CTranslate2Runner`: told to let its weights go
+runners: WeakSet[Any] = WeakSet()  # of `CTranslate2Runner`: told to release its weights
 _jobs: queue.SimpleQueue[tuple[Future, Callable[..., Any], tuple] | None] = queue.SimpleQueue()
 _threads: list[threading.Thread] = []
 _starting = threading.Lock()
@@ -46,7 +46,7 @@ def _work() -> None:
 
 @atexit.register
 def _close() -> None:
-    """Python ends: the library's threads must end before its memory goes."""
+    """Python is exiting: the library's threads must end before its memory is freed."""
     closing.set()
     for rows in list(being_written):
         rows.stop = True
@@ -54,4 +54,4 @@ def _close() -> None:
     for thread in _threads:
         thread.join()
     for runner in list(runners):
-        runner.let_go()
+        runner.release()

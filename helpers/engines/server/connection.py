@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from helpers.results import Generation
 
 CONNECT = 5.0  # seconds to connect
-PATIENCE = 60.0  # seconds without any data after which the server is given up
-# What the server calls a setting, and where that is another name than ours.
+PATIENCE = 60.0  # seconds without data before giving up on the server
+# The settings as the server names them, and those whose names differ from ours.
 SETTINGS = {"temperature", "top_k", "top_p", "repetition_penalty", "prompt"}
 FIELDS = {"n": "num_return_sequences", "max_tokens": "max_length", "min_tokens": "min_length"}
 
@@ -68,7 +68,7 @@ def address_of(url: str | None) -> Address:
         raise InputError(
             f'url = "{shown}" は使えません。先生の画面にあるアドレスを、"http://192.168.1.5:8000/#key=…" のように'
             "そのまま指定してください。",
-            f'url = "{shown}" cannot be used: give the address exactly as the teacher shows it, such as '
+            f'url = "{shown}" cannot be used: enter the address exactly as the teacher shows it, such as '
             '"http://192.168.1.5:8000/#key=...".',
         )
     key = parse_qs(parts.fragment).get("key", [os.environ.get("HELPERS_SERVER_KEY", "")])[0].strip()
@@ -141,7 +141,7 @@ def events_of(address: Address, connection: HTTPConnection) -> Iterator[dict[str
     """The events of a stream, each as soon as it is there. Closing the iterator closes the connection.
 
     Raises:
-        ServerUnavailable: as `answer_of`; or the stream broke off before its end.
+        ServerUnavailable: as `answer_of`; or the stream ended too early.
         SettingsError: as `answer_of`.
     """
     try:
@@ -178,7 +178,7 @@ def _check(address: Address, response: HTTPResponse, text: bytes) -> None:
     if response.status == 429:
         raise ServerUnavailable(
             f"{address.url} は今、順番待ちでいっぱいです。少し待ってから、もう一度実行してください。",
-            f"{address.url} has too many requests waiting: wait a little and run this again.",
+            f"{address.url} has too many requests waiting: wait a moment and run this again.",
         )
     if response.status >= 500:
         raise ServerUnavailable(
@@ -201,7 +201,7 @@ def _check(address: Address, response: HTTPResponse, text: bytes) -> None:
     raise SettingsError(
         setting,
         f"{setting} は、このサーバーでは使えない値です{f'（{most} まで）' if most else ''}。",
-        f"{setting} has a value that this server does not take{f' (at most {most})' if most else ''}.",
+        f"{setting} has a value that this server does not accept{f' (at most {most})' if most else ''}.",
     ) from ValueError(str(message))
 
 
@@ -215,7 +215,7 @@ def _explained(address: Address) -> Iterator[None]:
             f"{address.url} から返事が来ません。先生のパソコンと同じネットワークにいるか、アドレスが合っているかを"
             "確かめてください。混んでいるときは、少し待ってから、もう一度実行してください。",
             f"{address.url} does not answer: check that you are on the same network as the teacher's machine and that "
-            "the address is right; if the class is busy, wait a little and run this again.",
+            "the address is right; if the class is busy, wait a moment and run this again.",
         ) from error
     except (HTTPException, ConnectionResetError, BrokenPipeError) as error:
         raise broken_off(address) from error
@@ -232,7 +232,7 @@ def broken_off(address: Address) -> ServerUnavailable:
     """The connection broke."""
     return ServerUnavailable(
         f"{address.url} との接続が途中で切れました。そこまでの文章は残っています。もう一度実行してください。",
-        f"the connection to {address.url} broke; the text so far is kept: run this again.",
+        f"the connection to {address.url} was lost; the text so far is kept: run this again.",
     )
 
 
@@ -241,8 +241,8 @@ def wrong_key(url: str) -> ServerUnavailable:
     return ServerUnavailable(
         f"{url} の鍵が違います。先生の画面にあるアドレスを、# の後ろまでそのまま url に入れてください"
         "（または環境変数 HELPERS_SERVER_KEY に鍵を入れます）。",
-        f"the key for {url} is wrong: put the whole address that the teacher shows into url, including the part "
-        "after the # (or the key into the environment variable HELPERS_SERVER_KEY).",
+        f"the key for {url} is wrong: set url to the whole address that the teacher shows, including the part "
+        "after the # (or set the environment variable HELPERS_SERVER_KEY to the key).",
     )
 
 
@@ -259,6 +259,6 @@ def other_version(address: Address) -> ServerUnavailable:
     return ServerUnavailable(
         f"{address.url} は、このノートブックが使える形では答えません（別の版か、別の設定のサーバーです）。"
         "先生に、同じ版の make serve で始めてもらってください。",
-        f"{address.url} does not answer as these notebooks expect (another version, or other settings): "
+        f"{address.url} does not answer as these notebooks expect (a different version, or different settings): "
         "ask the teacher to start it with make serve from the same version.",
     )

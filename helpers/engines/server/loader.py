@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from helpers.tokenizer import SentencePieceTokenizer
 
-# Folders with files that a server handed out; they are deleted when Python ends.
+# Folders with files that a server handed out; they are deleted when Python exits.
 _KEPT: list[TemporaryDirectory[str]] = []
 
 
@@ -62,7 +62,7 @@ class ServerLoader(Loader):
         url = address_of(request.url).url
         reason = say(
             f"{url} のサーバーが計算します。乱数もサーバーのものなので、同じ seed でも、このパソコンで書く文章とは違います。",
-            f"the server at {url} computes. It draws its own random numbers: a seed gives a different text there than on this machine.",
+            f"the server at {url} does the computing, with its own random numbers: a seed gives a different text there than on this machine.",
         )
         return DeviceChoice(torch.device("cpu"), torch.float32, reason)
 
@@ -91,7 +91,7 @@ class ServerLoader(Loader):
         tokenizer: SentencePieceTokenizer,
         choice: DeviceChoice,
     ) -> ServerRunner:
-        """Reach the server, and see that it has this model and answers as it should."""
+        """Connect to the server, and check that it has this model and answers as expected."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         name = str(request.name)
         if Path(name).is_dir():

@@ -48,8 +48,8 @@ class ServerRunner(Served, Runner):
                 "temperature",
                 f"temperature = {settings.temperature:g} は、サーバーでは使えません。{low:g} 以上 {high:g} 以下にしてください"
                 "（いつも 1 位を選ばせるには do_sample=False）。",
-                f"temperature = {settings.temperature:g} cannot be used with a server: give a number from {low:g} to "
-                f"{high:g} (always the most probable token: do_sample=False).",
+                f"temperature = {settings.temperature:g} cannot be used with a server: use a number from {low:g} to "
+                f"{high:g} (to always take the most probable token, set do_sample=False).",
             )
         if settings.do_sample and settings.num_return_sequences > SEQUENCES:
             raise SettingsError(
@@ -65,7 +65,7 @@ class ServerRunner(Served, Runner):
     ) -> Generator[list[Step | None], None, None]:
         """See `Runner.steps`. `raw` of each step is NaN until `complete` has asked for it.
 
-        A stream that breaks is taken up again from where it was, with other random numbers.
+        A broken stream is resumed where it was, with different random numbers.
         """
         self.check(settings)
         prompt = input_ids[0].tolist()

@@ -1,4 +1,4 @@
-"""One text as the class's server writes it: a stream of tokens, taken up again where it breaks."""
+"""One text as the class's server writes it: a stream of tokens that is resumed where it breaks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from helpers.engines.server.served import Served
     from helpers.settings import SamplingSettings
 
-# The seconds before each new try at a broken stream: for a network that stutters, not a server that is gone.
+# The seconds before each new try at a broken stream: for a shaky network, not for a server that is gone.
 PAUSES = (0.2, 1.0)
 
 
@@ -51,7 +51,7 @@ class TextStream:
             try:
                 self._take(next(self.events, None))
             except ServerUnavailable:
-                # Begun, it is worth another try; a server that refuses has said all.
+                # Once it has begun, it is worth another try; a refusal is final.
                 if not self.written or self.failures >= len(PAUSES):
                     raise
                 self._again()

@@ -122,7 +122,7 @@ class Int8Layer(nn.Module):
         raise InputError(
             "int8 で読み込んだモデルは、文を書くためのものです。移す、コピーする、保存する、学習するときは、"
             "dtype を書かずに load_model で読み込み直してください。",
-            "a model in int8 can only write text: to move, copy, save or train it, load it again with load_model, without dtype.",
+            "an int8 model can only write text: to move, copy, save or train it, load it again with load_model, without dtype.",
         )
 
     _apply = _save_to_state_dict = _load_from_state_dict = __reduce_ex__ = _refuse

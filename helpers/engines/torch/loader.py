@@ -43,7 +43,7 @@ class TorchLoader(Loader):
             raise InputError(
                 f'dtype = torch.int8 は CPU 用です（device = "{device}"）。'
                 'device="cpu" にするか、dtype を書かないでください。',
-                f'dtype = torch.int8 is for the CPU here (device = "{device}"): give device="cpu", or leave dtype out.',
+                f'dtype = torch.int8 works only on the CPU (device = "{device}"): use device="cpu", or leave dtype out.',
             )
         if dtype == torch.int8 and not int8.can_compute():
             raise InputError(
@@ -150,7 +150,7 @@ class TorchLoader(Loader):
     def runner(
         self, model: Any, tokenizer: SentencePieceTokenizer, device: torch.device
     ) -> TorchRunner:
-        """The loop around a model of transformers."""
+        """Our generation loop around a transformers model."""
         from helpers.engines.torch.runner import TorchRunner
 
         return TorchRunner(model, tokenizer, device)

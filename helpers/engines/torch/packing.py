@@ -87,7 +87,7 @@ class _Packed(nn.Module):
     _ordinary: Any  # the class of the ordinary layer
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # The packed product has no gradient, and takes numbers of its own dtype only.
+        # The packed product has no gradient, and only takes numbers of its own dtype.
         learns = torch.is_grad_enabled() and any(
             value.requires_grad for value in (x, *self.parameters(recurse=False))
         )
@@ -144,7 +144,7 @@ class PackedConv1D(_Packed, Conv1D):
 
     @property
     def weight(self) -> nn.Parameter:
-        """The matrix, (inputs, outputs). Whoever asks for it may change it: the layer is an ordinary one from then on."""
+        """The matrix, (inputs, outputs). Code that asks for it may change it, so the layer is an ordinary one from then on."""
         self.unpack()
         return self.weight
 

@@ -1,4 +1,4 @@
-"""A model of transformers as a `Runner`: one loop, inside its own `generate`, whatever format the weights have."""
+"""A transformers model as a `Runner`: one loop, inside its own `generate`, whatever format the weights have."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHARED_FROM = 64
 
 
 class TorchRunner(Runner):
-    """Around a causal language model of transformers, in any format of its weights."""
+    """Runs a causal language model of transformers, whatever format its weights have."""
 
     plain_call = True
 
@@ -41,7 +41,7 @@ class TorchRunner(Runner):
         self.tokenizer = tokenizer
         self.device = device
         if device.type == "cuda":
-            # In half precision torch prefers cuDNN's attention on an H100 or H200, and cuDNN plans anew for each length of
+            # In half precision torch prefers cuDNN's attention on an H100 or H200, and cuDNN plans again for each length of
             # a text: 40 ms a token on an H200, where float32, which does not go through it, took 3 (benchmarks/README.md).
             torch.backends.cuda.enable_cudnn_sdp(False)
 
@@ -139,8 +139,8 @@ class TorchRunner(Runner):
             self.device,
             f"1 本ずつ書いても、{longest} トークンまでしか入りませんでした。max_length（今は {settings.max_length}）を"
             f" {longest} 以下にするか、",
-            f"even one text at a time, no more than {longest} tokens fit; make max_length (now "
-            f"{settings.max_length}) at most {longest}, ",
+            f"even one text at a time, no more than {longest} tokens fit; set max_length (now "
+            f"{settings.max_length}) to at most {longest}, ",
         )
 
 
@@ -170,7 +170,7 @@ def _step(
     total: int,
     group: _Group,
 ) -> tuple[list[Step | None], bool]:
-    """One more token for each sequence of a group; the row of all `total` sequences, and whether any goes on."""
+    """One more token for each sequence of a group; the row of all `total` sequences, and whether any continues."""
     known = 0 if group.cache is None else group.cache.get_seq_length()
     before = group.generator.get_state()
     # One prompt, the same for every row: nothing is padded, so no mask is needed.
