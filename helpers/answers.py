@@ -28,7 +28,7 @@ def check(answer: Any, test: Callable[[Any], str]) -> None:
         print(
             say(
                 f"✗ あなたのコードは、途中で止まりました（{type(error).__name__}: {error}）。",
-                f"✗ Your code stopped on the way ({type(error).__name__}: {error}).",
+                f"✗ Your code stopped with an error ({type(error).__name__}: {error}).",
             )
         )
     else:

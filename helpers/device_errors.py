@@ -1,4 +1,4 @@
-"""A full memory, a lost GPU and NaN, each turned into one sentence that says what to do."""
+"""Full memory, a lost GPU and NaN, each turned into one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class OutOfMemory(Explained, MemoryError):
-    """The memory of the device is full. `generation` keeps what was written before, if anything was."""
+    """The device is out of memory. `generation` keeps what was written before, if anything was."""
 
     generation: Generation | None = None
 
@@ -78,7 +78,7 @@ def free_after_error(error: BaseException | None = None) -> None:
 
 @contextmanager
 def explained_device_errors(device: torch.device, ja: str = "", en: str = "") -> Iterator[None]:
-    """Turn a full memory and a lost GPU into one sentence each, the cause kept.
+    """Turn full memory and a lost GPU into one sentence each, the cause kept.
 
     Args:
         device: where the work is done.

@@ -1,4 +1,4 @@
-"""How much memory and disk is free, the one way of saying it, and giving back memory that is not needed."""
+"""How much memory and disk is free, how sizes are written, and returning memory that is no longer needed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def available_memory(device: torch.device) -> int:
 
 
 def trim_heap() -> None:
-    """Have glibc return freed memory to the system: after a large model it keeps a gigabyte or more."""
+    """Have glibc return freed memory to the system: after a large model it would keep a gigabyte or more."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim:

@@ -1,4 +1,4 @@
-"""From a prompt to the ids that a model continues, checked before any work: one clear sentence for each mistake."""
+"""From a prompt to the ids that a model continues, checked before any work, with one clear sentence for each mistake."""
 
 from __future__ import annotations
 

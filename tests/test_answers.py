@@ -53,9 +53,9 @@ def test_what_is_not_written_is_said_to_be(answer: Any, capsys: pytest.CaptureFi
         (lambda x: 3, "✗ Not right yet. 4 becomes 8\n"),
         (
             lambda x: x / 0,
-            "✗ Your code stopped on the way (ZeroDivisionError: division by zero).\n",
+            "✗ Your code stopped with an error (ZeroDivisionError: division by zero).\n",
         ),
-        (0, "✗ Your code stopped on the way (TypeError: 'int' object is not callable).\n"),
+        (0, "✗ Your code stopped with an error (TypeError: 'int' object is not callable).\n"),
     ],
 )
 def test_the_verdict_has_its_reason(answer: Any, said: str, capsys: pytest.CaptureFixture[str]):

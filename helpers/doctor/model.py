@@ -1,4 +1,4 @@
-"""The bundled model and its tokenizer: do they still compute what they should?"""
+"""Whether the bundled model and its tokenizer still compute what they should."""
 
 from __future__ import annotations
 

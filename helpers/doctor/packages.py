@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 PROJECT = "yukiguni-notebooks"
-# Lessons do without these; the sentence says when they are wanted.
+# The lessons work without these; the sentence says when they are needed.
 OPTIONAL = {
     "ctranslate2": (
         "CPU で速く書かせるときだけ使います。レッスン 04 では、なければネットワークから入れます。",

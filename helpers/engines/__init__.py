@@ -1,6 +1,6 @@
-"""What computes and writes: a folder for each engine, all behind one protocol (`protocol.py`).
+"""The engines, which run a model and write: a folder each, all behind one protocol (`protocol.py`).
 
-A new engine is a new module and a line in `ENGINES`. Nothing outside this folder asks for one by name.
+A new engine is a new folder and a line in `ENGINES`. Nothing outside this folder asks for one by name.
 """
 
 from __future__ import annotations

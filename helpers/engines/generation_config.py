@@ -1,7 +1,7 @@
 """What a model's folder itself says about generating (generation_config.json): followed under its own name, or ignored.
 
-Everything that writes or draws must mean the same by it. What works on the probabilities of one token alone is followed: it
-is a logits processor, which our loop, `model.generate` and the picture of the next token use alike.
+Everything that writes or draws must treat it the same way. What acts only on the probabilities of one token is followed: it
+is a logits processor, which our loop, `model.generate` and the picture of the next token all use.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SETTING_OF = {
     "TopHLogitsWarper": "top_h",
     "TypicalLogitsWarper": "typical_p",
 }
-# Those that our calls set themselves; they pass the tokens to `generate` too.
+# Those that our calls set themselves; they also pass the special tokens to `generate`.
 OF_EACH_CALL = {"do_sample", "max_length", "min_length", "repetition_penalty", "temperature"}
 OF_EACH_CALL |= {"top_k", "top_p"}
 TOKENS = {"bos_token_id", "eos_token_id", "pad_token_id"}

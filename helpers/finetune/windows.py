@@ -1,4 +1,4 @@
-"""A text as windows of tokens, and what a model spends on it: bits per character."""
+"""A text as windows of tokens, and how well a model predicts it: bits per character."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EVALUATION_WINDOW = 256  # tokens, as in training/evaluate.py
 LONG = 20_000  # characters: to measure more may take some seconds
-IGNORED = -100  # a label that counts for nothing: PyTorch's own number for it
+IGNORED = -100  # a label that is ignored: PyTorch's own number for it
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def bits_per_character(
     window: int = EVALUATION_WINDOW,
     progress: Callable[[float], None] | None = None,
 ) -> float:
-    """How many bits the model spends on a character of the text: nats / ln 2 / characters. Less is better.
+    """How many bits the model needs per character of the text: nats / ln 2 / characters. Less is better.
 
     As in training/evaluate.py: a leading `<s>`, a window of 256 tokens that moves by half of itself, each token predicted
     once; characters are those of the normalised text, and an unknown one costs what `<unk>` costs.

@@ -1,7 +1,7 @@
 """From the name of a model to a folder with its files: the bundled one, a local folder, or a download.
 
 `from_pretrained` could download by itself. Offline it asks for every single file and tries five times each, which
-takes minutes; here the hub is asked once, and what fails is said in one sentence. Files come one after another, the
+takes minutes; here the hub is asked once, and a failure is reported in one sentence. Files are downloaded one after another, the
 weights last: an interrupted download is never mistaken for a complete one, and the interrupt key works (downloads
 in threads run to their end).
 """

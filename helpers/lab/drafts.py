@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Draft(NamedTuple):
     """A text so far: the typed prompt, and the tokens that were chosen after it one by one.
 
-    The tokens stay tokens: `▁` at the end of a text would be lost on the way through text.
+    They are kept as tokens: a `▁` at the end of a text would be lost if they became text.
     """
 
     prompt: str

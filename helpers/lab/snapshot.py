@@ -22,7 +22,7 @@ def snapshot(
     below: str,
     buttons: tuple[Iterable[str], Iterable[str]],
 ) -> charts.Html:
-    """The whole lab, in the order in which it stands on the page.
+    """The whole lab, in the order in which it appears on the page.
 
     Args:
         name: of the model.

@@ -15,7 +15,7 @@ class NotEnoughMemory(Explained, MemoryError):
 
 
 def check_memory(name: str, parameters: int, choice: DeviceChoice, engine: str) -> None:
-    """Say what fits if a model does not. Nothing has been downloaded yet.
+    """Refuse a model that does not fit, and say what does. Nothing has been downloaded yet.
 
     Raises:
         NotEnoughMemory: a MemoryError.
