@@ -295,7 +295,7 @@ def test_nobody_there_is_one_sentence(folder):
         ((500, b'{"error":{"message":"EngineCore"}}'), "restarts by itself"),
         ((503, b""), "restarts by itself"),
         ((404, b"not here"), "a different version"),
-        ((200, b"<html>Welcome to the school network</html>"), "broke"),
+        ((200, b"<html>Welcome to the school network</html>"), "was lost"),
         ((302, b""), "a different version"),
         ((400, b'{"error":{"message":"no such field","param":"logprobs"}}'), "a different version"),
     ],
