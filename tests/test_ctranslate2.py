@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
 from helpers import hub
-from helpers.engines.ctranslate2 import EngineUnavailable, conversion, refusals
+from helpers.engines.ctranslate2 import EngineUnavailable, checks, conversion
 from helpers.engines.ctranslate2.runner import CTranslate2Runner
 from helpers.engines.torch import int8
 from helpers.errors import InputError
@@ -463,7 +463,7 @@ def test_other_activations_norms_and_an_output_layer_of_its_own(bare, activation
 
 
 def test_without_ctranslate2_one_sentence_names_the_command_and_the_other_engine(bare, monkeypatch):
-    monkeypatch.setattr(refusals, "find_spec", lambda name: None)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
     with pytest.raises(EngineUnavailable, match="pip install") as caught:
         load_model(bare, engine="ctranslate2")
     assert 'engine="torch"' in str(caught.value)
@@ -528,7 +528,7 @@ def test_the_engine_is_announced_by_whatever_name_the_model_is_loaded(bare, caps
 def test_the_requirement_is_that_of_the_extra():
     from tools.project import EXTRAS
 
-    assert EXTRAS["ctranslate2"] == EXTRAS["fast"] == [refusals.REQUIREMENT]
+    assert EXTRAS["ctranslate2"] == EXTRAS["fast"] == [checks.REQUIREMENT]
 
 
 @pytest.mark.process
@@ -560,6 +560,6 @@ def test_a_process_ends_while_a_text_is_being_written(tmp_path):
 
 
 def test_another_dtype_is_refused_before_any_work(monkeypatch):
-    monkeypatch.setattr(refusals, "require_ctranslate2", lambda: pytest.fail("work has begun"))
+    monkeypatch.setattr(checks, "require_ctranslate2", lambda: pytest.fail("work has begun"))
     with pytest.raises(ValueError, match=r"float32.*int8"):
         load_model("aozora-mini", engine="ctranslate2", dtype=torch.float32)

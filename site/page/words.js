@@ -163,7 +163,7 @@ const WORDS = {
 
   one_token: ["1 トークン進める", "One token"],
   back: ["戻る", "Back"],
-  guess: ["予想: 1 位は何回？", "Guess: how many times the first?"],
+  guess: ["予想: 1 位は何回？", "Guess: times no. 1 is drawn"],
   draw: ["100 回引く", "Draw 100"],
   draw_result: [
     "1 位「{piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",

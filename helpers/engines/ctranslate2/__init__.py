@@ -6,6 +6,6 @@ million weights 4.33 times, at 37 million 4.82 (Zen 4; torch's int8 3.58 and 3.2
 `python -m benchmarks.cpu_generate --shape gpt-1b`; benchmarks/README.md has all shapes.
 """
 
-from helpers.engines.ctranslate2.refusals import EngineUnavailable, install_engine
+from helpers.engines.ctranslate2.checks import EngineUnavailable, install_engine
 
 __all__ = ["EngineUnavailable", "install_engine"]

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.engines.ctranslate2.refusals import ACTIVATIONS, EngineUnavailable
+from helpers.engines.ctranslate2.checks import ACTIVATIONS, EngineUnavailable
 from helpers.errors import Explained
 from helpers.hub import cache_folder as downloads_folder
 from helpers.language import say

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.catalogue import count_parameters
 from helpers.device import DeviceChoice
-from helpers.engines.ctranslate2 import conversion, refusals
+from helpers.engines.ctranslate2 import checks, conversion
 from helpers.engines.generation_config import FOLLOWED, followed, read_settings
 from helpers.engines.protocol import Loader, Request
 from helpers.errors import InputError
@@ -40,11 +40,11 @@ class CTranslate2Loader(Loader):
                 f'engine="ctranslate2" runs only on the CPU here (device = "{request.device}"): '
                 'use device="cpu", or use engine="torch".',
             )
-        refusals.require_ctranslate2()
+        checks.require_ctranslate2()
 
     def check_config(self, request: Request, config: dict[str, Any]) -> None:
         """Raise `InputError` if it is not of a GPT-2 that can be converted."""
-        refusals.check_config(request.name, config)
+        checks.check_config(request.name, config)
 
     def choose(self, request: Request, parameters: int) -> DeviceChoice:
         """int8 on the CPU."""
@@ -92,9 +92,9 @@ class CTranslate2Loader(Loader):
         from helpers.engines.torch.loader import read
 
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        refusals.check_config(request.name, config.to_dict())
+        checks.check_config(request.name, config.to_dict())
         settings = followed(request.name, read_settings(folder))
-        refusals.check_settings(request.name, {k: v for k, v in settings.items() if k in FOLLOWED})
+        checks.check_settings(request.name, {k: v for k, v in settings.items() if k in FOLLOWED})
         weights = weights_file(folder)
         if weights is None:
             raise FileNotFoundError(f"no weights in {folder}")

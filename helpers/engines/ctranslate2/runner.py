@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from helpers.catalogue import count_parameters
 from helpers.device_errors import explained_device_errors, is_out_of_memory, refuse_nan
 from helpers.engines.ctranslate2 import thread
-from helpers.engines.ctranslate2.refusals import EngineUnavailable
-from helpers.engines.ctranslate2.rows import Rows
+from helpers.engines.ctranslate2.callback import RowCallback
+from helpers.engines.ctranslate2.checks import EngineUnavailable
 from helpers.engines.protocol import Runner
 from helpers.memory import available_memory, needed_and_free, trim_heap
 from helpers.results import Step
@@ -181,7 +181,9 @@ class CTranslate2Runner(Runner):
         count = settings.num_return_sequences if settings.do_sample else 1
         # A text that is certain is written once; CTranslate2 refuses to repeat it.
         certain = not settings.do_sample or settings.top_k == 1
-        rows = Rows(1 if certain else count, None if certain else settings, self.eos_token_id)
+        rows = RowCallback(
+            1 if certain else count, None if certain else settings, self.eos_token_id
+        )
         prompt = input_ids.shape[1]
         thread.being_written.add(rows)
         options = {
@@ -204,7 +206,7 @@ class CTranslate2Runner(Runner):
             rows.stop = True
 
     def _write(
-        self, seed: int, input_ids: torch.Tensor, rows: Rows, options: dict[str, Any]
+        self, seed: int, input_ids: torch.Tensor, rows: RowCallback, options: dict[str, Any]
     ) -> None:
         import ctranslate2
 
@@ -222,7 +224,7 @@ class CTranslate2Runner(Runner):
         if options["sampling_topk"] != 1 and not thread.closing.is_set():
             self._renew()
 
-    def _generate(self, input_ids: torch.Tensor, rows: Rows, **options: Any) -> None:
+    def _generate(self, input_ids: torch.Tensor, rows: RowCallback, **options: Any) -> None:
         self._awake().generate_batch(
             [[str(i) for i in input_ids[0].tolist()]],
             end_token=[self.eos_token_id],

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakSet
 
 closing = threading.Event()  # set when Python exits: nothing new is started
-being_written: WeakSet[Any] = WeakSet()  # of `Rows`: told to stop
+being_written: WeakSet[Any] = WeakSet()  # of `RowCallback`: told to stop
 runners: WeakSet[Any] = WeakSet()  # of `CTranslate2Runner`: told to release its weights
 _jobs: queue.SimpleQueue[tuple[Future, Callable[..., Any], tuple] | None] = queue.SimpleQueue()
 _threads: list[threading.Thread] = []

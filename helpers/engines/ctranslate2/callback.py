@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from helpers.settings import SamplingSettings
 
 
-class Rows:
+class RowCallback:
     """CTranslate2's callback: gathers the tokens of a step into one row, and puts it into `finished`.
 
     Called on the engine's thread for one token after another. An exception there would end the process.

@@ -1,4 +1,4 @@
-"""What CTranslate2 cannot do here, said in one sentence before any work; and installing it."""
+"""What CTranslate2 needs and cannot do here, checked before any work, one sentence each; and installing it."""
 
 from __future__ import annotations
 
