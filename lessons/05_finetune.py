@@ -563,7 +563,7 @@ picture(
 # %% tags=["varies"]
 little, _ = split_text(text, held_out=1 - 600 / len(text))
 overfitted = load_for_training(MODEL)
-too_much = TrainingSettings(steps=50, length=64, learning_rate=3e-3, keep_best=False, seed=SEED)
+too_much = TrainingSettings(steps=30, length=64, learning_rate=3e-3, keep_best=False, seed=SEED)
 overfit = fine_tune(overfitted, little, held_out_text, too_much, show=live_curve())
 
 # %% [markdown] lang="ja"
@@ -731,24 +731,24 @@ for length in (limit + 1, limit, 2):
     print(length, [f"{copied_share(each, source, length):.0%}" for each in new_texts])
 
 # %% [markdown] lang="ja"
-# **練習 2.** 学習率を 10 分の 1 と 10 倍にして、20 ステップずつ学習してください。線はどう変わるでしょうか。
+# **練習 2.** 学習率を 10 分の 1 と 10 倍にして、10 ステップずつ学習してください。線はどう変わるでしょうか。
 
 # %% [markdown] lang="en"
-# **Exercise 2.** Train for 20 steps with a tenth of the learning rate, and with ten times the learning rate. What happens to the lines?
+# **Exercise 2.** Train for 10 steps with a tenth of the learning rate, and with ten times the learning rate. What happens to the lines?
 
 # %% tags=["exercise"]
 
 # %% tags=["solution", "varies"]
 for rate in (LEARNING_RATE / 10, LEARNING_RATE, LEARNING_RATE * 10):
-    twenty = TrainingSettings(steps=20, batch_size=4, evaluate_every=5, learning_rate=rate)
-    result = fine_tune(load_for_training(MODEL), train_text, held_out_text, twenty)
+    ten = TrainingSettings(steps=10, batch_size=4, evaluate_every=5, learning_rate=rate)
+    result = fine_tune(load_for_training(MODEL), train_text, held_out_text, ten)
     print(f"{rate:g}", " → ".join(f"{bits:.2f}" for _, bits in result.held_out))
 
 # %% [markdown] lang="ja" tags=["solution"]
-# 小さすぎると、20 ステップではあまり変わりません。大きすぎると、覚えていた日本語をこわします。取り分けた文章のビット数が、途中で跳ね上がるので、それとわかります。
+# 小さすぎると、10 ステップではあまり変わりません。大きすぎると、覚えていた日本語をこわします。取り分けた文章のビット数が、途中で跳ね上がるので、それとわかります。
 
 # %% [markdown] lang="en"
-# If it is too small, 20 steps change little. If it is too large, it destroys the Japanese the model knew: the bits for the held-out text jump up along the way.
+# If it is too small, 10 steps change little. If it is too large, it destroys the Japanese the model knew: the bits for the held-out text jump up along the way.
 
 # %% tags=["build"]
 claim(

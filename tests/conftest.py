@@ -59,6 +59,7 @@ def english() -> Iterator[None]:
     set_language(before)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a kernel or a browser by the fixtures it asks for, and put all in the order in which workers take it.
 

@@ -1,6 +1,7 @@
 """The repository as a whole: `pytest tests/test_repository.py`."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -233,3 +234,9 @@ def test_the_table_of_faults_names_tests_that_exist():
     assert named and [name for name in named if f"def {name}(" not in written] == []
     files = set(re.findall(r"`(tests/\w+\.py|\.github/\S+\.yml)`", table))
     assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_what_takes_long_to_build_is_built_by_one_worker(request: pytest.FixtureRequest):
+    # With pytest 9.2 pytest-xdist 3.8 dealt out each test by itself, and said nothing.
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        assert request.node.nodeid.endswith("@test_repository")

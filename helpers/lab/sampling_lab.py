@@ -19,9 +19,9 @@ from helpers.lab.compare_pane import ComparePane
 from helpers.lab.controls import Controls
 from helpers.lab.drafts import Draft, encode_draft, write_at_once
 from helpers.lab.history_pane import HistoryPane
-from helpers.lab.home import keep_at_home
 from helpers.lab.japanese_pane import JapanesePane
 from helpers.lab.next_token_view import NextTokenView
+from helpers.lab.one_thread import handle_in_this_thread
 from helpers.lab.parts import COLUMNS, REDRAW_AFTER, ROW, WIDE, Pane, Soon, box, button
 from helpers.lab.presets import Preset, presets
 from helpers.lab.problems import Problems
@@ -189,7 +189,7 @@ class SamplingLab:
             ],
             layout={"width": "100%"},
         )
-        keep_at_home([self.view, *(pane.view for pane in self.panes)])
+        handle_in_this_thread([self.view, *(pane.view for pane in self.panes)])
 
     def _pane_chosen(self, change: dict[str, Any]) -> None:
         self.pane_box.children = [change["new"].view]
