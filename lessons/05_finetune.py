@@ -396,7 +396,7 @@ from transformers import get_linear_schedule_with_warmup
 
 from helpers.finetune import load_for_training
 
-EPOCHS, BATCH, WARMUP, LEARNING_RATE, SEED = 3, 8, 5, 1e-4, 42
+EPOCHS, BATCH, WARMUP, LEARNING_RATE, SEED = 2, 8, 5, 1e-4, 42
 
 model = load_for_training(MODEL).model
 model.train()
@@ -421,10 +421,10 @@ for epoch in range(EPOCHS):
 print(f"{time.perf_counter() - start:.1f} s")
 
 # %% [markdown] lang="ja"
-# 文章を一度通して読むことを、1 エポックと呼びます。3 回読みました。損失は下がったでしょうか。学習に使っていない文章で測ります。
+# 文章を一度通して読むことを、1 エポックと呼びます。2 回読みました。損失は下がったでしょうか。学習に使っていない文章で測ります。
 
 # %% [markdown] lang="en"
-# One pass through the whole text is called an epoch. We did three. Did the loss go down? We measure on the held-out text.
+# One pass through the whole text is called an epoch. We did two. Did the loss go down? We measure on the held-out text.
 
 # %% tags=["varies"]
 bits_loop = bits_per_character(model, tokenizer, held_out_text)
@@ -468,8 +468,8 @@ print(f"{bits_before:.3f} → {bits_loop:.3f} ({bits_loop / bits_before - 1:+.1%
 from helpers.finetune import TrainingSettings, fine_tune, live_curve
 
 tuned = load_for_training(MODEL)
-forty = TrainingSettings(steps=40, batch_size=4, learning_rate=LEARNING_RATE, seed=SEED)
-run = fine_tune(tuned, train_text, held_out_text, forty, show=live_curve())
+thirty = TrainingSettings(steps=30, batch_size=4, learning_rate=LEARNING_RATE, seed=SEED)
+run = fine_tune(tuned, train_text, held_out_text, thirty, show=live_curve())
 
 # %% tags=["varies"]
 step, bits = run.best

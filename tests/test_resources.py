@@ -318,7 +318,7 @@ linux = pytest.mark.skipif(
 )
 
 
-@pytest.mark.alone
+@pytest.mark.process
 @linux
 def test_a_process_without_memory_says_so_and_writes_fewer_at_a_time(tmp_path):
     # 13 M weights, 26 MB as float16, which become 52 MB of float32.
