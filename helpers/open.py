@@ -68,9 +68,15 @@ def settings_of_jupyter(language: str, folder: Path) -> dict[str, str]:
 
 def command(lesson: Path, arguments: list[str], mine: Path = MINE) -> list[str]:
     """The command that opens a lesson of the reader's copies in JupyterLab."""
+    import zmq
+    from jupyter_client.manager import KernelManager
+
     page = lesson.relative_to(mine).as_posix()
     lab = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={mine}"]
     lab += [f"--LabApp.default_url=/lab/tree/{page}"]
+    # Newer ones warn in the terminal of messages that anyone could read, and can encrypt them instead.
+    if hasattr(KernelManager, "transport_encryption") and zmq.has("curve"):
+        lab.append("--KernelManager.transport_encryption=auto")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         lab.append("--allow-root")
     return lab + arguments

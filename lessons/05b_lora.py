@@ -45,10 +45,10 @@ LANG = "ja"
 # {{setup}}
 
 # %% [markdown] lang="ja"
-# レッスン 05 と同じ文章とモデルを用意し、同じループで 1 エポックだけ学習しておきます。
+# レッスン 05 と同じ文章とモデルを用意し、同じループで学習しておきます。
 
 # %% [markdown] lang="en"
-# First we prepare the text and model of lesson 05, and train for one epoch with the same loop.
+# First we prepare the text and model of lesson 05, and train with the same loop.
 
 # %% tags=["varies"]
 from pathlib import Path
@@ -78,7 +78,7 @@ import time
 from torch.nn.functional import cross_entropy
 from transformers import get_linear_schedule_with_warmup
 
-EPOCHS, BATCH, WARMUP, LEARNING_RATE, SEED = 1, 8, 5, 1e-4, 42
+EPOCHS, BATCH, WARMUP, LEARNING_RATE, SEED = 2, 8, 5, 1e-4, 42
 
 model = load_for_training(MODEL).model
 model.train()

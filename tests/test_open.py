@@ -93,7 +93,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     }
     command = [sys.executable, "-m", "helpers.open", "01_install", "--no-browser", "--port=0"]
     command += ["--IdentityProvider.token=lab", "--LabApp.expose_app_in_browser=True"]
-    log = (own / "log.txt").open("w")
+    log = log_of(home).open("w")
     server = subprocess.Popen(command, cwd=home, env=kept | places, stdout=log, stderr=log)
     try:
         yield home, _address(server, own / "runtime")
@@ -117,7 +117,12 @@ def _address(server: subprocess.Popen, runtime: Path) -> str:
                 continue
             return url
         time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start; see {runtime.parent / 'log.txt'}")
+    raise RuntimeError(f"JupyterLab did not start; its log lies beside the folder")
+
+
+def log_of(home: Path) -> Path:
+    """What the reader would see in the terminal."""
+    return home.with_name(f"{home.name}.log")
 
 
 @pytest.mark.timeout(600)
@@ -137,6 +142,7 @@ def test_jupyterlab_opens_the_lesson_in_japanese_without_news(opened: tuple[Path
     cell.click()
     page.evaluate("() => jupyterapp.commands.execute('notebook:run-cell')")
     expect(cell.locator(".jp-OutputArea-output")).to_contain_text("準備ができました。")
+    assert "WARNING" not in log_of(home).read_text("utf-8")
     page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
     expect(page.get_by_text("Jupyter news")).to_have_count(0)
     # Pictures in prose travel inside the notebook.
