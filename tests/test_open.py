@@ -117,7 +117,7 @@ def _address(server: subprocess.Popen, runtime: Path) -> str:
                 continue
             return url
         time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start; its log lies beside the folder")
+    raise RuntimeError("JupyterLab did not start; its log lies beside the folder")
 
 
 def log_of(home: Path) -> Path:
