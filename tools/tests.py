@@ -42,13 +42,25 @@ LINT = [
     Stage("format", ["-m", "ruff", "format", "--check", "."]),
     Stage("types", ["-m", "mypy", "--num-workers", "2"]),
 ]
+
+
+def marked(mark: str) -> list[str]:
+    """The files with tests of this mark: to collect all files takes each worker longer than some marks' tests."""
+    tests = sorted((ROOT / "tests").glob("test_*.py"))
+    return [f"tests/{file.name}" for file in tests if f"mark.{mark}" in file.read_text("utf-8")]
+
+
 QUICK = f"not (process or browser or kernel or alone) and {ELSEWHERE}"
 
 
 def as_kinds(kinds: Sequence[processors.Kind]) -> list[Stage]:
     """What can differ between processors, on this one playing each of these kinds."""
     return [
-        Stage(f"as on {kind.name}", [*PYTEST, *SIDE_BY_SIDE, "-m", f"{AS_ANOTHER} and {ELSEWHERE}"], environment=kind.environment)
+        Stage(
+            f"as on {kind.name}",
+            [*PYTEST, *SIDE_BY_SIDE, "-m", f"{AS_ANOTHER} and {ELSEWHERE}", *marked("processor")],
+            environment=kind.environment,
+        )
         for kind in kinds
     ]  # fmt: skip
 
@@ -64,10 +76,14 @@ TIERS = {
         # What is executed on Colab's versions is not executed here as well.
         Stage("tests", [*PYTEST, *WITH_WAITING, "-m", f"not (alone or kernel and colab) and {ELSEWHERE}"]),
         # Neither memory nor time is measured beside another test.
-        Stage("alone", [*PYTEST, "-p", "no:xdist", "-m", f"alone and {ELSEWHERE}"]),
+        Stage("alone", [*PYTEST, "-p", "no:xdist", "-m", f"alone and {ELSEWHERE}", *marked("alone")]),
         # The oldest kind lacks most: those between it and this machine's own wait for `test-all`.
         *as_kinds(processors.playable()[:1]),
-        Stage("Colab's versions", [*PYTEST, *WITH_WAITING, "-m", f"colab and {ELSEWHERE}"], True),
+        Stage(
+            "Colab's versions",
+            [*PYTEST, *WITH_WAITING, "-m", f"colab and {ELSEWHERE}", *marked("colab")],
+            on_colabs_versions=True,
+        ),
     ],
     "test-all": [
         Stage("slow tests", [*PYTEST, "-p", "no:xdist", "-m", "slow and not (server or exact)"]),
