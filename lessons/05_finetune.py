@@ -53,7 +53,7 @@ LANG = "ja"
 #
 # 何もないところから学習すると、たくさんの文章と時間が要ります。すでに日本語を学んだモデルから始めれば、短い文章と短い時間で、書きぶりを変えられます。これがファインチューニング（追加の学習）です。
 #
-# ここで選ぶモデルを、丸ごと学習します。同梱の `aozora-mini` なら、GPU がなくても 1 分ほどです。ほかのモデルは、Colab の GPU を選んでから使ってください。ダウンロードは xsmall が約 150 MB、small が約 440 MB、medium が約 1.3 GB です。一番大きい `japanese-gpt-1b` を丸ごと学習すると、T4 のメモリに入りません。これは [05b](05b_lora.ipynb) で、LoRA で学習します。
+# ここで選ぶモデルを、丸ごと学習します。同梱の `aozora-mini` なら、GPU がなくても、このレッスンの全部のセルが 1 分かからずに終わります（2 コアの CPU で測りました）。ほかのモデルは、Colab の GPU を選んでから使ってください。ダウンロードは xsmall が約 150 MB、small が約 440 MB、medium が約 1.3 GB です。一番大きい `japanese-gpt-1b` を丸ごと学習すると、T4 のメモリに入りません。これは [05b](05b_lora.ipynb) で、LoRA で学習します。
 
 # %% [markdown] lang="en"
 # ## What fine-tuning is
@@ -62,7 +62,7 @@ LANG = "ja"
 #
 # From scratch, that takes a great deal of text and time. If you start from a model that already knows Japanese, a short text and a short time are enough to change how it writes. That is fine-tuning.
 #
-# The model you choose here is trained in full. The bundled `aozora-mini` takes about a minute without a GPU. For the others, choose a GPU on Colab first; they download about 150 MB (xsmall), 440 MB (small) and 1.3 GB (medium). The largest, `japanese-gpt-1b`, does not fit into the memory of a T4 when trained in full; [05b](05b_lora.ipynb) does it with LoRA.
+# The model you choose here is trained in full. With the bundled `aozora-mini`, all cells of this lesson together take less than a minute without a GPU (measured on two CPU cores). For the others, choose a GPU on Colab first; they download about 150 MB (xsmall), 440 MB (small) and 1.3 GB (medium). The largest, `japanese-gpt-1b`, does not fit into the memory of a T4 when trained in full; [05b](05b_lora.ipynb) does it with LoRA.
 
 # %%
 MODEL = "aozora-mini"  # @param ["aozora-mini", "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium"]
