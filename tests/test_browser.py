@@ -241,7 +241,7 @@ def test_the_whole_lesson_runs_and_each_control_moves_the_picture_to_the_values_
         type_and_see_the_slider_follow(page, name, value)
     expect_rows(page, expected_rows(lm, **{name: typed[name] for name in all_four}, **end))
 
-    page.get_by_role("button", name="記事の設定").click()
+    page.get_by_role("button", name="記事の設定", exact=True).click()
     for name, value in (("top_k", "500"), ("top_p", "0.95"), ("num_return_sequences", "3")):
         expect(number_box(page, name)).to_have_value(value)
     expect_rows(page, expected_rows(lm, **end))
@@ -264,7 +264,7 @@ def test_generate_stop_and_reload(page, address, lab_alone, lm, artefacts):
     assert page.locator("text=/トークン、停止/").count() == 3
     page.screenshot(path=artefacts / "lab-stopped.png")
 
-    page.get_by_role("button", name="記事の設定").click()
+    page.get_by_role("button", name="記事の設定", exact=True).click()
     for name, value in {
         "max_length": 30,
         "min_length": 0,
@@ -324,8 +324,8 @@ def test_panes_steps_and_draws(page, address, folder, lab_alone, lm, artefacts):
     press("戻る")
     expect(output).not_to_contain_text("選んだトークン")
 
-    page.get_by_label("予想: 1 位は何回？").fill("20")
-    page.get_by_label("予想: 1 位は何回？").press("Enter")
+    page.get_by_label("予想: 1 位は何回？", exact=True).fill("20")
+    page.get_by_label("予想: 1 位は何回？", exact=True).press("Enter")
     press("100 回引く")
     expect(output).to_contain_text("予想 20 回")
     expect(output).to_contain_text("期待 → 実際")
@@ -341,10 +341,10 @@ def test_panes_steps_and_draws(page, address, folder, lab_alone, lm, artefacts):
     first = texts[0]
     start = torch.tensor([first.token_ids[: len(first.token_ids) - len(first.steps) + 2]])
     candidates = lm.model(start).logits[0, -1].argsort(descending=True)[:10].tolist()
-    options = page.get_by_label("候補").locator("option")
+    options = page.get_by_label("候補", exact=True).locator("option")
     pieces = lm.tokenizer.convert_ids_to_tokens(candidates)
     expect(options).to_have_text([re.compile("^" + re.escape(piece)) for piece in pieces])
-    page.get_by_label("候補").select_option(index=4)
+    page.get_by_label("候補", exact=True).select_option(index=4)
     press("このトークンで続ける")
     expect(output).to_contain_text("選んだトークン 3 個")
     start = torch.cat([start, torch.tensor([candidates[4:5]])], dim=1)
@@ -370,9 +370,11 @@ def test_panes_steps_and_draws(page, address, folder, lab_alone, lm, artefacts):
     assert serious_findings(page) == []
 
     press("記録")
-    expect(page.get_by_label("コピー用")).to_have_value(re.compile("temperature=3.0"))
-    page.get_by_label("形").select_option(index=1)
-    expect(page.get_by_label("コピー用")).to_have_value(re.compile(r"lm\.model\.generate\("))
+    expect(page.get_by_label("コピー用", exact=True)).to_have_value(re.compile("temperature=3.0"))
+    page.get_by_label("形", exact=True).select_option(index=1)
+    expect(page.get_by_label("コピー用", exact=True)).to_have_value(
+        re.compile(r"lm\.model\.generate\(")
+    )
     press("保存")
     expect(output).to_contain_text("5 件を sampling-lab.json に保存しました。")
     press("読み込む")
@@ -428,7 +430,7 @@ def test_on_a_phone_and_at_200_percent_everything_fits(page, address, lab_alone,
         page.get_by_label("prompt", exact=True).scroll_into_view_if_needed()
         page.screenshot(path=artefacts / f"lab-{width}.png")
         page.get_by_role("button", name=PANES[0], exact=True).press("Enter")
-        page.get_by_label("候補").scroll_into_view_if_needed()
+        page.get_by_label("候補", exact=True).scroll_into_view_if_needed()
         page.screenshot(path=artefacts / f"lab-{width}-token.png")
         assert serious_findings(page) == []
 
@@ -514,7 +516,7 @@ def test_in_the_dark_and_without_a_mouse(page, address, lab_alone, lm, artefacts
         expect_rows(page, expected_rows(lm, top_k=9))
         page.get_by_label("prompt", exact=True).scroll_into_view_if_needed()
         page.screenshot(path=artefacts / "lab-dark.png")
-        page.get_by_label("候補").scroll_into_view_if_needed()
+        page.get_by_label("候補", exact=True).scroll_into_view_if_needed()
         page.screenshot(path=artefacts / "lab-dark-token.png")
         assert serious_findings(page) == []
         for pane in PANES[1:]:
@@ -542,7 +544,7 @@ def test_the_cell_is_deleted_while_it_writes_and_run_again(page, address, lab_al
     # The one that the lab opened with, and one more, though the button was pressed twice; it was stopped, and is there
     # to be copied.
     expect(runs).to_have_count(2)
-    copied = page.get_by_label("コピー用")
+    copied = page.get_by_label("コピー用", exact=True)
     expect(copied).to_have_value(
         re.compile(f"^{OPENING}\n.*max_length=512(.|\n)*\n1\\. {OPENING}.")
     )

@@ -225,7 +225,7 @@ def test_the_search_finds_japanese_words(opened, address, folder, way):
     assert found(page, start, "冷蔵庫") == set()
     # As a reader does it: typed beside a lesson, and the word is marked on the page that is opened.
     page.goto(f"{start}02_setup.html")
-    page.get_by_role("textbox", name="検索").first.fill("語彙")
+    page.get_by_role("textbox", name="検索", exact=True).first.fill("語彙")
     page.keyboard.press("Enter")
     page.locator("#search-results a", has_text="02 ").first.click()
     expect(page.locator("article .highlighted").first).to_have_text("語彙")
@@ -264,7 +264,7 @@ def test_the_lab_is_in_the_lesson_and_writes_the_cells_text(opened, folder, edit
     page.locator("iframe.lab").scroll_into_view_if_needed()
     frame = page.frame_locator("iframe.lab")
     button = {"ja": "続きを書く", "en": "Continue"}[edition]
-    expect(frame.get_by_role("button", name=button)).to_be_visible(timeout=PATIENCE)
+    expect(frame.get_by_role("button", name=button, exact=True)).to_be_visible(timeout=PATIENCE)
     (lab,) = page.frames[1:]
     for _ in range(PATIENCE // 100):
         ids = lab.evaluate(

@@ -233,14 +233,14 @@ def test_untouched_the_opening_line_goes_on_and_all_of_it_fits_a_phones_first_sc
 def assert_the_first_screen_has_all(page: Page, width: int, height: int) -> None:
     in_sight = {
         "prompt": page.get_by_label("prompt", exact=True),
-        "button": page.get_by_role("button", name="続きを書く"),
+        "button": page.get_by_role("button", name="続きを書く", exact=True),
         "text": page.locator("#texts .card").first,
         "bars": page.locator(".bars"),
         "both cut-offs": page.locator(".zones"),
         "top_k": slider(page, "top_k"),
         "top_p": slider(page, "top_p"),
-        "copy": page.get_by_role("button", name="コピー").first,
-        "picture": page.get_by_role("button", name="画像").first,
+        "copy": page.get_by_role("button", name="コピー", exact=True).first,
+        "picture": page.get_by_role("button", name="画像", exact=True).first,
     }
     for name, element in in_sight.items():
         place = element.bounding_box()
@@ -283,8 +283,8 @@ def test_in_both_languages_every_screen_holds_it_and_axe_finds_nothing_serious(o
             found += serious(page, "#way")
     assert found == []
     if language == "en-US":
-        page.get_by_role("button", name="日本語").click()
-        expect(page.get_by_role("button", name="続きを書く")).to_be_visible()
+        page.get_by_role("button", name="日本語", exact=True).click()
+        expect(page.get_by_role("button", name="続きを書く", exact=True)).to_be_visible()
         assert JAPANESE.search(page.title())
 
 
@@ -453,7 +453,7 @@ def test_settings_that_contradict_are_told_before_anything_is_lost(opened):
     unfold(page)
     box(page, "min_length").fill("21")
     box(page, "min_length").press("Enter")
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text(
         "min_length = 21 が max_length = 20 より大きく"
     )
@@ -470,7 +470,7 @@ def test_stop_ends_with_what_was_written_and_the_page_answers_meanwhile(opened):
     slider(page, "top_k").press("Home")
     expect(box(page, "top_k")).to_have_value("0")
     assert page.evaluate("lab.writing")
-    page.get_by_role("button", name="停止").click()
+    page.get_by_role("button", name="停止", exact=True).click()
     ids = written(page)
     assert LENGTH < len(ids[0]) < 500
     expect(page.locator("#texts .card").first).to_contain_text("停止")
@@ -480,22 +480,22 @@ def test_stop_ends_with_what_was_written_and_the_page_answers_meanwhile(opened):
 def test_writing_again_takes_the_next_seed_and_the_same_seed_the_same_text(opened):
     page = opened(fragment(seed=5, max_length=30, min_length=0))
     first = written(page)
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     expect(page.locator("#texts .card").first).to_contain_text("seed 6")
     assert written(page) != first
     unfold(page)
     box(page, "seed").fill("5")
     box(page, "seed").press("Enter")
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     expect(page.locator("#texts .card").first).to_contain_text("seed 5")
     assert written(page) == first
     # The same number typed once more asks for that seed, too.
     box(page, "seed").fill("5")
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     expect(page.locator("#texts .card").first).to_contain_text("seed 5")
     assert written(page) == first
     page.get_by_label("seed を 1 進める").uncheck()
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     assert written(page) == first
 
 
@@ -516,7 +516,7 @@ def test_a_token_shows_what_else_could_stand_there_and_the_text_goes_on_from_one
     assert new[: LENGTH + 4] == ids[: LENGTH + 4]
     assert model.tokenizer.convert_ids_to_tokens(new[LENGTH + 4]) == piece
     unfold(page)
-    page.get_by_role("button", name="戻る").click()
+    page.get_by_role("button", name="戻る", exact=True).click()
     assert page.evaluate("lab.chosen") == []
 
 
@@ -526,12 +526,12 @@ def test_one_token_at_a_time_and_back(opened, model):
     ids = written(page)[0]
     unfold(page)
     for count in (1, 2, 3):
-        page.get_by_role("button", name="1 トークン進める").click()
+        page.get_by_role("button", name="1 トークン進める", exact=True).click()
         expect(page.locator("#chosen .chip")).to_have_count(count)
         expect(page.locator("#bars")).not_to_have_attribute("aria-busy", "true")
     # The first is what `generate` draws first with that seed.
     assert page.evaluate("lab.chosen[0]") == ids[LENGTH] == expected.sequences[0].token_ids[LENGTH]
-    page.get_by_role("button", name="戻る").click()
+    page.get_by_role("button", name="戻る", exact=True).click()
     expect(page.locator("#chosen .chip")).to_have_count(2)
 
 
@@ -539,8 +539,8 @@ def test_a_hundred_draws_against_a_guess(opened):
     page = opened(fragment(max_length=20, min_length=0))
     written(page)
     unfold(page)
-    page.get_by_label("予想: 1 位は何回？").fill("30")
-    page.get_by_role("button", name="100 回引く").click()
+    page.get_by_label("予想: 1 位は何回？", exact=True).fill("30")
+    page.get_by_role("button", name="100 回引く", exact=True).click()
     note = page.locator("#draw-note")
     expect(note).to_contain_text("予想 30 回")
     expected, seen = map(
@@ -607,14 +607,14 @@ def test_a_hundred_thousand_characters_are_told_and_nothing_hangs(opened):
     pasted = "雪国の夜は長い。" * 12_500
     page.get_by_label("prompt", exact=True).fill(pasted)
     expect(page.locator("#bars")).to_contain_text(f"{POSITIONS} トークンを超えています")
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text(f"{POSITIONS} トークンを超えています")
     assert page.get_by_label("prompt", exact=True).input_value() == pasted
     unfold_all(page)
     expect(page.locator("#chips")).to_contain_text("先頭の 200 個を表示")
     expect(page.locator("#share")).to_contain_text("リンクにできません")
     page.get_by_label("prompt", exact=True).fill("雪が")
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     assert written(page)
 
 
@@ -623,7 +623,7 @@ def test_an_empty_prompt_is_told(opened, prompt):
     page = opened(fragment(max_length=20, min_length=0))
     written(page)
     page.get_by_label("prompt", exact=True).fill(prompt)
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("prompt が空です")
 
 
@@ -700,7 +700,7 @@ def test_the_code_writes_the_same_texts(opened, model):
     assert tree["settings"].seed == 11 and tree["settings"].max_length == 40
     link = page.locator("#share a", has_text="00_lab")
     assert link.get_attribute("href").endswith("/notebooks/start/00_lab.ipynb")
-    page.get_by_role("button", name="English").click()
+    page.get_by_role("button", name="English", exact=True).click()
     assert link.get_attribute("href").endswith("/notebooks/start/en/00_lab.ipynb")
 
 
@@ -716,7 +716,7 @@ def test_a_text_is_copied_with_its_settings_and_seed(opened):
             page.evaluate("navigator.clipboard.writeText('')")
             page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
         page.locator("#notices").evaluate("notices => notices.replaceChildren()")
-        page.get_by_role("button", name="コピー").first.click()
+        page.get_by_role("button", name="コピー", exact=True).first.click()
         expect(page.locator("#notices")).to_contain_text("コピーしました")
         prompt.fill("")
         prompt.press("Control+V")
@@ -725,10 +725,10 @@ def test_a_text_is_copied_with_its_settings_and_seed(opened):
         assert "seed=13" in pasted and "top_k=500" in pasted and "aozora-mini" in pasted
     # Where nothing may copy, a box is shown.
     page.evaluate("document.execCommand = () => false")
-    page.get_by_role("button", name="コピー").first.click()
+    page.get_by_role("button", name="コピー", exact=True).first.click()
     box_to_copy = page.get_by_label("コピー用", exact=True)
     assert OPENING in box_to_copy.input_value()
-    page.locator("#notices").get_by_role("button", name="閉じる").click()
+    page.locator("#notices").get_by_role("button", name="閉じる", exact=True).click()
     expect(box_to_copy).to_have_count(0)
 
 
@@ -736,7 +736,7 @@ def test_a_text_is_saved_as_a_picture(opened):
     page = opened(fragment(seed=13, max_length=40, min_length=0), size=(360, 640))
     written(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="画像").first.click()
+        page.get_by_role("button", name="画像", exact=True).first.click()
     assert download.value.suggested_filename == "yukiguni-seed13-1.png"
     picture = Image.open(download.value.path()).convert("RGB")
     assert picture.width == 1080 and picture.height > 300
@@ -782,7 +782,7 @@ def test_the_way_shows_the_models_own_numbers(opened, model):
     with torch.no_grad():
         output = model.model(ids, output_attentions=True)
     for layer, head in ((1, 1), (3, 2), (CONFIG["n_layer"], CONFIG["n_head"])):
-        page.get_by_role("slider", name="層").fill(str(layer - 1))
+        page.get_by_role("slider", name="層", exact=True).fill(str(layer - 1))
         page.get_by_role("button", name=f"ヘッド {head}", exact=True).click()
         shares = output.attentions[layer - 1][0, head - 1, -1].tolist()
         looks = page.locator(".looks button")
@@ -795,12 +795,12 @@ def test_the_way_shows_the_models_own_numbers(opened, model):
             shown = label.split()[-1]
             if not shown.startswith("<"):
                 assert float(shown.rstrip("%")) == pytest.approx(share * 100, rel=0.01, abs=2e-3)
-    page.get_by_role("button", name="スコア").click()
+    page.get_by_role("button", name="スコア", exact=True).click()
     rows = page.locator(".scores tbody tr").all_inner_texts()
     scores = output.logits[0, -1].sort(descending=True)
     for row, score in zip(rows, scores.values.tolist(), strict=False):
         assert float(row.split()[-2]) == pytest.approx(score, abs=0.011)
-    page.get_by_role("button", name="くじ").click()
+    page.get_by_role("button", name="くじ", exact=True).click()
     one = generate(
         model,
         OPENING,
@@ -809,7 +809,7 @@ def test_the_way_shows_the_models_own_numbers(opened, model):
     (piece,) = model.tokenizer.convert_ids_to_tokens([one.sequences[0].token_ids[LENGTH]])
     expect(page.locator("#way-stage")).to_contain_text(f"seed = 42 で引くと「{piece}」")
     for name in ("トークン", "ベクトル"):
-        page.locator(".way").get_by_role("button", name=name).click()
+        page.locator(".way").get_by_role("button", name=name, exact=True).click()
         expect(page.locator("#way-stage")).to_have_attribute("aria-label", name)
 
 
@@ -1041,7 +1041,7 @@ def test_the_teachers_server_breaks_off_and_what_was_written_stays(opened, class
     assert [len(ids) for ids in written(page)] == [LENGTH + 4] * 3
     expect(texts(page).first.locator(".token")).to_have_count(4)
     handler.broken_after = None
-    page.get_by_role("button", name="続きを書く").click()
+    page.get_by_role("button", name="続きを書く", exact=True).click()
     expect(page.get_by_role("alert")).to_be_empty()
     assert [len(ids) for ids in written(page)] == [30, 30, 30]
 
