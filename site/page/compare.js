@@ -1,6 +1,6 @@
 // Two settings with the same text and the same seed, side by side.
 
-import { byId, fill, h } from "./dom.js";
+import { beforeNextFrame, byId, fill, h } from "./dom.js";
 import { legend } from "./look.js";
 import { inOneLine, presets, sentenceOf } from "./settings.js";
 import { markedText } from "./texts.js";
@@ -74,10 +74,11 @@ export function startCompare(lab) {
         names.map((name, i) => {
           /** @type {any} */
           const growing = { tokenIds: [...ids], steps: [] };
+          const growSoon = beforeNextFrame(() => texts[i].grow(growing, ids.length));
           const onToken = (/** @type {any} */ { tokenId, raw, final }) => {
             growing.tokenIds.push(tokenId);
             growing.steps.push({ tokenId, raw, final });
-            texts[i].grow(growing, ids.length);
+            growSoon();
           };
           return lab.model.generate(ids, settingsOf(name), { onToken, signal: mine.signal });
         }),

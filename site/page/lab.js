@@ -23,7 +23,7 @@ const STEPS_BACK = 600;
 
 /**
  * Events: "draft" (the text to be continued), "settings", "focus" (whose next token is in the picture), "run" (a new
- * one), "token" (of the run; detail: the sequence's number), "written" (the run is done), "problem", "words", "mask".
+ * one), "token" (one more of the run), "written" (the run is done), "problem", "words", "mask".
  */
 export class Lab extends EventTarget {
   /** @type {any} the engine's model, once it is loaded */
@@ -301,7 +301,7 @@ export class Lab extends EventTarget {
         written.tokenIds.push(tokenId);
         written.steps.push({ tokenId, raw, final });
         written.text += text;
-        if (run === this.run) this.tell("token", sequence);
+        if (run === this.run) this.tell("token");
       };
       const generation = await this.model.generate(ids, settings, { onToken, signal: writing.signal });
       run.sequences = generation.sequences;

@@ -1,6 +1,6 @@
 // The texts as they are written, side by side: each new token marked by the probability that the model gave it.
 
-import { byId, fill, h } from "./dom.js";
+import { beforeNextFrame, byId, fill, h } from "./dom.js";
 import { legend, markStyle, pieceText, surprise } from "./look.js";
 import { covered, listedWords } from "./mask.js";
 import { savePicture } from "./picture.js";
@@ -34,7 +34,11 @@ export function markedText(lab, label, pick) {
    */
   function grow(sequence, before) {
     const { model } = lab;
-    start ||= model.decode(sequence.tokenIds.slice(0, before));
+    if (!start) {
+      start = model.decode(sequence.tokenIds.slice(0, before));
+      cover();
+    }
+    if (tokens.length === sequence.steps.length) return;
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
     for (let i = tokens.length; i < sequence.steps.length; i++) {
       const { tokenId, raw } = sequence.steps[i];
@@ -52,7 +56,7 @@ export function markedText(lab, label, pick) {
       tokens.push(token);
       box.append(token);
     }
-    cover();
+    if (lab.masking) cover();
     if (atEnd) box.scrollTop = box.scrollHeight;
   }
 
@@ -197,7 +201,13 @@ export function startTexts(lab) {
     begin();
     box.scrollTo(0, 0);
   });
-  lab.on("token", (event) => grow(event.detail));
+  // Tokens can come faster than pictures: drawn one by one, a long text would keep a slow device from answering.
+  lab.on(
+    "token",
+    beforeNextFrame(() => {
+      for (const i of lab.run?.sequences.keys() ?? []) grow(i);
+    }),
+  );
   lab.on("written", () => {
     const run = /** @type {Run} */ (lab.run);
     for (let i = 0; i < cards.length; i++) {
