@@ -186,7 +186,8 @@ export function startShare(lab) {
   const box = byId("share");
 
   function draw() {
-    if (!pane.open || !lab.model) return;
+    // Emptied while it is closed: opened again, it must not show the link of an earlier state, not even for a moment.
+    if (!pane.open || !lab.model) return fill(box);
     const { link, why } = linkOf(lab, byId("vertical").checked);
     const notebook = `https://colab.research.google.com/github/${house.repository.replace("https://github.com/", "")}/blob/${house.branch}/notebooks/start/${getLanguage() === "en" ? "en/" : ""}00_lab.ipynb`;
     /** @type {[string, string][]} */
