@@ -69,7 +69,15 @@ picture(
 )
 
 # %% [markdown] lang="ja"
+# スライダーが変えるのは、文が続きになるまでの道の、最後の「くじ引き」です。ほかの場所は、[レッスン 01](01_install.ipynb) から順に見ていきます。
+#
+# {{way lottery}}
+#
 # {{nav}}
 
 # %% [markdown] lang="en"
+# The sliders change the lottery, the last step on the way from a text to its continuation. The lessons visit the other steps in turn, from [lesson 01](01_install.ipynb) on.
+#
+# {{way lottery}}
+#
 # {{nav}}

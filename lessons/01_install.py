@@ -6,16 +6,6 @@
 # {{picture opening}}
 #
 # 上の絵は、川端康成『雪国』の最初の一文と、言語モデルが書いた続きです。このあとすぐ、あなたのコンピューターにも書かせます。
-#
-# **できるようになること**
-#
-# - 数行のコードで、書き出しの続きを書かせることができます。
-# - transformers・sentencepiece・torch の役割を、一言ずつで説明できます。
-# - シードを決めて、同じ文をもう一度出すことができます。
-#
-# | かかる時間 | ダウンロード | メモリ | GPU |
-# |---|---|---|---|
-# | 授業で約 18 分 | なし | 約 1 GB | 不要 |
 
 # %% [markdown] lang="en"
 # # 01 A first text, and the libraries
@@ -25,36 +15,20 @@
 # {{picture opening}}
 #
 # Above: the first sentence of Kawabata's *Snow Country*, and what a language model wrote next. In a moment your own computer will write, too.
-#
-# **You will be able to**
-#
-# - have an opening line continued with a few lines of code;
-# - say in a few words what transformers, sentencepiece and torch each do;
-# - set the seed and get the same text again.
-#
-# | time | download | memory | GPU |
-# |---|---|---|---|
-# | about 18 minutes in class | none | about 1 GB | not needed |
-
-# %% [markdown] lang="ja"
-# コードのセルは、左の ▶ を押すか、選んで **Shift + Enter** で動きます。上から順に実行してください。最初は準備のセルです。教材と足りないライブラリを用意します。
-
-# %% [markdown] lang="en"
-# To run a code cell, press ▶ to its left, or select it and press **Shift + Enter**. Run the cells from top to bottom. First comes the setup cell: it fetches the lessons and any missing libraries.
-
-# %% tags=["varies"]
-LANG = "ja"
-# {{setup}}
 
 # %% [markdown] lang="ja"
 # ## さっそく書かせる
 #
-# 細かい意味は、まだわからなくてかまいません。実行してください。
+# コードのセルは、左の ▶ を押すか、選んで **Shift + Enter** で動きます。上から順に実行してください。最初は準備のセルです。教材と足りないライブラリを用意します。次のセルが、続きを書かせます。細かい意味は、まだわからなくてかまいません。
 
 # %% [markdown] lang="en"
 # ## Let it write
 #
-# You need not understand every detail yet. Just run it.
+# To run a code cell, press ▶ to its left, or select it and press **Shift + Enter**. Run the cells from top to bottom. First comes the setup cell: it fetches the lessons and any missing libraries. The next one writes. You need not understand every detail yet.
+
+# %% tags=["varies"]
+LANG = "ja"
+# {{setup}}
 
 # %%
 import torch
@@ -73,13 +47,7 @@ PROMPT = "国境の長いトンネルを抜けると雪国であった。"
 inputs = tokenizer(PROMPT, return_tensors="pt", add_special_tokens=False)
 torch.manual_seed(12)
 output = model.generate(
-    **inputs,
-    min_length=50,
-    max_length=60,
-    do_sample=True,
-    top_k=500,
-    top_p=0.95,
-    pad_token_id=tokenizer.pad_token_id,
+    **inputs, min_length=50, max_length=60, do_sample=True, top_k=500, top_p=0.95
 )
 print(tokenizer.decode(output[0], skip_special_tokens=True))
 
@@ -87,11 +55,35 @@ print(tokenizer.decode(output[0], skip_special_tokens=True))
 # 書けました。書いたのは、教材に同梱した `aozora-mini` です。青空文庫の作品から学んだ小さなモデルで、どのパソコンでもすぐに動きます。文の意味は、よく通らないことがあります。
 #
 # **先に知っておいてほしいこと。** 言語モデルは「ありそうな続き」を書くだけで、本当かどうかを確かめません。事実でないことを、もっともらしく書きます。人を傷つける表現が出ることもあります。学んだ文章に、そうした表現が含まれているからです。
+#
+# ## このレッスンについて
+#
+# **できるようになること**
+#
+# - 数行のコードで、書き出しの続きを書かせることができます。
+# - transformers・sentencepiece・torch の役割を、一言ずつで説明できます。
+# - シードを決めて、同じ文をもう一度出すことができます。
+#
+# | かかる時間 | ダウンロード | メモリ | GPU |
+# |---|---|---|---|
+# | 授業で約 18 分 | なし | 約 1 GB | 不要 |
 
 # %% [markdown] lang="en"
 # That was `aozora-mini`, the model that comes with these lessons. It is small and learned from Aozora Bunko, a library of public-domain Japanese literature. It runs at once on any computer, and what it writes often makes little sense.
 #
 # **One thing to know first.** A language model writes what is likely to come next; it does not check whether that is true. It can state falsehoods in a convincing tone. It can also write offensive things, because the texts it learned from contain them.
+#
+# ## About this lesson
+#
+# **You will be able to**
+#
+# - have an opening line continued with a few lines of code;
+# - say in a few words what transformers, sentencepiece and torch each do;
+# - set the seed and get the same text again.
+#
+# | time | download | memory | GPU |
+# |---|---|---|---|
+# | about 18 minutes in class | none | about 1 GB | not needed |
 
 # %% [markdown] lang="ja"
 # ## 三つのライブラリ
@@ -230,22 +222,23 @@ claim(
 )
 picture(
     "opening",
-    opening(tokenizer, generation.sequences[0], PROMPT),
+    probability_text(generation.sequences[0], tokenizer),
     say(
-        "『雪国』の最初の一文、そのトークン、モデルが書いた続き。",
-        "The first sentence of Snow Country, its tokens, and a continuation by the model.",
+        "『雪国』の最初の一文と、モデルが書いた続き。",
+        "The first sentence of Snow Country, and a continuation by the model.",
     ),
+    width=690,
 )
 
 # %% [markdown] lang="ja"
 # ## 練習
 #
-# **練習 1.** 自分で考えた書き出しの続きを、シード 708 で一つ書かせて、`my_text` に入れてください。上の `generate` のセルをまねて、`PROMPT` とシードを替え、`max_length` は消します。書かれた文は `.sequences[0].text` です。
+# **練習 1.** 自分で考えた書き出しの続きを、シード 708 で一つ書かせて、`my_text` に入れてください。まず `my_opening` に書き出しを入れます。上の `generate` のセルをまねて、`PROMPT` を `my_opening` に、シードを 708 に替え、`max_length` は消します。書かれた文は `.sequences[0].text` です。
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Write an opening of your own, have it continued once with the seed 708, and put the text into `my_text`. Start from the cell with `generate` above: change `PROMPT` and the seed, and leave out `max_length`. The text is in `.sequences[0].text`.
+# **Exercise 1.** Write an opening of your own, have it continued once with the seed 708, and put the text into `my_text`. First put your opening into `my_opening`. Then start from the cell with `generate` above: write `my_opening` in place of `PROMPT`, set the seed to 708, and leave out `max_length`. The text is in `.sequences[0].text`.
 
 # %% tags=["exercise"]
 my_opening = ""
@@ -257,7 +250,7 @@ from helpers.answers import check
 
 
 def test(text):
-    assert my_opening.strip() and my_opening != PROMPT, say(
+    assert my_opening.strip() and my_opening != "国境の長いトンネルを抜けると雪国であった。", say(
         "my_opening に、自分の書き出しを入れてください。",
         "Put an opening of your own into my_opening.",
     )
@@ -278,8 +271,8 @@ def test(text):
         "This is not the text for seed 708. Did you use SamplingSettings(seed=708, num_return_sequences=1)?",
     )
     return say(
-        "シードが 708 なら、だれが書かせても、この書き出しからはこの文になります。",
-        "With the seed 708, this opening gives everybody exactly this text.",
+        "シードが 708 なら、CPU ではほとんどの場合、だれが書かせてもこの文になります。",
+        "With the seed 708, nearly everybody on a CPU gets exactly this text.",
     )
 
 
@@ -294,6 +287,9 @@ ids = lm.tokenizer(my_opening, return_tensors="pt", add_special_tokens=False)
 torch.manual_seed(708)
 out = lm.model.generate(**ids, do_sample=True, min_length=50, max_length=100, top_k=500, top_p=0.95, pad_token_id=lm.tokenizer.pad_token_id)
 my_text = lm.tokenizer.decode(out[0], skip_special_tokens=True)""",
+    """PROMPT = "山の宿に着いた。"
+my_opening = PROMPT
+my_text = generate(language_model, PROMPT, SamplingSettings(seed=708, num_return_sequences=1)).sequences[0].text""",
 ]
 WRONG = {
     'my_opening = "雪の夜である。"\nmy_text = generate(language_model, my_opening, SamplingSettings(seed=7, num_return_sequences=1)).sequences[0].text': "SamplingSettings(seed=708",
@@ -442,30 +438,16 @@ for module in (torch, transformers, sentencepiece):
     print(module.__name__, module.__version__, version(module.__name__))
 
 # %% [markdown] lang="ja"
-# 全部のライブラリの、使える範囲（`requirements.txt`）と試したバージョン（`constraints.txt`）です。✗ があったら、自分のパソコンでは `make run` をやり直します。Colab では、`jupyterlab` の ✗ は問題ありません。ほかに ✗ があって動かないときは、「ランタイムのタイプを変更」から、少し前のランタイムのバージョンを選べます。
+# 全部のライブラリの、使える範囲（`requirements.txt`）と試したバージョン（`constraints.txt`）です。✗ があったら、自分のパソコンでは `make run` をやり直します。Colab では、`jupyterlab` と `ctranslate2` の ✗ は問題ありません。ほかに ✗ があって動かないときは、「ランタイムのタイプを変更」から、少し前のランタイムのバージョンを選べます。
 
 # %% [markdown] lang="en"
-# All libraries, with the range that works (`requirements.txt`) and the version we tested (`constraints.txt`). If you see ✗ on your own computer, run `make run` again. On Colab, ✗ for `jupyterlab` is fine; if another ✗ stops something from working, "Change runtime type" lets you pick a slightly older runtime version.
+# All libraries, with the range that works (`requirements.txt`) and the version we tested (`constraints.txt`). If you see ✗ on your own computer, run `make run` again. On Colab, ✗ for `jupyterlab` and `ctranslate2` is fine; if another ✗ stops something from working, "Change runtime type" lets you pick a slightly older runtime version.
 
 # %% tags=["varies", "hide"]
 # @title バージョンの表 || Table of versions
-import re
-from importlib.metadata import PackageNotFoundError
-
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from helpers.charts import table
-from helpers.environment import REQUIREMENTS
+from helpers.doctor.packages import check_packages
 from helpers.language import say
-
-
-def installed(name):
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "—"
-
 
 PURPOSES = {
     "torch": say("計算をする", "computes"),
@@ -482,20 +464,15 @@ PURPOSES = {
     "ipykernel": say("ノートブックの Python を動かす", "runs the notebook's Python"),
     "jupyterlab": say("ノートブックの画面", "shows the notebook"),
     "jupyterlab-language-pack-ja-JP": say("その日本語版", "the same in Japanese"),
+    "ctranslate2": say("CPU で速く書く（04b）", "faster text on a CPU (04b)"),
 }
-CONSTRAINTS = REQUIREMENTS.with_name("constraints.txt")
-pins = CONSTRAINTS.read_text("utf-8") if CONSTRAINTS.is_file() else ""
-tested = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", pins, flags=re.MULTILINE))
 rows = []
-for line in REQUIREMENTS.read_text("utf-8").splitlines():
-    if line := line.split("#")[0].strip():
-        package = Requirement(line)
-        name, found = package.name, installed(package.name)
-        fits = found != "—" and package.specifier.contains(found, prereleases=True)
-        limits = ", ".join(sorted(map(str, package.specifier), reverse=True))
-        mark = "✓" if fits else "✗"
-        pin = tested.get(canonicalize_name(name), "—")
-        rows.append([name, PURPOSES.get(name, ""), found, mark, limits, pin])
+for finding in check_packages():
+    if package := finding.values:
+        mark = "✓" if finding.status == "OK" else "✗"
+        limits = package["range"].replace(",", ", ")
+        found, pin = package["installed"] or "—", package["tested"] or "—"
+        rows.append([finding.name, PURPOSES.get(finding.name, ""), found, mark, limits, pin])
 
 header = say(
     "ライブラリ、役割、入っているもの、✓、使える範囲、試したもの",

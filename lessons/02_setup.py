@@ -310,14 +310,14 @@ distribution_chart(next_token_distribution(language_model, PROMPT, everything), 
 #
 # `attn` は、それぞれのトークンが、左側のどのトークンをどのくらい見るかを計算します。その割合を**注意**（attention）といいます。層ごとに、いくつかの「ヘッド」が別々に見ます。`output_attentions=True` で、全部の数を受け取れます。
 #
-# 二つのヘッドを絵にします。すぐ左を一番よく見るヘッドと、遠くを一番よく見るヘッドを、コードで選びます。
+# 二つのヘッドを絵にします。すぐ左を一番よく見るヘッドと、遠くを一番よく見るヘッドを、コードで選びます。一番左の列が濃いのは、見るものがないとき、とりあえず先頭を見るからです。遠くを見たことには数えません。
 
 # %% [markdown] lang="en"
 # ### What the model looks at
 #
 # `attn` computes how much each token looks at each token to its left. That share is called **attention**. Each layer has several "heads" that look in different ways. `output_attentions=True` gives us all the numbers.
 #
-# Here are two heads, chosen by code: the one that looks most at its left neighbour, and the one that looks farthest back.
+# Here are two heads, chosen by code: the one that looks most at its left neighbour, and the one that looks farthest back. The leftmost column is dark because a token with nothing to look at falls back on the first one; that is not counted as looking far.
 
 # %% tags=["hide"]
 # @title 注意の図 || Attention
@@ -366,7 +366,17 @@ plt.show()
 # Each row is one token's view; the darker the square, the more it looks there. Everything to the upper right of the diagonal is white: GPT-2 **looks only to the left**. When you continue a text, there is nothing on the right yet.
 
 # %% tags=["build"]
-fill(vocabulary=f"{len(load_tokenizer('aozora-mini')):,}")
+fill(
+    vocabulary=f"{len(load_tokenizer('aozora-mini')):,}",
+    snow=len(load_tokenizer("aozora-mini").tokenize("雪国")),
+)
+
+
+def chance_of_break(prompt):
+    logits = model(input_ids=torch.tensor([tokenizer.encode(prompt, add_special_tokens=False)]))
+    return logits.logits[0, -1].softmax(-1)[tokenizer.convert_tokens_to_ids("▁")].item()
+
+
 claim(
     say("それより少ない数のトークンに切れています。", "is cut into fewer tokens than that"),
     len(ids) < len(PROMPT),
@@ -389,13 +399,23 @@ claim(
 )
 claim(
     say("たいてい段落の切れ目です。", "so it mostly stands for a new paragraph"),
-    "▁" in tokenizer.convert_ids_to_tokens(top.indices.tolist()),
+    chance_of_break(PROMPT) > 10 * chance_of_break("国境の長い"),
 )
 claim(
     say(
         "対角線より右上は、いつも白です。", "Everything to the upper right of the diagonal is white"
     ),
     bool((attention.triu(1) == 0).all()),
+)
+claim(
+    say(
+        "短い言葉や、語彙の少ない英語の文があります。",
+        "and so does English, of which the vocabulary has little.",
+    ),
+    all(
+        len(load_tokenizer("aozora-mini").tokenize(each)) > len(each)
+        for each in ("雪国", "This is a test.")
+    ),
 )
 picture(
     "opening",
@@ -409,15 +429,14 @@ picture(
 # %% [markdown] lang="ja"
 # ## 練習
 #
-# **練習 1.** 文字の数より、トークンの数のほうが多い文を見つけて、`sentence` に入れてください（一文字でもかまいません）。トークンは、同梱モデルの `load_tokenizer("aozora-mini")` で数えます。
+# **練習 1.** 文字の数より、トークンの数のほうが多い文を見つけて、`sentence` に入れてください（一文字でもかまいません）。トークンの数は、`len(load_tokenizer("aozora-mini").encode(sentence, add_special_tokens=False))` で数えます。
 
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1.** Find a text with more tokens than characters and put it into `sentence` (a single character will do). Tokens are counted with the bundled model's `load_tokenizer("aozora-mini")`.
+# **Exercise 1.** Find a text with more tokens than characters and put it into `sentence` (a single character will do). `len(load_tokenizer("aozora-mini").encode(sentence, add_special_tokens=False))` counts the tokens.
 
 # %% tags=["exercise"]
-# トークンの数は、len(t5.encode("…", add_special_tokens=False)) でも数えられます。 || This counts tokens: len(t5.encode("...", add_special_tokens=False))
 sentence = ...
 
 # %% tags=["check"]
@@ -452,10 +471,10 @@ sentence = "🍣"
 token_chips(load_tokenizer("aozora-mini"), sentence)
 
 # %% [markdown] lang="ja" tags=["solution"]
-# 知らない一文字は、先頭の `▁` と合わせて二つのトークンになります。長い文で見つけるのは、難しかったはずです。
+# 知らない一文字は、先頭の `▁` と合わせて二つのトークンになります。ほかにも、二文字の「雪国」（{{snow}} トークン）のような短い言葉や、語彙の少ない英語の文があります。
 
 # %% [markdown] lang="en"
-# One unknown character makes two tokens, together with the `▁` in front. With a longer text this is hard to achieve.
+# One unknown character makes two tokens, together with the `▁` in front. Short words such as 「雪国」 ({{snow}} tokens) work too, and so does English, of which the vocabulary has little.
 
 # %% [markdown] lang="ja"
 # **練習 2（自由課題）.** 自分の名前と好きな言葉を `token_chips` で切ってください。思いがけないところで切れたものを一つ選び、なぜそこで切れたのか、考えを書いてください。

@@ -308,32 +308,29 @@ table(
 # %% [markdown] lang="ja"
 # ## ～ と 〜
 #
-# 見た目がそっくりでも、`～`（全角チルダ）と `〜`（波ダッシュ）は別の文字です。どちらを打つかは、パソコンの種類や設定で変わります。トークナイザーの語彙に片方しかないと、もう片方は未知の文字になります。このモデルではどうでしょうか。
+# 見た目がそっくりでも、`～`（全角チルダ）と `〜`（波ダッシュ）は別の文字です。どちらを打つかは、パソコンの種類や設定で変わります。トークナイザーの語彙に片方しかないと、もう片方は未知の文字になります。同梱モデルではどうでしょうか。
 
 # %% [markdown] lang="en"
 # ## ～ and 〜
 #
-# They look alike, but `～` (fullwidth tilde) and `〜` (wave dash) are two different characters. Which one you type depends on your computer and its settings. If the vocabulary has only one of them, the other is unknown. What about this model?
+# They look alike, but `～` (fullwidth tilde) and `〜` (wave dash) are two different characters. Which one you type depends on your computer and its settings. If the vocabulary has only one of them, the other is unknown. What about the bundled model?
 
 # %%
+bundled = load_tokenizer("aozora-mini")
 for mark in ("～", "〜"):
-    print(
-        mark,
-        f"U+{ord(mark):04X}",
-        tokenizer.convert_ids_to_tokens(tokenizer.encode(mark, add_special_tokens=False)),
-    )
+    print(mark, f"U+{ord(mark):04X}", bundled.tokenize(mark))
 
 # %% [markdown] lang="ja"
-# 同梱モデルの語彙には、どちらもありません。どちらを打っても `<unk>` になります。
+# 語彙には、どちらもありません。どちらを打っても `<unk>` になります。
 
 # %% [markdown] lang="en"
-# The bundled model has neither in its vocabulary: whichever you type becomes `<unk>`.
+# Its vocabulary has neither: whichever you type becomes `<unk>`.
 
 # %% tags=["build"]
 claim(
     say("どちらを打っても `<unk>` になります。", "whichever you type becomes `<unk>`"),
     all(
-        tokenizer.encode(each, add_special_tokens=False)[-1] == tokenizer.unk_token_id
+        bundled.encode(each, add_special_tokens=False)[-1] == bundled.unk_token_id
         for each in ("～", "〜")
     ),
 )
@@ -354,7 +351,6 @@ from transformers import T5Tokenizer
 
 t5 = T5Tokenizer.from_pretrained(BUNDLED_PATH)
 original = SentencePieceProcessor(model_file=str(BUNDLED_PATH / "spiece.model"))
-bundled = load_tokenizer("aozora-mini")
 texts = ["ﾊﾟﾝﾀﾞ", "</s>", "𠮷"]
 
 
@@ -694,14 +690,14 @@ table(
 # %% [markdown] lang="ja"
 # ## 左だけを見る、を確かめる
 #
-# GPT-2 は左だけを見る、と言いました。本当なら、あとに続く文を取り去っても、前の位置の点数は変わらないはずです。
+# GPT-2 は左だけを見る、と言いました。あとに続く文を取り去って、確かめます。
 #
 # **予想してみましょう。** 最初の 6 トークンだけを渡したときと、全部を渡したときとで、最初の 6 か所の点数は、どれだけ違うでしょうか。
 
 # %% [markdown] lang="en"
 # ## Does it look only to the left?
 #
-# We said that GPT-2 looks only to the left. If so, the scores at earlier positions must not change when the rest of the text is removed.
+# We said that GPT-2 looks only to the left. We test it by removing the rest of the text.
 #
 # **Predict:** we give the model only the first 6 tokens. How much will the scores at these 6 positions differ from those for the whole text?
 
@@ -776,16 +772,53 @@ print(f"{total:,}")
 # %% tags=["exercise"]
 
 # %% tags=["solution"]
+firsts = []
 for numbers in (original.encode("寿司🍣"), t5.encode("寿司🍣", add_special_tokens=False)):
     with torch.no_grad():
         scores = as_float32(input_ids=torch.tensor([numbers])).logits[0, -1]
-    print(original.id_to_piece(scores.topk(5).indices.tolist()))
+    firsts.append(scores.topk(5).indices.tolist())
+    print(original.id_to_piece(firsts[-1]))
 
 # %% [markdown] lang="ja" tags=["solution"]
 # 上位のトークンが変わります。`T5Tokenizer` の id では、モデルは「文が終わった直後」だと受け取るからです。`<unk>` なら、「何かはわからないが、文の途中」です。
 
 # %% [markdown] lang="en"
 # The top tokens change. With the ids from `T5Tokenizer`, the model thinks that a text has just ended. With `<unk>` it is in the middle of a text, after something it does not know.
+
+# %% tags=["build"]
+claim(
+    say("上位のトークンが変わります。", "The top tokens change."),
+    not {*firsts[0][:3]} & {*firsts[1][:3]},
+)
+claim(
+    say("モデルは「文が終わった直後」だと受け取る", "the model thinks that a text has just ended"),
+    t5.encode("寿司🍣", add_special_tokens=False)[-1] == original.eos_id()
+    and original.bos_id() in firsts[1],
+)
+
+# %% [markdown] lang="ja"
+# **練習 3（自由課題）.** 同じ意味の文を二つ書き、どちらをモデルが「ありそう」と見るかを予想してから、1 文字あたりのビット数で比べてください。書きぶりのどこが効いたと思うかも、書いてください。
+
+# %% [markdown] lang="en"
+# **Exercise 3 (open).** Write two sentences that mean the same, guess which one the model finds more likely, and compare their bits per character. Write down, too, what in the wording made the difference.
+
+# %% tags=["exercise"]
+my_guess = ""  # @param {type:"string"}
+
+# %% tags=["solution"]
+# 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
+for sentence in ("雨が降りはじめた。", "降雨が開始された。"):
+    ids = tokenizer.encode(sentence, add_special_tokens=False)
+    row = torch.tensor([[tokenizer.bos_token_id, *ids]], device=model.device)
+    with torch.no_grad():
+        distributions = model(input_ids=row).logits[0].float().log_softmax(-1)
+    bits = -sum(distributions[i, token].item() for i, token in enumerate(ids)) / math.log(2)
+    print(f"{bits / len(sentence):.2f}", sentence)
+my_guess = say(
+    "小説の言い方のほうが、この教材のモデルには、ありそうに見えるはずです。",
+    "The wording of a novel should look more likely to the model of these lessons.",
+)
+print(my_guess)
 
 # %% [markdown] lang="ja"
 # ## まとめ

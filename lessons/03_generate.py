@@ -7,7 +7,7 @@
 #
 # {{way scores lottery}}
 #
-# 文は、確率とくじ引きの繰り返しから生まれます。小さなくじでしくみを見てから、上の絵の実験室を動かし、最後に、文を書く七行を自分で書きます。
+# 文は、確率とくじ引きの繰り返しから生まれます。小さなくじでしくみを見てから、上の絵の実験室を動かし、最後に、文を書く七行のうち、かなめの三行を自分で書きます。
 #
 # **できるようになること**
 #
@@ -28,7 +28,7 @@
 #
 # {{way scores lottery}}
 #
-# A text grows by looking at probabilities and drawing at random, over and over. You will see how this works on a small lottery, try out the lab in the picture, and finally write the seven lines that generate a text.
+# A text grows by looking at probabilities and drawing at random, over and over. You will see how this works on a small lottery, try out the lab in the picture, and finally write three of the seven lines that generate a text.
 #
 # **You will be able to**
 #
@@ -106,7 +106,7 @@ for sentence in tokenizer.batch_decode(output, skip_special_tokens=True):
 # |---|---|
 # | `min_length`、`max_length` | 文の長さ。単位は**トークン**で、書き出しも数えます（`max_new_tokens` は新しい分だけ）。`</s>` を引くか、`max_length` に届くと終わります |
 # | `do_sample` | `True` はくじを引く、`False` はいつも 1 位を選ぶ（貪欲法。同じ言い回しを繰り返しやすい） |
-# | `top_k`、`top_p` | くじに残す札を選ぶ |
+# | `top_k`、`top_p` | くじに残す札（トークン一つが一枚）を選ぶ |
 # | `num_return_sequences` | いくつの文を書くか |
 # | `pad`、`bos`、`eos` の id | 詰め物、始まり、終わりの印 |
 
@@ -117,7 +117,7 @@ for sentence in tokenizer.batch_decode(output, skip_special_tokens=True):
 # |---|---|
 # | `min_length`, `max_length` | the length of a text in **tokens**, including the opening (`max_new_tokens` counts only new ones). A text ends when `</s>` is drawn or `max_length` is reached |
 # | `do_sample` | `True` samples (draws at random); `False` always takes the most probable token (greedy search, which tends to repeat itself) |
-# | `top_k`, `top_p` | decide which tickets stay in the lottery |
+# | `top_k`, `top_p` | decide which tickets (one for each token) stay in the lottery |
 # | `num_return_sequences` | how many texts to write |
 # | the ids of `pad`, `bos`, `eos` | the marks for padding, beginning and end |
 
@@ -170,7 +170,7 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# だいたい期待した回数の前後ですが、ぴったりにはなりません。これが「ありそうだが、毎回違う文」のもとです。
+# 多くは期待した回数の近くですが、ぴったりにはなりません。ずっと多いもの、少ないものもあります。これが「ありそうだが、毎回違う文」のもとです。
 #
 # ### temperature（温度）
 #
@@ -179,7 +179,7 @@ table(
 # **予想してみましょう。** 温度を 0.2 に下げると、「降る」の確率は大きくなるでしょうか、小さくなるでしょうか。5 に上げると？
 
 # %% [markdown] lang="en"
-# The counts are close to what we expected, but not exact. This is why texts are plausible and yet different each time.
+# Most counts are near what we expected, but not exact; some are well off. This is why texts are plausible and yet different each time.
 #
 # ### Temperature
 #
@@ -329,6 +329,8 @@ lab = SamplingLab(language_model, text, SamplingSettings(seed=15))
 lab
 
 # %% tags=["build"]
+from helpers.sampling import generate, next_token_distribution
+
 picture(
     "lab",
     lab.still(),
@@ -337,6 +339,33 @@ picture(
         "The lab: sliders, the probabilities of the next token, and continuations.",
     ),
     width=1100,
+)
+
+
+def three(**changes):
+    settings = SamplingSettings(seed=15, **changes)
+    answer = generate(language_model, text, settings).sequences
+    return next_token_distribution(language_model, text, settings).kept, [s.text for s in answer]
+
+
+claim(
+    say("1. 三つとも同じ文になります。", "1. All three are equal"),
+    len({*three(top_k=1)[1]}) == 1,
+)
+claim(
+    say(
+        "2. たいてい、半分よりずっと少なくなります。",
+        "2. Usually far fewer than half",
+    ),
+    three(top_p=0.5)[0] < three()[0] / 4,
+)
+claim(
+    say(
+        "途中の一回の違いから、別の言い回しに分かれることもあります。",
+        "A single different draw can still lead to another phrase.",
+    ),
+    len({*three(temperature=0.1)[1]}) > 1
+    and len({each[: len(text) + 4] for each in three(temperature=0.1)[1]}) == 1,
 )
 
 # %% [markdown] lang="ja"
@@ -348,7 +377,7 @@ picture(
 #
 # </details>
 #
-# スライダーは、動いているノートブックでだけ使えます。図の「エントロピー」は、札を一枚引いたときの驚き（−log2(確率)、単位はビット）の平均です。`2**エントロピー` が「実質 何択か」で、同じ確率の札が何枚あるのと同じか、と読みます。ほかのボタンは、[実験室の説明]({{repository}}/blob/{{branch}}/docs/lab.md)にあります。
+# スライダーが動くのは、動いているノートブックと、ブラウザーの実験室です。図の「エントロピー」は、札を一枚引いたときの驚き（−log2(確率)、単位はビット）の平均です。`2**エントロピー` が「実質 何択か」で、同じ確率の札が何枚あるのと同じか、と読みます。ほかのボタンは、[実験室の説明]({{repository}}/blob/{{branch}}/docs/lab.md)にあります。
 
 # %% [markdown] lang="en"
 # <details><summary>Answers (click to open)</summary>
@@ -359,12 +388,12 @@ picture(
 #
 # </details>
 #
-# The sliders work only in a running notebook. The entropy in the picture is the average surprise, −log2(probability) in bits, of drawing one ticket. `2**entropy` is the effective number of choices: the draw is as uncertain as one among that many equally likely tickets. The other buttons are described in [the lab's guide]({{repository}}/blob/{{branch}}/docs/lab.md).
+# The sliders work in a running notebook and in the lab in the browser. The entropy in the picture is the average surprise, −log2(probability) in bits, of drawing one ticket. `2**entropy` is the effective number of choices: the draw is as uncertain as one among that many equally likely tickets. The other buttons are described in [the lab's guide]({{repository}}/blob/{{branch}}/docs/lab.md).
 
 # %% [markdown] lang="ja"
 # ## 練習
 #
-# **練習 1. 文を書くループを、自分で書きましょう。** 点数を出し、確率に変え、くじを引き、後ろにつなぐ。これを繰り返すだけです。`...` の三か所を埋めてください。
+# **練習 1. 文を書くループを、自分で書きましょう。** 点数を出し、確率に変え、くじを引き、後ろにつなぐ。これを繰り返すだけです。`...` の三か所を埋めてください。（`@torch.no_grad()` は「学習はしない」という印です。）
 #
 # - 確率に変える：`logits.softmax(-1)`
 # - くじを引く：`torch.multinomial(確率, num_samples=1)`
@@ -373,7 +402,7 @@ picture(
 # %% [markdown] lang="en"
 # ## Exercises
 #
-# **Exercise 1. Write the generation loop.** Get the scores, turn them into probabilities, draw, append, and repeat. Fill in the three `...`.
+# **Exercise 1. Write the generation loop.** Get the scores, turn them into probabilities, draw, append, and repeat. Fill in the three `...`. (`@torch.no_grad()` says that we are not training.)
 #
 # - turn into probabilities: `logits.softmax(-1)`
 # - draw: `torch.multinomial(probabilities, num_samples=1)`
@@ -381,15 +410,15 @@ picture(
 
 
 # %% tags=["exercise"]
+@torch.no_grad()
 def continue_text(ids, length, seed):
-    torch.manual_seed(seed)
-    for _ in range(length):
-        with torch.no_grad():  # 学習はしない || we are not training
-            logits = model(ids).logits[0, -1].float()  # 最後の位置の点数 || scores, last position
+    torch.manual_seed(seed)  # くじの列を決める || fixes the row of draws
+    for _ in range(length):  # 繰り返す || repeat
+        logits = model(ids).logits[0, -1].float()  # 最後の位置の点数 || scores, last position
         chances = ...  # 確率に変える || turn into probabilities
         new_id = ...  # くじを引く || draw
         ids = ...  # 後ろにつなぐ || append
-    return ids
+    return ids  # 書き出しと続き || the opening and what follows
 
 
 # %% tags=["check"]
@@ -413,6 +442,10 @@ def test(continue_text):
         f"1 トークン書いたあとの形が {tuple(one.shape)} です。{shape} になるように、後ろにつないでください。",
         f"After one token the shape is {tuple(one.shape)}. Append so that it becomes {shape}.",
     )
+    assert one[:, :-1].equal(input_ids), say(
+        "新しい id が後ろにありません。[前の列, 新しい列] の順につないでください。",
+        "The new id is not at the end. Append in the order [the row so far, the new row].",
+    )
     assert not continue_text(input_ids, 12, 5).equal(continue_text(input_ids, 12, 6)), say(
         "シードを変えても同じ文です。一番を選ばずに、くじを引いていますか。",
         "A different seed gives the same text. Do you draw, or always take the most probable?",
@@ -432,11 +465,11 @@ def test(continue_text):
 check(continue_text, test)
 
 # %% tags=["cases"]
-LOOP = """def continue_text(ids, length, seed):
+LOOP = """@torch.no_grad()
+def continue_text(ids, length, seed):
     torch.manual_seed(seed)
     for _ in range(length):
-        with torch.no_grad():
-            logits = model(ids).logits[0, -1].float()
+        logits = model(ids).logits[0, -1].float()
         chances = CHANCES
         new_id = DRAW
         ids = APPEND
@@ -461,15 +494,16 @@ RIGHT = [
 WRONG = {
     loop(draw="chances.argmax()[None]"): say("シード", "seed"),
     loop(append="new_id[None]"): "(1, 1)",
+    loop(append="torch.cat([new_id[None], ids], dim=-1)"): say("後ろ", "at the end"),
 }
 
 
 # %% tags=["solution"]
+@torch.no_grad()
 def continue_text(ids, length, seed):
     torch.manual_seed(seed)
     for _ in range(length):
-        with torch.no_grad():
-            logits = model(ids).logits[0, -1].float()
+        logits = model(ids).logits[0, -1].float()
         chances = logits.softmax(-1)
         new_id = torch.multinomial(chances, num_samples=1)
         ids = torch.cat([ids, new_id[None]], dim=-1)
@@ -542,7 +576,7 @@ distribution_chart(next_token_distribution(language_model, text, SamplingSetting
 #
 # - モデルは、次のトークンの確率を出すだけです。文は、くじ引きの繰り返しで伸びます。
 # - `temperature` → `top_k` → `top_p` の順に働きます。`top_k` は数の上限、`top_p` は形に合わせた切り方です。
-# - 同じモデル、同じ設定、同じシードなら、同じ文になります。
+# - 同じモデル、同じ設定、同じシードなら、同じパソコンで同じ文になります。
 #
 # 次は、同じことを GPU で動かします。設定を一つずつ試すなら [03b](03b_settings.ipynb) へ。
 #
@@ -553,7 +587,7 @@ distribution_chart(next_token_distribution(language_model, text, SamplingSetting
 #
 # - The model only gives probabilities for the next token. A text grows by drawing again and again.
 # - The order is `temperature` → `top_k` → `top_p`. `top_k` limits the number; `top_p` adapts to the shape.
-# - The same model, settings and seed give the same text.
+# - The same model, settings and seed give the same text on the same computer.
 #
 # Next we run the same on a GPU. To try the settings one by one, go to [03b](03b_settings.ipynb).
 #

@@ -558,23 +558,26 @@ for name, kept in orders.items():
 # Next we count how many tokens are kept at each step: by `top_p` alone, and by `top_k` followed by `top_p`. The vertical scale goes up by factors of ten: 1, 10, 100, 1000.
 
 # %%
+from helpers.charts.look import ZONE_COLOURS  # 実験室と同じ色 || the lab's colours
+
 p_alone = top_p(None, before).isfinite().sum(-1).cpu()
 both = after.isfinite().sum(-1).cpu()
 
 steps = range(1, len(both) + 1)
 _, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-axes.axhline(500, color="#c2711a", linestyle="--", label="top_k = 500")
-axes.plot(steps, p_alone, "o-", color="#8b6fb3", label=say("top_p だけ", "top_p alone"))
-axes.plot(steps, both, "s-", color="#3b82c4", markersize=4, label=say("両方", "both"))
+axes.axhline(500, color=ZONE_COLOURS["top_k"], linestyle="--", label="top_k = 500")
+axes.plot(steps, p_alone, "o-", color=ZONE_COLOURS["top_p"], label=say("top_p だけ", "top_p alone"))
+axes.plot(steps, both, "s-", color=ZONE_COLOURS[None], markersize=4, label=say("両方", "both"))
 axes.set_yscale("log")
 axes.yaxis.set_major_formatter("{x:,.0f}")
+axes.set_xticks([1, *range(20, len(both) + 1, 20)])
 axes.set_xlabel(say("何ステップ目か", "step"))
 axes.set_ylabel(say("残ったトークンの数", "tokens kept"))
 axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
 plt.show()
 
 # %% [markdown] lang="ja"
-# 紫の丸が破線より上にあるステップでは、`top_p` だけなら 500 個より多く残ります。そこでは `top_k` が上限になります。
+# オレンジ色の丸が破線より上にあるステップでは、`top_p` だけなら 500 個より多く残ります。そこでは `top_k` が上限になります。
 #
 # 丸が破線より下のステップでは、`top_p` だけでも 500 個以内です。`top_k` の影響は小さくなりますが、なくなりません。四角は丸より下に来ることがあります。
 #
@@ -583,7 +586,7 @@ plt.show()
 # **予想してみましょう。** どれが一番多いでしょうか。
 
 # %% [markdown] lang="en"
-# Where a purple dot lies above the dashed line, `top_p` alone would keep more than 500 tokens: there `top_k` is the limit.
+# Where an orange dot lies above the dashed line, `top_p` alone would keep more than 500 tokens: there `top_k` is the limit.
 #
 # Where it lies below, `top_p` alone keeps at most 500. There `top_k` matters less, but it still matters: a square may lie below its dot.
 #
@@ -644,10 +647,10 @@ table(
 )
 
 # %% [markdown] lang="ja"
-# 狭いのは、たいてい、言葉の途中や、決まった言い回しの中です。次に来るものが、ほぼ決まっています。広いのは、たいてい、新しい句や文が始まる場所で、いろいろな言葉が来られます。`top_p` はこの違いに合わせて伸び縮みします。`top_k=500` は、広すぎるときの上限として働きます。
+# 狭い五つでは、次に来るものが、ほぼ決まっています。言葉の途中や、決まった言い回しの中が多いはずです。広い五つでは、いろいろな言葉が来られます。新しい句や文が始まる場所が多いはずです。`top_p` はこの違いに合わせて伸び縮みします。`top_k=500` は、広すぎるときの上限として働きます。
 
 # %% [markdown] lang="en"
-# The narrow places are mostly in the middle of a word or a set phrase, where almost nothing else can follow. The wide ones are mostly where a new phrase or sentence begins and many words can come. `top_p` stretches and shrinks with that; `top_k=500` is an upper limit for the very wide places.
+# In the five narrow places almost nothing else can follow: look for the middle of a word or of a set phrase. In the five wide ones many words can come: look for the start of a new phrase or sentence. `top_p` stretches and shrinks with that; `top_k=500` is an upper limit for the very wide places.
 
 # %% tags=["build"]
 narrow, wide = p_alone[by_size[:5]].float().mean(), p_alone[by_size[-5:]].float().mean()
@@ -795,6 +798,13 @@ claim(
     ),
     shares[-1] < shares[0],
 )
+claim(
+    say(
+        "弱い罰では、別の言い回しの繰り返しに移るだけのことがあります。",
+        "A weak one may merely move it into a different loop.",
+    ),
+    shares[1] > shares[0],
+)
 
 # %% [markdown] lang="ja"
 # ## シード
@@ -883,12 +893,9 @@ for wrong in ({"top_p": 1.5}, {"top_p": 0}, {"temperature": 0}, {"top_k": -1}, {
 # It also keeps the probabilities. Here the text is coloured by the probability the model gave each token. Red marks what surprised even the model.
 
 # %%
-from IPython.display import display
-
 from helpers.charts import probability_text
 
-for sequence in generation.sequences:
-    display(probability_text(sequence, tokenizer))
+probability_text(generation.sequences[0], tokenizer)
 
 # %% [markdown] lang="ja"
 # ## 書いているところを見る
@@ -968,6 +975,8 @@ print(" | ".join(event.text for event in events))
 # It handles three texts as well: they grow side by side in a table. (On GitHub you see only the final state.)
 
 # %%
+from IPython.display import display
+
 header = ["#", say("続き", "continuation")]
 texts = ["", "", ""]
 screen = display(table(enumerate(texts, 1), header), display_id=True)

@@ -734,12 +734,12 @@ my_choice = ""  # @param {type:"string"}
 # %% tags=["solution", "varies"]
 # 答えは一つではありません。これは一例です。 || There is no single answer; this is one.
 free = psutil.virtual_memory().available
-for itemsize, name in ((4, "float32"), (2, "float16"), (1, "int8")):
+for itemsize, name in ((4, "float32"), (2, "float16, bfloat16"), (1, "int8")):
     fits = CATALOGUE["rinna/japanese-gpt-1b"].memory_bytes(itemsize) < free
     print(name, say("入る", "fits") if fits else say("入らない", "does not fit"))
 my_choice = say(
-    "CPU では、入るもののうち float32 か int8。T4 があれば float16 を選ぶ。",
-    "On a CPU, float32 or int8, whichever fits; with a T4, float16.",
+    "CPU では float32（AMX か AVX512-BF16 があれば bfloat16）。入らなければ int8。T4 があれば float16 を選ぶ。",
+    "On a CPU, float32 (bfloat16 with AMX or AVX512-BF16), or int8 if that does not fit; with a T4, float16.",
 )
 print(my_choice)
 
@@ -748,7 +748,7 @@ print(my_choice)
 #
 # - Colab の GPU は「ランタイムのタイプを変更」で、最初に選びます。
 # - モデルと入力を同じ場所に置きます。入力の `.to` は、受け取るのを忘れないでください。
-# - `dtype` は数の形式で、重み一つのバイト数、精度、範囲を決めます。CPU では `float32`、T4 では `float16` を使います。
+# - `dtype` は数の形式で、重み一つのバイト数、精度、範囲を決めます。ふつうの CPU では `float32`、T4 では `float16`、A100 などでは `bfloat16` を使います。
 # - GPU がなくても、小さいモデルと短い文で学べます。
 #
 # CPU の速さの限界と int8、`no_grad`、KV キャッシュは、[04b](04b_cpu.ipynb) にあります。
@@ -760,7 +760,7 @@ print(my_choice)
 #
 # - In Colab, choose the GPU first, under **Change runtime type**.
 # - Model and input must be in the same place. Keep what `.to` on an input returns.
-# - The `dtype` is the number format: it determines the bytes, precision and range of a weight. Use `float32` on a CPU, `float16` on a T4.
+# - The `dtype` is the number format: it determines the bytes, precision and range of a weight. Use `float32` on most CPUs, `float16` on a T4, `bfloat16` on an A100 and the like.
 # - Without a GPU you can learn with a small model and short texts.
 #
 # What limits a CPU's speed, int8, `no_grad` and the KV cache are covered in [04b](04b_cpu.ipynb).

@@ -17,7 +17,7 @@
 #
 # | かかる時間 | ダウンロード | メモリ | GPU |
 # |---|---|---|---|
-# | 約 25 分 | なし（gpt-1b を選ぶと 2.6 GB） | 約 1.2 GB | なくても最後まで動く |
+# | 約 25 分 | なし（gpt-1b を選ぶと 2.6 GB） | 約 1.5 GB | なくても最後まで動く |
 
 # %% [markdown] lang="en"
 # # 05b More: Trainer and LoRA
@@ -38,7 +38,7 @@
 #
 # | time | download | memory | GPU |
 # |---|---|---|---|
-# | about 25 minutes | none (2.6 GB with gpt-1b) | about 1.2 GB | runs to the end without one |
+# | about 25 minutes | none (2.6 GB with gpt-1b) | about 1.5 GB | runs to the end without one |
 
 # %% tags=["varies"]
 LANG = "ja"
@@ -261,12 +261,12 @@ claim(
 # %% [markdown] lang="ja"
 # T4 のメモリは 16 GB です。丸ごとは入りませんが、LoRA なら入る見込みです。
 #
-# 次のセルの `"auto"` は、GPU があれば `japanese-gpt-1b`（ダウンロード約 2.6 GB）、なければ同梱のモデルです。**ここから下のセルは、どちらでも同じです。** このページは、GPU のないマシンで、同梱のモデルで作りました。本物の T4 と、本物の 13 億の重みでは、試していません。
+# 次のセルの `"auto"` は、十分な GPU があれば `japanese-gpt-1b`（ダウンロード約 2.6 GB）、なければ同梱のモデルです。**ここから下のセルは、どちらでも同じです。** このページは、GPU のないマシンで、同梱のモデルで作りました。本物の T4 と、本物の 13 億の重みでは、試していません。
 
 # %% [markdown] lang="en"
 # A T4 has 16 GB. Trained in full, the model does not fit; with LoRA it should.
 #
-# `"auto"` in the next cell is `japanese-gpt-1b` if there is a GPU (a download of about 2.6 GB), otherwise the bundled model. **The cells below are the same for both.** This page was made with the bundled model on a machine without a GPU. We have not tried it on a real T4 or with the real 1.3 billion weights.
+# `"auto"` in the next cell is `japanese-gpt-1b` if there is a large enough GPU (a download of about 2.6 GB), otherwise the bundled model. **The cells below are the same for both.** This page was made with the bundled model on a machine without a GPU. We have not tried it on a real T4 or with the real 1.3 billion weights.
 
 # %%
 LORA_MODEL = "auto"  # @param ["auto", "aozora-mini", "rinna/japanese-gpt2-xsmall", "rinna/japanese-gpt2-small", "rinna/japanese-gpt2-medium", "rinna/japanese-gpt-1b"]
