@@ -70,26 +70,40 @@ async function body(response, progress) {
   return bytes.buffer;
 }
 
+/** Where files are kept; null on pages that did not come safely (https, localhost), and where the browser keeps nothing. */
+async function openCache() {
+  try {
+    return await caches.open(CACHE);
+  } catch {
+    return null;
+  }
+}
+
 /**
- * @param {string} base the folder, with `/` at its end @param {string} name
+ * @param {string} base the folder, with `/` at its end @param {string} name @param {number} bytes how many it has
  * @param {(bytes: number) => void} [progress] how many have come
  * @returns {Promise<ArrayBuffer>} @throws {LoadError}
  */
-export async function loadFile(base, name, progress = () => {}) {
+export async function loadFile(base, name, bytes, progress = () => {}) {
   if (!location.protocol.startsWith("http")) return fromScript(base, name);
-  // Only pages that came safely (https, localhost) have a cache.
-  const cache = "caches" in globalThis ? await caches.open(CACHE).catch(() => null) : null;
-  const known = await cache?.match(base + name);
-  if (known) return body(known, progress);
+  const address = base + name, cache = await openCache();
+  // What was kept and cannot be read any more is as good as not kept.
+  const kept = await cache?.match(address).then((known) => known && body(known, progress)).catch(() => undefined);
+  if (kept?.byteLength === bytes) return kept;
   try {
-    const response = await fetch(base + name);
-    // A copy that was made for double clicks, on a server after all, holds the scripts only.
-    if (response.status === 404) return await fromScript(base, name);
-    if (!response.ok) throw new LoadError("network", { file: name, status: response.status });
-    const bytes = await body(response, progress);
-    // A full disk is no reason to stop: the page works, and loads again next time.
-    await cache?.put(base + name, new Response(bytes.slice(0))).catch(() => {});
-    return bytes;
+    // What has another length was cut off, or is a login page in its place. The browser may keep it too: past that, once.
+    for (const mode of /** @type {RequestCache[]} */ (kept ? ["reload"] : ["default", "reload"])) {
+      const response = await fetch(address, { cache: mode });
+      // A copy that was made for double clicks, on a server after all, holds the scripts only.
+      if (response.status === 404) return await fromScript(base, name);
+      if (!response.ok) throw new LoadError("network", { file: name, status: response.status });
+      const found = await body(response, progress);
+      if (found.byteLength !== bytes) continue;
+      // A full disk is no reason to stop: the page works, and loads again next time.
+      await cache?.put(address, new Response(found.slice(0))).catch(() => {});
+      return found;
+    }
+    throw new LoadError("damaged", { file: name });
   } catch (error) {
     if (error instanceof TypeError) throw new LoadError("network", { file: name });
     throw error;

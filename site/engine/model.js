@@ -25,10 +25,12 @@ import { serve } from "./worker.js";
 export { checkPrompt, checkSettings, LoadError, SettingsError };
 
 /** A worker from text: a page opened from file:// may load no script into one. Without workers, a channel of the page. */
-function startWorker() {
+async function startWorker() {
   try {
     const address = URL.createObjectURL(new Blob([workerCode], { type: "text/javascript" }));
     const worker = new Worker(address);
+    // Its first message says that it runs. A browser that refuses it may say so only by an event.
+    await new Promise((resolve, reject) => { worker.onmessage = resolve; worker.onerror = reject; });
     return { port: worker, close: () => { worker.terminate(); URL.revokeObjectURL(address); } };
   } catch {
     const { port1, port2 } = new MessageChannel();
@@ -39,7 +41,7 @@ function startWorker() {
 
 /**
  * Calls of the worker as promises.
- * @param {ReturnType<typeof startWorker>} worker
+ * @param {Awaited<ReturnType<typeof startWorker>>} worker
  */
 function caller({ port }) {
   /** @type {Map<number, { resolve: (result: any) => void, reject: (error: Error) => void, onSteps?: (steps: Step[]) => void }>} */
@@ -150,14 +152,14 @@ export function withoutModel(tokenizer, positions) {
  * @throws {LoadError}
  */
 export async function openModel({ base = house.data.folder, onProgress = () => {} } = {}) {
-  const total = house.data.bytes, config = house.model.config;
+  const { bytes } = house.data, total = bytes["model.safetensors"], config = house.model.config;
   const [weights, pieces] = await Promise.all([
-    loadFile(base, "model.safetensors", (loaded) => onProgress({ loaded, total })),
-    loadFile(base, "spiece.model"),
+    loadFile(base, "model.safetensors", total, (loaded) => onProgress({ loaded, total })),
+    loadFile(base, "spiece.model", bytes["spiece.model"]),
   ]);
   const tokenizer = tokenizerOf(pieces, house.model.tokenizer), { special } = tokenizer;
   const here = withoutModel(tokenizer, config.n_positions);
-  const worker = startWorker(), { ask, endAll } = caller(worker);
+  const worker = await startWorker(), { ask, endAll } = caller(worker);
   const { kind } = await ask({ op: "open", weights, config, wasm }, { transfer: [weights] });
   onProgress({ loaded: total, total });
 

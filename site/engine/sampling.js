@@ -64,7 +64,7 @@ export function processScores(logits, ids, settings, eos, removed) {
     for (let id = 0; id < out.length; id++) if (out[id] < least) remove("top_k", id);
   }
   if (settings.top_p < 1) {
-    // From the lowest up, tokens go as long as they sum up to no more than the rest beyond top_p. One always stays.
+    // From the lowest up, tokens go as long as they add up to no more than the rest beyond top_p. One always stays.
     const probabilities = softmax(out), rest = Math.fround(1 - settings.top_p), order = ascending(out);
     let sum = 0;
     for (const id of order.slice(0, -1)) {
@@ -135,7 +135,7 @@ export function* generate(model, ids, settings, { eos, pad }) {
   }));
   for (let length = ids.length; length < settings.max_length; length++) {
     if (length > ids.length) {
-      // A text that has ended is padded as in torch, where each row throws its dice to the end; its model rests.
+      // A text that has ended is padded as in torch, where each row draws a number to the end; its model rests.
       const going = texts.filter((text) => !text.ended);
       for (let from = 0; from < going.length; from += ROWS) {
         const part = going.slice(from, from + ROWS);

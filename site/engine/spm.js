@@ -18,7 +18,7 @@ const SPACE = "▁", UNKNOWN_SURFACE = " ⁇ ";
 const toBytes = new TextEncoder();
 const toText = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A prompt that is no text: half of a character pair. `position` counts characters from 1. */
+/** A prompt that is not valid text: half of a character pair. `position` counts characters from 1. */
 export class LoneSurrogate extends Error {
   /** @param {number} position */
   constructor(position) {

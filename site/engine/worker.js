@@ -23,9 +23,9 @@ export async function openWeights(weights, config, wasm) {
   if (wasm && typeof WebAssembly === "object") {
     try {
       maths = await wasmMaths(wasm, floatsOf(config));
-    } catch (error) {
-      // Browsers without SIMD refuse the module as it is compiled; a page may forbid WebAssembly altogether.
-      if (!(error instanceof WebAssembly.CompileError)) throw error;
+    } catch {
+      // A browser without SIMD, a page that forbids WebAssembly, no memory for it: JavaScript gives the same numbers, and
+      // `maths.kind` tells which of the two it is.
     }
   }
   return buildModel(tensors, config, maths);

@@ -1,6 +1,7 @@
 """How Sphinx makes pages of the lessons; tools/site_lessons.py prepares what it reads and says which language."""
 
 import re
+import unicodedata
 
 from sphinx.locale import get_translator
 from sphinx.search.en import SearchEnglish
@@ -38,7 +39,7 @@ class Pairs(SearchEnglish):
 
     Japanese has no spaces, so each character is a word, and each two that stand side by side: of 確率で come 確, 率, で,
     確率, 率で. A query of one character looks for it; a longer one for all of its pairs, which stand together hardly
-    anywhere but where the query does. English words are reduced to their stems, as Sphinx does it.
+    anywhere but where the query does. Full and half width are the same letters (NFKC). English words are reduced to their stems, as Sphinx does it.
     """
 
     lang = "pairs"
@@ -47,14 +48,14 @@ class Pairs(SearchEnglish):
     js_splitter_code = f"""
 var japanese = /^{_JAPANESE}/;
 var splitQuery = (query) =>
-  (query.match(/{_JAPANESE}+|(?:(?!{_JAPANESE})[\\p{{L}}\\p{{N}}_])+/gu) ?? []).flatMap((run) =>
+  (query.normalize("NFKC").match(/{_JAPANESE}+|(?:(?!{_JAPANESE})[\\p{{L}}\\p{{N}}_])+/gu) ?? []).flatMap((run) =>
     japanese.test(run) && run.length > 1 ? [...run].slice(1).map((_, i) => run.slice(i, i + 2)) : [run],
   );
 """
 
     def split(self, input: str) -> list[str]:
         words = []
-        for run in self._runs.findall(input):
+        for run in self._runs.findall(unicodedata.normalize("NFKC", input)):
             if re.match(_JAPANESE, run):
                 words += [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
             else:

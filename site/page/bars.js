@@ -1,10 +1,10 @@
 // The next token as bars: above the model's own probability, below the one it is drawn with; what the settings cut is hatched.
 
-import { beforeNextFrame, byId, fill, h } from "./dom.js";
+import { beforeNextFrame, byId, enable, fill, h } from "./dom.js";
 import { ZONES, zoneBackground, zoneLabel } from "./look.js";
-import { covered } from "./mask.js";
-import { sentenceOf, shown } from "./settings.js";
-import { number, percent, say, whole } from "./words.js";
+import { coveredNext, coveredTokens } from "./mask.js";
+import { numberIn, sentenceOf, shown } from "./settings.js";
+import { number, percent, percents, say, whole } from "./words.js";
 
 /** @param {import("./lab.js").Lab} lab */
 export function startBars(lab) {
@@ -17,9 +17,11 @@ export function startBars(lab) {
   let counts = null;
   let draws = 0;
   let drawn = 0;
+  let guess = 0;
 
   // A slider's picture: the scores are at hand, the model is not run.
   const redraw = beforeNextFrame(() => {
+    if (!lab.model) return;
     const obstacle = lab.pictureObstacle();
     if (obstacle || !logits) {
       distribution = null;
@@ -34,7 +36,7 @@ export function startBars(lab) {
     if (!lab.model) return;
     counts = null;
     byId("draw-note").textContent = "";
-    byId("back").disabled = lab.before.length === 0;
+    enable(byId("back"), lab.before.length > 0, byId("step"));
     if (lab.pictureObstacle()) {
       logits = null;
       redraw();
@@ -72,19 +74,25 @@ export function startBars(lab) {
     const list = h("ol", { class: counts ? "bars counted" : "bars", "aria-label": say("next_title") });
     /** @type {Set<string>} */
     const marked = new Set();
-    for (const row of rows) {
+    const shares = percents(rows.map((/** @type {any} */ row) => (row.cutBy ? row.raw : row.final)));
+    for (const [i, row] of rows.entries()) {
       if ((row.cutBy === "top_p" || row.cutBy === "top_k") && !marked.has(row.cutBy)) {
         marked.add(row.cutBy);
         list.append(h("li", { class: "cut" }, say("cut_here", { name: row.cutBy, value: shown(lab.settings[/** @type {"top_k"} */ (row.cutBy)]) })));
       }
-      list.append(barRow(row, longest, total));
+      list.append(barRow(row, shares[i], longest, total));
     }
-    if (counts) list.append(othersRow(rows, total));
-    const focused = document.activeElement?.closest?.("#bars li button");
-    const place = focused ? [...box.querySelectorAll("li button")].indexOf(focused) : -1;
+    if (counts) {
+      list.append(othersRow(rows, total));
+      const [first] = rows;
+      byId("draw-note").textContent = say("draw_result", { piece: pieceHere(first.tokenId), guess, expected: number(first.final * total), seen: counts.get(first.tokenId) ?? 0 });
+    }
+    const focused = /** @type {any} */ (document.activeElement);
+    const kind = focused?.closest("li") ? "li button" : "button";
+    const place = [...box.querySelectorAll(kind)].indexOf(focused);
     fill(box, heading(), list, strip(), summary());
     // The buttons are new ones: the keyboard stays where it was.
-    if (place >= 0) /** @type {HTMLElement} */ (box.querySelectorAll("li button")[place])?.focus();
+    if (place >= 0) /** @type {HTMLElement} */ (box.querySelectorAll(kind)[place])?.focus();
   }
 
   /** The most probable tokens; of a token that was picked, its own row too. @param {number} n */
@@ -97,6 +105,13 @@ export function startBars(lab) {
     return [...rows.slice(0, n - 1), own];
   }
 
+  /** A token of the picture, as it may be shown: the picked one as in its text, another as if it came there. @param {number} tokenId */
+  function pieceHere(tokenId) {
+    if (tokenId !== pickedToken() || !lab.run || !lab.focus) return coveredNext(lab, lab.focusedIds(), tokenId);
+    const { promptIds, sequences } = lab.run;
+    return coveredTokens(lab, sequences[lab.focus.sequence].tokenIds)[promptIds.length + lab.focus.step];
+  }
+
   /** @returns {number | null} */
   function pickedToken() {
     if (!lab.focus || !lab.run) return null;
@@ -107,19 +122,20 @@ export function startBars(lab) {
     const run = lab.run;
     if (!lab.focus || !run) return h("h2", {}, say("next_title"));
     const { sequence, step } = lab.focus;
-    const title = say("at_token", { number: sequence + 1, place: step + 1, piece: covered(lab, lab.model.piece(pickedToken())) });
+    const title = say("at_token", { number: sequence + 1, place: step + 1, piece: pieceHere(/** @type {number} */ (pickedToken())) });
     return h("div", { class: "row" }, h("h2", {}, title), h("button", { type: "button", class: "small", onclick: () => lab.pick(null) }, say("to_prompt")));
   }
 
   /**
    * @param {any} row
+   * @param {string} share  its probability, in words
    * @param {number} longest  probability of the longest bar
    * @param {number} total  number of draws
    */
-  function barRow(row, longest, total) {
+  function barRow(row, share, longest, total) {
     const seen = counts?.get(row.tokenId) ?? 0;
     const width = (/** @type {number} */ p) => `${((100 * p) / longest).toFixed(2)}%`;
-    const piece = covered(lab, row.piece);
+    const piece = pieceHere(row.tokenId);
     const words = {
       piece,
       raw: percent(row.raw),
@@ -128,7 +144,7 @@ export function startBars(lab) {
       expected: number(row.final * total),
       seen,
     };
-    const numbers = counts ? `${words.expected} → ${seen}` : percent(row.cutBy ? row.raw : row.final);
+    const numbers = counts ? `${words.expected} → ${seen}` : share;
     return h(
       "li",
       { class: `${row.cutBy ? "out" : "in"}${row.tokenId === pickedToken() ? " own" : ""}` },
@@ -178,7 +194,9 @@ export function startBars(lab) {
     });
     const bar = h("div", { class: "strip", "aria-hidden": "true" });
     const words = h("ul", { class: "zones" });
-    for (const zone of [null, "top_p", "top_k", "min_length"]) {
+    const zones = [null, "top_p", "top_k", "min_length"];
+    const shares = percents(zones.map((zone) => Math.min(1, share[String(zone)] ?? 0)));
+    for (const [place, zone] of zones.entries()) {
       const n = zone === null ? distribution.kept : (distribution.removed[zone] ?? 0);
       const value = zone === "top_k" || zone === "top_p" ? ` = ${shown(lab.settings[zone])}` : "";
       if (zone === "min_length" && !n) continue;
@@ -188,7 +206,7 @@ export function startBars(lab) {
           "li",
           { class: zone === "min_length" ? "extra" : n ? "" : "idle" },
           h("i", { class: "key", "aria-hidden": "true", style: { background: zoneBackground(zone) } }),
-          `${zoneLabel(zone)}${value}: ${say("pieces", { n: whole(n), share: percent(Math.min(1, share[String(zone)] ?? 0)) })}`,
+          `${zoneLabel(zone)}${value}: ${say("pieces", { n: whole(n), share: shares[place] })}`,
         ),
       );
     }
@@ -222,7 +240,7 @@ export function startBars(lab) {
       lab.pick(null);
       return;
     }
-    // The place in the text takes part in the seed: else each step would throw the same dice.
+    // The place in the text takes part in the seed: else each step would draw the same number.
     const [tokenId] = lab.model.draw(distribution, 1, lab.settings.seed + lab.chosen.length);
     lab.choose(tokenId);
   });
@@ -230,16 +248,17 @@ export function startBars(lab) {
   byId("draw").addEventListener("click", () => {
     if (isOnItsWay()) return;
     const times = 100;
+    const written = byId("guess").value;
+    const read = numberIn({ low: 0, high: times, integer: true }, written);
+    byId("guess").setAttribute("aria-invalid", String(read === null));
+    if (read === null) {
+      byId("draw-note").textContent = say("guess_odd", { value: written.trim().slice(0, 40) || say("no_number") });
+      return;
+    }
+    guess = read;
     counts = new Map();
     for (const id of lab.model.draw(distribution, times, lab.settings.seed + draws++)) counts.set(id, (counts.get(id) ?? 0) + 1);
     draw();
-    const [first] = distribution.head(1);
-    byId("draw-note").textContent = say("draw_result", {
-      piece: covered(lab, first.piece),
-      guess: byId("guess").value || "0",
-      expected: number(first.final * times),
-      seen: counts.get(first.tokenId) ?? 0,
-    });
   });
 
   lab.on("end", () => {
@@ -249,6 +268,7 @@ export function startBars(lab) {
   lab.on("settings", () => {
     counts = null;
     draws = 0;
+    byId("draw-note").textContent = "";
     redraw();
   });
   lab.on("words mask", () => distribution && draw());

@@ -1,10 +1,13 @@
 // The teacher's model, where this page came from the class's server (`make class`): text and ids are made here, the
-// scores and the dice are the server's. docs/class-server.md says what it is asked and how it answers.
+// scores and the random numbers are the server's. docs/class-server.md says what it is asked and how it answers.
 
 import { checkPrompt, checkSettings, openTokenizer, SettingsError, withoutModel } from "../engine/model.js";
 
 /** What vLLM takes; below the lower one it would compute with that one and tell nobody. */
 const TEMPERATURES = { low: 0.01, high: 2 };
+
+/** The milliseconds before each new try at a text that broke off, as in a notebook: for a shaky network. */
+const PAUSES = [200, 1000];
 
 /** The server cannot be used; `code` names the page's sentence. What was written is kept. */
 export class ClassroomError extends Error {
@@ -25,10 +28,10 @@ export class ClassroomError extends Error {
  * @param {string} key
  */
 export async function openClassroom(key) {
-  const offer = await (await asked("class.json")).json();
+  const offer = await jsonOf(await asked("class.json"));
   const { model: name, vocab_size: vocab, n_positions: positions, eos_token_id: eos } = offer;
   const files = offer.files.replace(/^\//, "");
-  const config = await (await asked(`${files}tokenizer_config.json`)).json();
+  const config = await jsonOf(await asked(`${files}tokenizer_config.json`));
   const tokenizer = await openTokenizer(`${files}spiece.model`, config);
   const here = withoutModel(tokenizer, positions);
 
@@ -44,17 +47,12 @@ export async function openClassroom(key) {
   }
 
   /**
-   * The log-probabilities of the first new token, by its id.
-   *
    * @param {number[]} prompt
    * @param {Record<string, any>} fields
    * @returns {Promise<Map<number, number>>}
    */
   async function top(prompt, fields) {
-    const answer = await (await complete(prompt, { max_tokens: 1, temperature: 1, ...fields })).json();
-    const told = answer.choices?.[0]?.logprobs?.top_logprobs?.[0];
-    if (!told) throw new ClassroomError("class_other");
-    return new Map(Object.entries(told).map(([token, logprob]) => [Number(token.replace("token_id:", "")), logprob]));
+    return topOf(await jsonOf(await complete(prompt, { max_tokens: 1, temperature: 1, ...fields })));
   }
 
   /**
@@ -88,15 +86,20 @@ export async function openClassroom(key) {
   /**
    * @param {number[]} ids
    * @param {any} given
-   * @param {{ onToken?: (event: any) => void, signal?: AbortSignal }} [how]
+   * @param {{ onToken?: (event: any) => void, onResumed?: () => void, signal?: AbortSignal }} [how]  `onResumed`: a text broke
+   *   off and is written on, with other random numbers
    */
-  async function generate(ids, given, { onToken, signal } = {}) {
+  async function generate(ids, given, { onToken, onResumed, signal } = {}) {
     const settings = checkSettings(given);
     checkPrompt(ids, positions, settings);
     checkForServer(settings);
-    const fields = fieldsOf(settings, ids.length);
     const count = settings.do_sample ? settings.num_return_sequences : 1;
-    const sequences = await Promise.all(Array.from({ length: count }, (_, sequence) => writeOne(sequence)));
+    // Where one breaks off, the others are still read to their end: nothing that came is lost.
+    const written = await Promise.allSettled(Array.from({ length: count }, (_, sequence) => writeOne(sequence)));
+    const sequences = written.map((one) => {
+      if (one.status === "rejected") throw one.reason;
+      return one.value;
+    });
     return { promptIds: [...ids], settings, sequences };
 
     /** @param {number} sequence */
@@ -108,28 +111,45 @@ export async function openClassroom(key) {
       const tokenIds = [...ids];
       /** @type {{ tokenId: number, raw: number, final: number }[]} */
       const steps = [];
-      // Texts and neighbouring seeds have nothing in common; a notebook asks with the same numbers.
-      const seed = settings.do_sample ? { seed: (settings.seed ?? 0) * 10_000 + sequence * 100 } : {};
-      try {
-        for await (const event of events(await complete(ids, { ...fields, ...seed, stream: true }, signal))) {
-          for (const choice of event.choices ?? []) {
-            for (const [i, tokenId] of (choice.token_ids ?? []).entries()) {
-              const final = settings.do_sample ? Math.exp(choice.logprobs.token_logprobs[i]) : 1;
-              const grown = decoder.push(tokenId);
-              text += grown;
-              tokenIds.push(tokenId);
-              // What the model itself thought of it is asked when the text is finished.
-              steps.push({ tokenId, raw: Number.NaN, final });
-              onToken?.({ sequence, tokenId, text: grown, raw: Number.NaN, final });
-            }
+
+      /** @param {any} event */
+      function take(event) {
+        for (const choice of event.choices ?? []) {
+          for (const [i, tokenId] of (choice.token_ids ?? []).entries()) {
+            const final = settings.do_sample ? Math.exp(choice.logprobs.token_logprobs[i]) : 1;
+            const grown = decoder.push(tokenId);
+            text += grown;
+            tokenIds.push(tokenId);
+            // What the model itself thought of it is asked when the text is finished.
+            steps.push({ tokenId, raw: Number.NaN, final });
+            onToken?.({ sequence, tokenId, text: grown, raw: Number.NaN, final });
           }
         }
-      } catch (error) {
-        if (!signal?.aborted) throw error;
       }
-      const raws = steps.length ? await rawsOf(tokenIds) : [];
+
+      const whole = () => steps.at(-1)?.tokenId === eos || tokenIds.length >= settings.max_length;
+      for (let failures = 0; !whole(); ) {
+        // Texts and neighbouring seeds have nothing in common, nor has what follows a break; a notebook asks with the same numbers.
+        const seed = settings.do_sample ? { seed: (settings.seed ?? 0) * 10_000 + sequence * 100 + failures } : {};
+        try {
+          const fields = { ...fieldsOf(settings, tokenIds.length), ...seed, stream: true };
+          for await (const event of events(await complete(tokenIds, fields, signal))) take(event);
+          break;
+        } catch (error) {
+          if (signal?.aborted || whole()) break;
+          // Once it has begun, it is worth another try; a refusal is final.
+          const broken = error instanceof ClassroomError && error.code === "class_gone" && steps.length;
+          if (!broken || failures >= PAUSES.length) throw error;
+          await new Promise((go) => setTimeout(go, PAUSES[failures]));
+          failures++;
+          if (signal?.aborted) break;
+          if (settings.do_sample) onResumed?.();
+        }
+      }
+      // Without them the text is whole all the same.
+      const raws = steps.length ? await rawsOf(tokenIds).catch(() => []) : [];
       steps.forEach((step, i) => {
-        step.raw = raws[i];
+        step.raw = raws[i] ?? Number.NaN;
       });
       const full = tokenIds.length >= settings.max_length ? "max_length" : "user";
       return { text: text + decoder.end(), tokenIds, steps, stopped: steps.at(-1)?.tokenId === eos ? "eos" : full };
@@ -137,12 +157,15 @@ export async function openClassroom(key) {
 
     /** The model's own probability of each new token. @param {number[]} tokenIds */
     async function rawsOf(tokenIds) {
-      // The server keeps room for one more token: a text that fills the model is asked in parts of its own.
-      const prompt = tokenIds.slice(0, positions - 1);
-      const answer = await (await complete(prompt, { max_tokens: 1, prompt_logprobs: 0 })).json();
+      // The server keeps room for one more token: the last one of a text that fills the model is among the candidates for it.
+      const fills = tokenIds.length >= positions;
+      const read = fills ? tokenIds.slice(0, positions - 1) : tokenIds;
+      const fields = { max_tokens: 1, prompt_logprobs: 0, temperature: 1, ...(fills ? { logprobs: -1 } : {}) };
+      const answer = await jsonOf(await complete(read, fields));
       const told = answer.choices?.[0]?.prompt_logprobs ?? [];
+      const last = fills ? topOf(answer) : null;
       return tokenIds.slice(ids.length).map((id, i) => {
-        const logprob = told[ids.length + i]?.[id]?.logprob;
+        const logprob = told[ids.length + i]?.[id]?.logprob ?? last?.get(id);
         return logprob === undefined ? Number.NaN : Math.exp(logprob);
       });
     }
@@ -216,6 +239,44 @@ async function asked(path, how) {
 }
 
 /**
+ * The JSON of an answer; a page of a network's login is none.
+ *
+ * @param {Response} answer
+ * @returns {Promise<any>}
+ */
+function jsonOf(answer) {
+  return answer.json().catch(() => {
+    throw new ClassroomError("class_other");
+  });
+}
+
+/**
+ * An event's JSON.
+ *
+ * @param {string} text
+ * @returns {any}
+ */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ClassroomError("class_other");
+  }
+}
+
+/**
+ * The log-probabilities of the first new token, by its id.
+ *
+ * @param {any} answer
+ * @returns {Map<number, number>}
+ */
+function topOf(answer) {
+  const told = answer.choices?.[0]?.logprobs?.top_logprobs?.[0];
+  if (!told) throw new ClassroomError("class_other");
+  return new Map(Object.entries(told).map(([token, logprob]) => [Number(token.replace("token_id:", "")), logprob]));
+}
+
+/**
  * The events of a stream, as they come.
  *
  * @param {Response} answer
@@ -226,14 +287,16 @@ async function* events(answer) {
   const decoder = new TextDecoder();
   let rest = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(() => {
+      throw new ClassroomError("class_gone");
+    });
     if (done) throw new ClassroomError("class_gone");
     const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) {
       if (!line.startsWith("data: ")) continue;
       if (line.slice(6).trim() === "[DONE]") return;
-      const event = JSON.parse(line.slice(6));
+      const event = parsed(line.slice(6));
       // The engine died in the middle: vLLM says so as an event.
       if (event.error) throw new ClassroomError("class_gone");
       yield event;

@@ -2,6 +2,7 @@
 
 import { beforeNextFrame, byId, fill, h } from "./dom.js";
 import { legend } from "./look.js";
+import { coveredPieces } from "./mask.js";
 import { inOneLine, presets, sentenceOf } from "./settings.js";
 import { markedText } from "./texts.js";
 import { say } from "./words.js";
@@ -9,13 +10,17 @@ import { say } from "./words.js";
 /** @param {import("./lab.js").Lab} lab */
 export function startCompare(lab) {
   const box = byId("compare");
-  const [article, , tame] = presets();
+  const [article, , cautious] = presets();
   /** @type {Record<string, import("./settings.js").Settings>} */
-  const chosen = { A: article.settings, B: tame.settings };
+  const chosen = { A: article.settings, B: cautious.settings };
   /** @type {AbortController | null} */
   let writing = null;
   const result = h("div", { class: "cards" });
   const verdict = h("p", { role: "status" });
+  /** @type {ReturnType<typeof markedText>[]} */
+  let texts = [];
+  /** What is to be said of the two texts. */
+  let tell = () => {};
 
   // Both write one text with the seed of the controls.
   const settingsOf = (/** @type {string} */ name) => ({ ...chosen[name], num_return_sequences: 1, seed: lab.settings.seed });
@@ -62,8 +67,9 @@ export function startCompare(lab) {
       return;
     }
     verdict.textContent = "";
+    tell = () => {};
     const ids = lab.ids();
-    const texts = names.map((name) => markedText(lab, `${name}`, null));
+    texts = names.map((name) => markedText(lab, `${name}`, null));
     fill(
       result,
       ...names.map((name, i) => h("article", { class: "card", "aria-label": name }, h("div", { class: "card-head" }, h("b", {}, name)), texts[i].box)),
@@ -83,6 +89,7 @@ export function startCompare(lab) {
           return lab.model.generate(ids, settingsOf(name), { onToken, signal: mine.signal });
         }),
       );
+      if (writing !== mine) return;
       const [a, b] = generations.map(({ sequences }) => sequences[0]);
       for (const [i, { sequences }] of generations.entries()) texts[i].grow(sequences[0], ids.length);
       const place = firstDifference(a.tokenIds, b.tokenIds);
@@ -91,14 +98,22 @@ export function startCompare(lab) {
         return;
       }
       for (const text of texts) text.mark(place - ids.length);
-      const piece = (/** @type {any} */ { tokenIds }) => (place < tokenIds.length ? lab.model.piece(tokenIds[place]) : say("compare_end"));
-      verdict.textContent = say("compare_difference", { place: place - ids.length + 1, a: piece(a), b: piece(b) });
+      const pieces = [a, b].map(({ tokenIds }) => tokenIds.map((/** @type {number} */ id) => lab.model.piece(id)));
+      tell = () => {
+        const [inA, inB] = pieces.map((all) => coveredPieces(lab, all)[place] ?? say("compare_end"));
+        verdict.textContent = say("compare_difference", { place: place - ids.length + 1, a: inA, b: inB });
+      };
+      tell();
     } catch (error) {
-      verdict.textContent = `⚠ ${sentenceOf(error)}`;
+      if (writing === mine) verdict.textContent = `⚠ ${sentenceOf(error)}`;
     }
   }
 
   lab.on("words", draw);
+  lab.on("mask", () => {
+    for (const text of texts) text.cover();
+    tell();
+  });
   draw();
 }
 

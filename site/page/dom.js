@@ -35,6 +35,18 @@ export function fill(element, ...children) {
 }
 
 /**
+ * Let a button be pressed, or not: then the focus, which would be lost with it, goes to another one.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {boolean} on
+ * @param {HTMLElement} other
+ */
+export function enable(button, on, other) {
+  if (!on && document.activeElement === button) other.focus();
+  button.disabled = !on;
+}
+
+/**
  * The element of the page with this id, which the page's HTML promises.
  *
  * @param {string} id

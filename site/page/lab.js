@@ -3,6 +3,7 @@
 import house from "house";
 
 import { DEFAULTS, sentenceOf } from "./settings.js";
+import { say } from "./words.js";
 
 /**
  * @typedef {import("./settings.js").Settings} Settings
@@ -48,6 +49,8 @@ export class Lab extends EventTarget {
   masking = false;
   /** The key of the class's server, from the link. */
   key = "";
+  /** Whether the teacher's model is asked for, by the link or by choice. */
+  teacher = false;
   /** @type {string[]} what could not be read in the link */
   broken = [];
 
@@ -303,7 +306,13 @@ export class Lab extends EventTarget {
         written.text += text;
         if (run === this.run) this.tell("token");
       };
-      const generation = await this.model.generate(ids, settings, { onToken, signal: writing.signal });
+      let resumed = false;
+      const onResumed = () => {
+        // Once for all texts: they break off together.
+        if (run === this.run && !resumed) this.tell("notice", { sentence: say("class_resumed") });
+        resumed = true;
+      };
+      const generation = await this.model.generate(ids, settings, { onToken, onResumed, signal: writing.signal });
       run.sequences = generation.sequences;
     } catch (error) {
       for (const sequence of run.sequences) sequence.stopped ??= "user";

@@ -83,16 +83,22 @@ export function fromFragment(fragment) {
       broken.push(say("broken_link_chosen"));
     }
   }
-  const language = fields.get("lang");
+  /** A field that is a word of a few, null without one. @type {(name: string, words: RegExp) => string | null} */
+  const oneOf = (name, words) => {
+    const word = fields.get(name);
+    if (word === null || words.test(word)) return word;
+    broken.push(say("broken_link_ignored", { field: name }));
+    return null;
+  };
   return {
     prompt,
     chosen,
     settings,
-    masking: fields.get("mask") === "1",
-    vertical: fields.get("vertical") === "1",
-    language: language === "ja" || language === "en" ? language : null,
-    key: /^[\w.~-]{1,200}$/.exec(fields.get("key") ?? "")?.[0] ?? "",
-    teacher: fields.get("model") === "teacher",
+    masking: oneOf("mask", /^[01]$/) === "1",
+    vertical: oneOf("vertical", /^[01]$/) === "1",
+    language: /** @type {State["language"]} */ (oneOf("lang", /^(ja|en)$/)),
+    key: oneOf("key", /^[\w.~-]{1,200}$/) ?? "",
+    teacher: oneOf("model", /^teacher$/) === "teacher",
     broken,
   };
 }

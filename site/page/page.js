@@ -7,18 +7,21 @@ import { startBars } from "./bars.js";
 import { openClassroom } from "./classroom.js";
 import { startCompare } from "./compare.js";
 import { startControls } from "./controls.js";
-import { byId, fill, h } from "./dom.js";
+import { afterPause, byId, enable, fill, h } from "./dom.js";
 import { Lab } from "./lab.js";
 import { fromFragment } from "./link.js";
 import { startPrompt } from "./prompt.js";
 import { sentenceOf } from "./settings.js";
-import { startShare } from "./share.js";
+import { fragmentOf, startShare } from "./share.js";
 import { startTexts } from "./texts.js";
 import { startWay } from "./way.js";
 import { getLanguage, say, setLanguage } from "./words.js";
 
 const MEGABYTE = 1e6;
 const NOTICE_SECONDS = 4;
+// In milliseconds. Safari takes a hundred addresses in half a minute.
+const ADDRESS_PAUSE = 300;
+const DOUBLE_PRESS = 500;
 
 const lab = new Lab();
 
@@ -102,26 +105,27 @@ byId("more").addEventListener("click", () => {
 
 // On a wide screen the panes lie below the texts, else at the end: moved, so that Tab goes as the eye does.
 const wide = matchMedia("(min-width: 1100px)");
-const placePanes = () => byId(wide.matches ? "right" : "lab").append(byId("panes"));
+const placePanes = () => byId(wide.matches ? "right" : "left").append(byId("panes"));
 wide.addEventListener("change", placePanes);
 placePanes();
 
 // Writing
 
 const { catchUp } = startPrompt(lab);
-byId("write").addEventListener("click", () => {
+let pressed = Number.NEGATIVE_INFINITY;
+function write() {
+  // The second of two quick presses wants no other text: it would throw away the one that has just begun.
+  if (lab.writing && performance.now() - pressed < DOUBLE_PRESS) return;
+  pressed = performance.now();
   catchUp();
   lab.write();
-});
+}
+byId("write").addEventListener("click", write);
 byId("stop").addEventListener("click", () => lab.stop());
-lab.on("run written", () => {
-  byId("stop").disabled = !lab.writing;
-});
+lab.on("run written model", () => enable(byId("stop"), lab.writing, byId("write")));
 // Ctrl + Enter in the prompt, for those who write.
 byId("prompt").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  catchUp();
-  lab.write();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) write();
 });
 
 // Notices: a sentence for a while, or a box that stays until it is closed
@@ -131,6 +135,10 @@ let fading;
 lab.on("notice", ({ detail: { sentence, text, stays } }) => {
   clearTimeout(fading);
   const notice = h("div", { class: "notice" }, h("p", {}, sentence));
+  const close = () => {
+    notice.remove();
+    byId("write").focus();
+  };
   if (text !== undefined) {
     const area = h("textarea", { readonly: true, rows: 6, "aria-label": say("to_copy") });
     area.value = text;
@@ -138,11 +146,25 @@ lab.on("notice", ({ detail: { sentence, text, stays } }) => {
     setTimeout(() => area.select());
   }
   if (text === undefined && !stays) fading = setTimeout(() => notice.remove(), NOTICE_SECONDS * 1000);
-  else notice.append(h("button", { type: "button", class: "small", onclick: () => notice.remove() }, say("close")));
+  else notice.append(h("button", { type: "button", class: "small", onclick: close }, say("close")));
   byId("notices").append(notice);
 });
 
-// The state in the address
+// The state in the address: there a reload finds it, also of a tab that a tablet dropped; and as soon as something is
+// changed, the link that led here is another address, so that opening it again is a change.
+
+let inAddress = "";
+const keep = afterPause(ADDRESS_PAUSE, () => {
+  const fragment = fragmentOf(lab);
+  if (fragment === inAddress) return;
+  try {
+    history.replaceState(null, "", fragment);
+    inAddress = fragment;
+  } catch {
+    // The prompt is longer than the browser's addresses, or they changed too often: the last one stays.
+  }
+});
+lab.on("draft settings mask vertical words", keep);
 
 function readAddress() {
   const state = fromFragment(location.hash);
@@ -157,7 +179,9 @@ function readAddress() {
   byId("vertical").checked = state.vertical;
   document.body.classList.toggle("vertical", state.vertical);
   lab.broken = state.broken;
-  return state;
+  lab.key = state.key;
+  lab.teacher = state.teacher;
+  inAddress = fragmentOf(lab);
 }
 
 function tellBroken() {
@@ -165,7 +189,13 @@ function tellBroken() {
 }
 
 window.addEventListener("hashchange", () => {
+  const { key, teacher } = lab;
   readAddress();
+  // Another model is opened with the page.
+  if (lab.key !== key || lab.teacher !== teacher) {
+    location.reload();
+    return;
+  }
   showWords();
   lab.tell("settings");
   lab.tell("draft");
@@ -195,12 +225,18 @@ async function start(teacher) {
       },
     });
   } catch (error) {
+    // What is no fault of a file (no memory, for example) is told as what it is.
+    let sentence = sentenceOf(error);
+    if (error instanceof LoadError) {
+      const { file, reason = file } = error.values;
+      sentence = say(error.code === "network" ? "loading_failed" : "loading_damaged", { file, reason });
+    }
+    fill(progress, sentence, " ", h("button", { type: "button", onclick: () => location.reload() }, say("reload")));
     if (!(error instanceof LoadError)) throw error;
-    const { file, reason = file } = error.values;
-    fill(progress, say(error.code === "network" ? "loading_failed" : "loading_damaged", { file, reason }), " ", h("button", { type: "button", onclick: () => location.reload() }, say("reload")));
     return;
   }
   document.body.classList.remove("loading");
+  progress.textContent = "";
   models.here = model;
   take("here");
   if (lab.key) offerTeachers(teacher);
@@ -239,6 +275,7 @@ function nameModels() {
 }
 
 choice.addEventListener("change", () => {
+  lab.teacher = choice.value === "class";
   take(choice.value);
   if (choice.value === "class") lab.tell("notice", { sentence: say("model_class_note", { name: lab.model.info.name }), stays: true });
 });
@@ -250,8 +287,7 @@ function aboutModel() {
 
 const remembered = memory.read("language") ?? (/^ja\b/i.test(navigator.language) ? "ja" : "en");
 setLanguage(remembered === "en" ? "en" : "ja");
-const { key, teacher } = readAddress();
-lab.key = key;
+readAddress();
 showTheme(memory.read("theme") ?? "auto");
 startControls(lab);
 startBars(lab);
@@ -262,15 +298,16 @@ startWay(lab);
 byId("prompt").value = lab.prompt;
 showWords();
 tellBroken();
-start(teacher);
+start(lab.teacher);
 
 // A copy that was unpacked from the ZIP has none inside.
 byId("stick").hidden = !location.protocol.startsWith("http");
 
 // After the first visit the page opens without a network. Pages opened as files need no such thing.
-if ("serviceWorker" in navigator && location.protocol.startsWith("http")) {
-  navigator.serviceWorker.register("service-worker.js").catch(() => {
-    // Plain HTTP from another machine: the browser allows no service worker, the page works without.
+if (location.protocol.startsWith("http")) {
+  const register = async () => navigator.serviceWorker.register("service-worker.js");
+  register().catch(() => {
+    // Plain HTTP from another machine, or a window that keeps nothing: the browser allows none, the page works without.
   });
 }
 // For tests, and for curious readers in the console.

@@ -4,7 +4,7 @@ import house from "house";
 
 import { h } from "./dom.js";
 import { markLabel, pieceText, SURPRISE, surprise } from "./look.js";
-import { covered } from "./mask.js";
+import { coveredPieces } from "./mask.js";
 import { inOneLine } from "./settings.js";
 import { describeRun } from "./share.js";
 import { say } from "./words.js";
@@ -32,14 +32,8 @@ export function drawPicture(lab, run, number) {
   const start = run.promptIds.length;
 
   // Characters with the mark of their token, broken into lines.
-  const words = [{ text: lab.model.decode(sequence.tokenIds.slice(0, start)), level: -1 }];
-  const written = covered(lab, sequence.steps.map(({ tokenId }) => pieceText(lab.model, tokenId)).join(""));
-  let at = 0;
-  for (const { tokenId, raw } of sequence.steps) {
-    const length = pieceText(lab.model, tokenId).length;
-    words.push({ text: written.slice(at, at + length), level: surprise(raw) });
-    at += length;
-  }
+  const pieces = [lab.model.decode(sequence.tokenIds.slice(0, start)), ...sequence.steps.map(({ tokenId }) => pieceText(lab.model, tokenId))];
+  const words = coveredPieces(lab, pieces).map((text, i) => ({ text, level: i ? surprise(sequence.steps[i - 1].raw) : -1 }));
   const font = (/** @type {number} */ level) => `${level < 0 ? "bold " : ""}${SIZE}px ${FONT}`;
   /** @type {{ text: string, level: number, x: number, width: number, line: number }[]} */
   const placed = [];
@@ -127,7 +121,7 @@ function underline(pen, style, x, y, width) {
  */
 function wrapped(pen, text, width) {
   const lines = [""];
-  for (const word of text.split(/(?<= )|(?<=[^ -~])/u)) {
+  for (const word of text.match(/[^ -~]|[!-~]+ ?| /gu) ?? []) {
     if (lines[lines.length - 1] && pen.measureText(lines[lines.length - 1] + word).width > width) lines.push("");
     lines[lines.length - 1] += word;
   }

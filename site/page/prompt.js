@@ -3,6 +3,7 @@
 import house from "house";
 
 import { afterPause, byId, fill, h } from "./dom.js";
+import { covered, coveredPieces } from "./mask.js";
 import { say, whole } from "./words.js";
 
 const CHIPS_SHOWN = 200;
@@ -25,6 +26,7 @@ export function startPrompt(lab) {
   box.addEventListener("change", catchUp);
 
   const draw = () => {
+    box.classList.toggle("veiled", covered(lab, lab.prompt) !== lab.prompt);
     if (!lab.model) return;
     /** @type {any} */
     let tokens;
@@ -36,12 +38,13 @@ export function startPrompt(lab) {
       fill(byId("chosen"));
       return;
     }
+    const { pieces, normalized, unknown } = tokens;
+    const shown = coveredPieces(lab, [...pieces.map((/** @type {any} */ { surface }) => surface), ...lab.chosen.map((id) => lab.model.piece(id))]);
     fill(
       byId("chosen"),
       lab.chosen.length ? h("small", {}, `${say("chosen_title")}: `) : null,
-      ...lab.chosen.map((id, i) => chip(lab.model.piece(id), id, id === lab.model.info.unknown, i)),
+      ...lab.chosen.map((id, i) => chip(shown[pieces.length + i], id, id === lab.model.info.unknown, i)),
     );
-    const { pieces, normalized, unknown } = tokens;
     let count = say("tokens_count", { n: whole(pieces.length) });
     if (pieces.length > CHIPS_SHOWN) count += say("tokens_shown", { n: CHIPS_SHOWN });
     if (unknown) count += say("tokens_unknown", { n: whole(unknown) });
@@ -50,16 +53,16 @@ export function startPrompt(lab) {
       h(
         "div",
         { class: "chips" },
-        ...pieces.slice(0, CHIPS_SHOWN).map((/** @type {any} */ piece, /** @type {number} */ i) => chip(piece.surface, piece.id, piece.unknown, i)),
+        ...pieces.slice(0, CHIPS_SHOWN).map((/** @type {any} */ piece, /** @type {number} */ i) => chip(shown[i], piece.id, piece.unknown, i)),
       ),
       h("small", { class: "note" }, count),
-      normalized === lab.prompt ? null : h("p", { class: "note" }, `${say("normalized")}: `, h("b", {}, shortened(lab.prompt, normalized))),
+      normalized === lab.prompt ? null : h("p", { class: "note" }, `${say("normalized")}: `, h("b", {}, covered(lab, shortened(lab.prompt, normalized)))),
     );
   };
   lab.on("draft", () => {
     if (box.value !== lab.prompt) box.value = lab.prompt;
   });
-  lab.on("draft model words", draw);
+  lab.on("draft model words mask", draw);
   return { catchUp };
 }
 

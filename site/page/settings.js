@@ -92,12 +92,19 @@ export function nearest(scale, value) {
  * @param {string} written
  * @param {Record<NumberName, Range>} [ranges]
  */
-export function readNumber(name, written, ranges = RANGES) {
+export const readNumber = (name, written, ranges = RANGES) => numberIn(ranges[name], written);
+
+/**
+ * The number that somebody wrote, or null where it is none of this range.
+ *
+ * @param {{ low: number, high: number, integer: boolean }} range
+ * @param {string} written
+ */
+export function numberIn({ low, high, integer }, written) {
   // Full-width digits are what a Japanese keyboard gives.
   const text = written.normalize("NFKC").trim();
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return null;
   const value = Number(text);
-  const { low, high, integer } = ranges[name];
   return value >= low && value <= high && (!integer || Number.isInteger(value)) ? value : null;
 }
 

@@ -5,7 +5,7 @@ import { renderSVG } from "uqr";
 
 import { byId, fill, h } from "./dom.js";
 import { LONGEST_LINK, toFragment } from "./link.js";
-import { covered } from "./mask.js";
+import { covered, coveredTokens } from "./mask.js";
 import { asPython, inOneLine } from "./settings.js";
 import { getLanguage, say, whole } from "./words.js";
 
@@ -70,9 +70,10 @@ export function runAsText(lab, run, sequence) {
  * @param {number} sequence
  */
 export function describeRun(lab, run, sequence) {
-  const { draft, sequences } = run;
-  const lines = [`prompt: ${draft.prompt}`];
-  if (draft.chosen.length) lines.push(`${say("chosen_title")}: ${draft.chosen.map((id) => lab.model.piece(id)).join(" ")}`);
+  const { draft, promptIds, sequences } = run;
+  const lines = [`prompt: ${covered(lab, draft.prompt)}`];
+  const chosen = coveredTokens(lab, sequences[sequence].tokenIds).slice(promptIds.length - draft.chosen.length, promptIds.length);
+  if (chosen.length) lines.push(`${say("chosen_title")}: ${chosen.join(" ")}`);
   lines.push(`${say("title")} · ${lab.model.info.name} · ${sequence + 1} / ${sequences.length}`);
   return lines;
 }
@@ -105,7 +106,7 @@ function asOurCall(lab) {
     "settings = SamplingSettings(",
     ...asPython(lab.settings).map(([name, value]) => `    ${name}=${value},`),
     ")",
-    `for sequence in generate(lm, ${python(lab.chosen.length ? lab.model.decode(lab.ids()) : lab.prompt)}, settings).sequences:`,
+    `for sequence in generate(lm, ${python(lab, lab.chosen.length ? lab.model.decode(lab.ids()) : lab.prompt)}, settings).sequences:`,
     "    print(sequence.text)",
     "",
   ].join("\n");
@@ -117,7 +118,7 @@ function asPlainCall(lab) {
   const { info } = lab.model;
   const input = chosen.length
     ? `torch.tensor([[${lab.ids().join(", ")}]])`
-    : `lm.tokenizer.encode(\n    ${python(prompt)},\n    add_special_tokens=False,\n    return_tensors="pt",\n)`;
+    : `lm.tokenizer.encode(\n    ${python(lab, prompt)},\n    add_special_tokens=False,\n    return_tensors="pt",\n)`;
   /** @type {any} */
   const used = { ...settings };
   delete used.seed;
@@ -158,24 +159,35 @@ export function asCell(lab) {
     "settings = SamplingSettings(",
     ...asPython(lab.settings).map(([name, value]) => `    ${name}=${value},`),
     ")",
-    `SamplingLab(${loading(lab)}, prompt=${python(prompt)}, settings=settings)`,
+    `SamplingLab(${loading(lab)}, prompt=${python(lab, prompt)}, settings=settings)`,
     "",
   ].join("\n");
 }
 
-// JSON's strings are Python's strings too.
-const python = (/** @type {string} */ text) => JSON.stringify(text);
+/**
+ * A string in Python: as JSON writes it, covered words as escapes, which run just the same.
+ *
+ * @param {import("./lab.js").Lab} lab
+ * @param {string} text
+ */
+const python = (lab, text) => covered(lab, JSON.stringify(text), (word) => word.replace(/./g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`));
+
+/**
+ * The state of the page as the fragment of its address.
+ *
+ * @param {import("./lab.js").Lab} lab
+ */
+export function fragmentOf({ prompt, chosen, settings, masking, key, teacher }) {
+  return toFragment({ prompt, chosen, settings, masking, vertical: byId("vertical").checked, language: getLanguage(), key, teacher });
+}
 
 /**
  * The address of this page with its state, and why it is none, if it is none.
  *
  * @param {import("./lab.js").Lab} lab
- * @param {boolean} vertical
  */
-export function linkOf(lab, vertical) {
-  const { prompt, chosen, settings, masking } = lab;
-  const fragment = toFragment({ prompt, chosen, settings, masking, vertical, language: getLanguage(), key: lab.key, teacher: lab.model.info.kind === "server" });
-  const link = location.href.replace(/#.*$/s, "") + fragment;
+export function linkOf(lab) {
+  const link = location.href.replace(/#.*$/s, "") + fragmentOf(lab);
   const tooLong = link.length > LONGEST_LINK;
   return { link, why: tooLong ? say("share_too_long", { length: whole(link.length), limit: whole(LONGEST_LINK) }) : "" };
 }
@@ -188,7 +200,7 @@ export function startShare(lab) {
   function draw() {
     // Emptied while it is closed: opened again, it must not show the link of an earlier state, not even for a moment.
     if (!pane.open || !lab.model) return fill(box);
-    const { link, why } = linkOf(lab, byId("vertical").checked);
+    const { link, why } = linkOf(lab);
     const notebook = `https://colab.research.google.com/github/${house.repository.replace("https://github.com/", "")}/blob/${house.branch}/notebooks/start/${getLanguage() === "en" ? "en/" : ""}00_lab.ipynb`;
     /** @type {[string, string][]} */
     let codes = [];
@@ -198,7 +210,7 @@ export function startShare(lab) {
         ["share_code", asCode(lab)],
       ];
     } catch {
-      // The prompt is no text yet: the picture of the next token says why.
+      // The prompt is not a valid text yet: the picture of the next token says why.
     }
     fill(
       box,

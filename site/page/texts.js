@@ -2,7 +2,7 @@
 
 import { beforeNextFrame, byId, fill, h } from "./dom.js";
 import { legend, markStyle, pieceText, surprise } from "./look.js";
-import { covered, listedWords } from "./mask.js";
+import { listedWords, replaced } from "./mask.js";
 import { savePicture } from "./picture.js";
 import { copyText, runAsText } from "./share.js";
 import { percent, say } from "./words.js";
@@ -18,12 +18,16 @@ import { percent, say } from "./words.js";
  * @param {((step: number) => void) | null} pick  what a press on a token does
  */
 export function markedText(lab, label, pick) {
+  const { model } = lab;
   const prompt = h("b", { class: "start" });
-  let start = "";
   const box = h("div", { class: "text", role: "group", "aria-label": label, lang: "ja" }, prompt);
-  /** @type {HTMLElement[]} */
-  const tokens = [];
-  /** @type {Set<string>} the covered words that were tapped to see, by where they stand */
+  /** The prompt, and each new token. @type {HTMLElement[]} */
+  const parts = [prompt];
+  /** What is written in each of them, before it is covered. */
+  const pieces = [""];
+  /** @type {Sequence["steps"]} */
+  let steps = [];
+  /** @type {Set<string>} the covered words that were tapped to see, by where they begin */
   const uncovered = new Set();
 
   /**
@@ -33,27 +37,29 @@ export function markedText(lab, label, pick) {
    * @param {number} before  number of tokens before the new ones
    */
   function grow(sequence, before) {
-    const { model } = lab;
-    if (!start) {
-      start = model.decode(sequence.tokenIds.slice(0, before));
+    steps = sequence.steps;
+    if (!pieces[0]) {
+      pieces[0] = model.decode(sequence.tokenIds.slice(0, before));
       cover();
     }
-    if (tokens.length === sequence.steps.length) return;
+    if (parts.length === steps.length + 1) return;
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-    for (let i = tokens.length; i < sequence.steps.length; i++) {
-      const { tokenId, raw } = sequence.steps[i];
+    for (let i = parts.length - 1; i < steps.length; i++) {
+      const { tokenId, raw } = steps[i];
+      const piece = pieceText(model, tokenId);
       const token = h(
         "span",
         {
           class: "token",
           "data-step": i,
           style: markStyle(surprise(raw)),
-          title: numbersOf(model, sequence.steps[i]),
-          ...(pick ? { role: "button", tabindex: tokens.length ? -1 : 0 } : {}),
+          title: numbersOf(model, steps[i]),
+          ...(pick ? { role: "button", tabindex: i ? -1 : 0 } : {}),
         },
-        pieceText(model, tokenId),
+        piece,
       );
-      tokens.push(token);
+      parts.push(token);
+      pieces.push(piece);
       box.append(token);
     }
     if (lab.masking) cover();
@@ -61,52 +67,60 @@ export function markedText(lab, label, pick) {
   }
 
   function cover() {
-    prompt.textContent = uncovered.has("start") ? start : covered(lab, start);
-    const text = tokens.map((token) => token.textContent).join("");
-    const words = lab.masking ? listedWords(text) : [];
+    const text = pieces.join("");
+    const words = lab.masking ? listedWords(text).filter(([from]) => !uncovered.has(String(from))) : [];
+    const shown = replaced(text, words);
     let at = 0;
-    for (const token of tokens) {
-      const end = at + (token.textContent ?? "").length;
-      const word = words.find(([from, to]) => from < end && to > at && !uncovered.has(`${from}-${to}`));
-      token.classList.toggle("masked", Boolean(word));
-      if (word) {
-        token.dataset.word = word.join("-");
-        token.setAttribute("aria-label", say("masked"));
-        token.title = say("masked");
-      } else if (token.dataset.word) {
-        delete token.dataset.word;
-        token.removeAttribute("aria-label");
-        token.title = "";
-      }
+    for (const [i, part] of parts.entries()) {
+      const end = at + pieces[i].length;
+      const piece = shown.slice(at, end);
+      if (part.textContent !== piece) part.textContent = piece;
+      const begins = words.filter(([from, to]) => from < end && to > at).map(([from]) => from);
+      name(i, begins.join(" "));
       at = end;
     }
   }
 
-  const press = (/** @type {HTMLElement | null} */ token) => {
-    if (!token) return;
-    if (token.dataset.word) {
-      uncovered.add(token.dataset.word);
+  /**
+   * What a part is to those who press it or hear it: with a covered word in it, a button that shows the word.
+   *
+   * @param {number} i
+   * @param {string} words  that are covered in it, by where they begin
+   */
+  function name(i, words) {
+    const part = parts[i];
+    if ((part.dataset.words ?? "") === words) return;
+    part.dataset.words = words;
+    part.classList.toggle("masked", words !== "");
+    part.title = words ? say("masked") : i ? numbersOf(model, steps[i - 1]) : "";
+    if (words) part.setAttribute("aria-label", i ? say("masked") : `${prompt.textContent} ${say("masked")}`);
+    else part.removeAttribute("aria-label");
+    if (i && pick) return;
+    part.tabIndex = words ? 0 : -1;
+    if (words) part.setAttribute("role", "button");
+    else part.removeAttribute("role");
+  }
+
+  const press = (/** @type {HTMLElement | null} */ part) => {
+    if (part?.dataset.words) {
+      for (const word of part.dataset.words.split(" ")) uncovered.add(word);
       cover();
-    } else pick?.(Number(token.dataset.step));
+    } else if (part?.dataset.step) pick?.(Number(part.dataset.step));
   };
-  const tokenOf = (/** @type {any} */ event) => /** @type {HTMLElement | null} */ (event.target.closest?.(".token") ?? null);
+  const tokenOf = (/** @type {any} */ event) => /** @type {HTMLElement | null} */ (event.target.closest?.(".token, .start") ?? null);
   box.addEventListener("click", (/** @type {any} */ event) => press(tokenOf(event)));
-  prompt.addEventListener("click", () => {
-    uncovered.add("start");
-    cover();
-  });
   // One stop for Tab, the arrows from there: a hundred stops would be a trap.
   box.addEventListener("keydown", (/** @type {any} */ event) => {
     const token = tokenOf(event);
     if (!token) return;
-    const at = tokens.indexOf(token);
+    const at = parts.indexOf(token);
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[/** @type {string} */ (event.key)];
-    const to = event.key === "Home" ? 0 : event.key === "End" ? tokens.length - 1 : step ? at + step : -1;
-    if (tokens[to]) {
+    const to = event.key === "Home" ? 1 : event.key === "End" ? parts.length - 1 : step ? at + step : -1;
+    if (parts[to]?.hasAttribute("role")) {
       event.preventDefault();
       token.tabIndex = -1;
-      tokens[to].tabIndex = 0;
-      tokens[to].focus();
+      parts[to].tabIndex = 0;
+      parts[to].focus();
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       press(token);
@@ -114,12 +128,12 @@ export function markedText(lab, label, pick) {
   });
 
   /** Probabilities that came later than their tokens. @param {Pick<Sequence, "steps">} sequence */
-  function restyle({ steps }) {
-    for (const [i, token] of tokens.entries()) {
+  function restyle(sequence) {
+    steps = sequence.steps;
+    for (const [i, token] of parts.slice(1).entries()) {
       for (const [name, value] of Object.entries(markStyle(surprise(steps[i].raw)))) token.style.setProperty(name, value);
-      token.title = numbersOf(lab.model, steps[i]);
+      if (!token.dataset.words) token.title = numbersOf(model, steps[i]);
     }
-    cover();
   }
 
   return {
@@ -129,7 +143,7 @@ export function markedText(lab, label, pick) {
     restyle,
     /** @param {number | null} step  the new token to put in a frame */
     mark(step) {
-      for (const token of tokens) token.classList.toggle("picked", Number(token.dataset.step) === step);
+      for (const token of parts) token.classList.toggle("picked", Number(token.dataset.step) === step);
     },
   };
 }

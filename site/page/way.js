@@ -3,7 +3,7 @@
 
 import { afterPause, byId, fill, h } from "./dom.js";
 import { ZONES, zoneLabel } from "./look.js";
-import { covered } from "./mask.js";
+import { covered, coveredNext, coveredTokens } from "./mask.js";
 import { chip } from "./prompt.js";
 import { sentenceOf } from "./settings.js";
 import { percent, say, whole } from "./words.js";
@@ -68,14 +68,17 @@ export function startWay(lab) {
   });
 
   const first = () => Math.max(0, trace.tokens - TOKENS_DRAWN);
-  /** A token as it is written in the picture. @param {number} place */
-  const word = (place) => covered(lab, lab.model.piece(ids[place]));
+  /** The text's tokens as they are written in the picture. @type {string[]} */
+  let words = [];
+  const word = (/** @type {number} */ place) => words[place];
+  const next = (/** @type {number} */ tokenId) => coveredNext(lab, ids, tokenId);
   const attention = (/** @type {number} */ l, /** @type {number} */ k, /** @type {number} */ row, /** @type {number} */ column) =>
     trace.attention[l][(k * trace.tokens + row) * trace.tokens + column];
   const distribution = () => lab.model.applySettings(trace.logits, ids, lab.settings);
 
   function draw() {
     const focused = document.activeElement?.id;
+    words = coveredTokens(lab, ids);
     const text = covered(lab, lab.model.decode(ids.slice(first())));
     const note = say("way_note", { text: first() ? `…${text}` : text }) + (first() ? say("way_cut", { n: TOKENS_DRAWN }) : "");
     fill(
@@ -177,7 +180,7 @@ export function startWay(lab) {
       return [
         h("p", {}, `${whole(lab.model.info.vocab)} → ${[...cuts, `${zoneLabel(null)}: ${whole(kept)}`].join(" · ")}`),
         lotteryStrip(14),
-        h("p", {}, h("b", {}, say("way_drawn", { seed: lab.settings.seed, piece: covered(lab, lab.model.piece(drawn)), percent: percent(found.final[place]) }))),
+        h("p", {}, h("b", {}, say("way_drawn", { seed: lab.settings.seed, piece: next(drawn), percent: percent(found.final[place]) }))),
       ];
     },
   };
@@ -301,7 +304,7 @@ export function startWay(lab) {
    */
   function topScores(n) {
     const top = distribution().head(n);
-    return top.map((/** @type {any} */ { tokenId, piece, raw }) => ({ piece: covered(lab, piece), logit: trace.logits[tokenId], probability: raw, share: raw / top[0].raw }));
+    return top.map((/** @type {any} */ { tokenId, raw }) => ({ piece: next(tokenId), logit: trace.logits[tokenId], probability: raw, share: raw / top[0].raw }));
   }
 
   /**
@@ -317,7 +320,7 @@ export function startWay(lab) {
     for (let i = 0; i < found.tokenIds.length; i++) {
       const tokenId = found.tokenIds[i];
       if (found.final[i] === 0 || (tickets.length >= n && tokenId !== drawn)) continue;
-      tickets.push({ word: covered(lab, lab.model.piece(tokenId)), share: found.final[i], drawn: tokenId === drawn });
+      tickets.push({ word: next(tokenId), share: found.final[i], drawn: tokenId === drawn });
       rest -= found.final[i];
     }
     const field = (/** @type {string} */ text, /** @type {number} */ share, /** @type {string} */ kind) =>

@@ -1,5 +1,6 @@
 // Every word of the page, Japanese and English side by side, so that neither is forgotten.
-// What the page shares with `helpers.lab` comes from helpers/charts/look.py: see look.js.
+// Colours, zones and presets come from `helpers`: see look.js and settings.js. Sentences that the notebook's lab has too are
+// the same here; tests/test_charts.py lists them.
 
 /** @type {Record<string, [string, string]>} */
 const WORDS = {
@@ -56,6 +57,10 @@ const WORDS = {
     "先生のサーバーとつながりません。そこまでの文章は残っています。同じネットワークにいるかを確かめ、少し待ってから、もう一度押してください。",
     "The teacher’s server does not answer. What was written is kept. Check that you are on the same network, wait a moment and press again.",
   ],
+  class_resumed: [
+    "先生のサーバーとの接続が切れたので、つなぎ直しました。ここから先は別の乱数で書くので、同じ seed でも、もう一度同じ文章にはなりません。",
+    "The connection to the teacher’s server was lost and made again. From here on other random numbers are used: the same seed will not give this text again.",
+  ],
   class_other: [
     "先生のサーバーは、このページが使える形では答えません。先生に、同じ版の make class で始めてもらってください。",
     "The teacher’s server does not answer as this page expects: ask the teacher to start it with make class from the same version.",
@@ -83,7 +88,7 @@ const WORDS = {
 
   prompt_empty: [
     "prompt が空です。続きを書かせたい文章を 1 文字以上入れてください。",
-    "The prompt is empty: type at least one character to continue from.",
+    "The prompt is empty: it needs at least one character to continue from.",
   ],
   prompt_too_long: [
     "prompt は {tokens} トークンで、このモデルが続きとあわせて扱える {limit} トークンを超えています。{over} トークン以上短くしてください。",
@@ -126,7 +131,7 @@ const WORDS = {
   ],
   token_numbers: [
     "{piece} (id {id}): モデル {raw}、設定後 {final}",
-    "{piece} (id {id}): model {raw}, after the settings {final}",
+    "{piece} (id {id}): model {raw}, after settings {final}",
   ],
   ended_eos: ["</s> で終わり", "ended by </s>"],
   ended_max_length: ["max_length で終わり", "ended by max_length"],
@@ -164,6 +169,10 @@ const WORDS = {
   one_token: ["1 トークン進める", "One token"],
   back: ["戻る", "Back"],
   guess: ["予想: 1 位は何回？", "Guess: times no. 1 is drawn"],
+  guess_odd: [
+    "予想「{value}」は使えません。0 以上 100 以下の整数を入れて、もう一度押してください。",
+    "The guess “{value}” cannot be used: enter an integer from 0 to 100 and press again.",
+  ],
   draw: ["100 回引く", "Draw 100"],
   draw_result: [
     "1 位「{piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
@@ -208,7 +217,7 @@ const WORDS = {
   compare_same: ["2 つの文章は同じです。", "Both texts are the same."],
   compare_difference: [
     "最初の違い: 新しい {place} 番目のトークン。A は「{a}」、B は「{b}」。",
-    "First difference: new token {place}. A has “{a}”, B has “{b}”.",
+    "First difference: new token number {place}. A has “{a}”, B has “{b}”.",
   ],
   compare_end: ["（終わり）", "(the end)"],
   compare_settings: ["設定", "settings"],
@@ -251,6 +260,10 @@ const WORDS = {
   broken_link_chosen: [
     "リンクの「選んだトークン」が読めないので、使いません。",
     "The tokens chosen in the link cannot be read and are ignored.",
+  ],
+  broken_link_ignored: [
+    "リンクの {field} が読めないので、使いません。",
+    "{field} in the link cannot be read and is ignored.",
   ],
   broken_link_lengths: [
     "リンクの min_length と max_length が矛盾しているので、{low} と {high} を使います。",
@@ -364,6 +377,22 @@ export function percent(probability) {
   if (value === 0) return "0%";
   if (value < 0.001) return "<0.001%";
   return `${Number(Number(value.toPrecision(3)).toFixed(3))}%`;
+}
+
+/**
+ * A column of probabilities (0 to 1): all with the same number of decimals, never a false zero.
+ *
+ * @param {number[]} probabilities
+ */
+export function percents(probabilities) {
+  const values = probabilities.map((probability) => probability * 100);
+  if (values.every(Number.isInteger)) return values.map((value) => `${value}%`);
+  const decimals = values.some((value) => value > 0 && value < 0.05) ? 2 : 1;
+  const unit = 10 ** -decimals;
+  return values.map((value) => {
+    if (value === 0) return "0%";
+    return value < unit / 2 ? `<${unit}%` : `${value.toFixed(decimals)}%`;
+  });
 }
 
 /**
