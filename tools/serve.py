@@ -11,6 +11,7 @@ import ipaddress
 import json
 import math
 import os
+import re
 import secrets
 import shlex
 import signal
@@ -23,14 +24,18 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers import BUNDLED_MODEL
 from helpers.console import run
-from helpers.errors import Explained
+from helpers.errors import Explained, InputError
 from helpers.hub import local_folder
 from tools.network import address_in_the_network
 from tools.project import ROOT
 from tools.serve_limits import Limits, Offer
+
+if TYPE_CHECKING:
+    import segno
 from tools.server_environment import has_gpu
 
 LOGS = ROOT / "build"
@@ -38,16 +43,22 @@ LOGS = ROOT / "build"
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 # A class: thirty pupils, three texts of a hundred tokens each.
 TOKENS_AT_ONCE = 30 * 3 * 100
+STARTS = 3  # failures in a row after which a server that ran before is given up
 
 
 def offer_of(model: str, site: Path | None = None) -> Offer:
     """What is known of a model from its files, which are downloaded if need be.
 
     Raises:
-        InputError, ModelUnavailable: see `helpers.hub.local_folder`.
+        InputError, ModelUnavailable: see `helpers.hub.local_folder`; InputError also for a model that is no GPT-2.
     """
     folder = local_folder(model)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if missing := {"vocab_size", "n_positions", "eos_token_id"} - config.keys():
+        raise InputError(
+            f"{model} の config.json に {', '.join(sorted(missing))} がありません。GPT-2 の形のモデルを指定してください。",
+            f"the config.json of {model} has no {', '.join(sorted(missing))}: name a model of GPT-2's kind.",
+        )
     return Offer(
         model=Path(model).resolve().name if Path(model).is_dir() else model,
         folder=str(folder.resolve()),
@@ -67,6 +78,8 @@ def command(offer: Offer, host: str, port: int, gpu: bool, more: Sequence[str] =
         # On a CPU the numbers are those of the notebooks; a GPU without bfloat16 has half precision.
         *("--dtype", "half" if gpu else "float32"),
         "--enable-prefix-caching",
+        # vLLM 0.32 ends on a CPU when it reads a prompt in two parts for a request that has a seed.
+        *(() if gpu else ("--no-enable-chunked-prefill",)),
         # Ids go in and out: the tokenizer is the notebook's, and no setting hides in the model's files.
         *("--skip-tokenizer-init", "--generation-config", "vllm"),
         # What a token was drawn with. Without settings that is the model's own distribution, all of it if asked for.
@@ -140,7 +153,7 @@ def announcement(offer: Offer, url: str, key: str, log_file: Path) -> str:
     return "\n".join(lines)
 
 
-def _written(code) -> str:
+def _written(code: segno.QRCode) -> str:
     import io
 
     out = io.StringIO()
@@ -164,7 +177,7 @@ def can_listen(host: str, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
+        except (OSError, OverflowError):  # a port above 65535
             return False
     return True
 
@@ -184,6 +197,17 @@ def wait_until_ready(process: subprocess.Popen[bytes], host: str, port: int) -> 
             pass
         time.sleep(0.5)
     return False
+
+
+def why_it_ended(log_file: Path, start: int) -> str:
+    """What the log says since byte `start`: the first error of the engine, the last lines, and where all of it is."""
+    with log_file.open("rb") as log:
+        log.seek(start)
+        lines = log.read().decode("utf-8", errors="replace").splitlines()
+    # The last lines only say that the engine did not start; why stands where its own process failed.
+    first = [line for line in lines[:-15] if re.search(r"\b\w*Error\b.*: ", line)][:3]
+    path = os.path.relpath(log_file)
+    return "\n".join([*first, *lines[-15:], f"全部の記録 / the whole log: {path}"])
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -224,6 +248,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.exit(str(error))
     offer = replace(offer, limits=replace(offer.limits, pupil=options.pupil))
     key, gpu = options.key or new_key(), has_gpu()
+    # It goes into an address, a shell command and a cell as it is.
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]{1,200}", key):
+        parser.error("--key, HELPERS_SERVER_KEY: 使えるのは / it may hold A-Z a-z 0-9 _ . ~ -")
     if not can_listen(options.host, options.port):
         sys.exit(
             f"{options.host}:{options.port} は使えません。別の PORT= か、このパソコンの HOST= を付けてください。\n"
@@ -231,13 +258,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     log_file = LOGS / f"serve-{options.port}.log"
     log_file.parent.mkdir(exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    ready_before = False
+    # Ended, or its terminal closed: vLLM is not left behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
+    ready_before, failures = False, 0
     while True:
         print(
             f"{offer.model}: 準備しています（1 分ほど）/ starting, a minute or so ...", flush=True
         )
         with log_file.open("ab") as log:
+            start = log.tell()
             process = subprocess.Popen(
                 command(offer, options.host, options.port, gpu, shlex.split(options.vllm)),
                 env=environment(offer, key, gpu),
@@ -251,12 +281,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if not ready_before:
                     url = address_for_the_class(options.host, options.port)
                     print(announcement(offer, url, key, log_file), flush=True)
-                ready_before = True
+                ready_before, failures = True, 0
                 process.wait()
-            elif not ready_before:
-                last = log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
-                print("\n".join(last), file=sys.stderr)
-                return 1
+            else:
+                failures += 1
+                if not ready_before or failures == STARTS:
+                    print(why_it_ended(log_file, start), file=sys.stderr)
+                    return 1
         except KeyboardInterrupt:
             return 0
         finally:

@@ -104,7 +104,8 @@ def checked(body: bytes, offer: Offer) -> dict[str, Any]:
             if value != offer.model:
                 raise Refused(f"the model served here is {offer.model}", name)
         else:
-            raise Refused(f"{name[:40]} is not a field of this server", name[:40])
+            shown = ascii(name[:40])[1:-1]  # half of a character pair could not be answered with
+            raise Refused(f"{shown} is not a field of this server", shown)
     for name in ("model", "prompt", "max_tokens"):
         if name not in fields:
             raise Refused(f"{name} is missing", name)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
+import ssl
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -62,13 +64,18 @@ def address_of(url: str | None) -> Address:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host or parts.scheme not in ("http", "https"):
+    # What a name may be: parts of 1 to 63 characters, between dots, without a space.
+    named = host and all(
+        re.fullmatch(r"[^\s.]{1,63}", part) for part in host.rstrip(".").split(".")
+    )
+    if not host or not named or parts.scheme not in ("http", "https"):
         # It may hold a key: only the part before it is shown.
         shown = given.partition("#")[0].rpartition("@")[2][:60]
+        name = "HELPERS_SERVER" if given and not url else "url"
         raise InputError(
-            f'url = "{shown}" は使えません。先生の画面にあるアドレスを、"http://192.168.1.5:8000/#key=…" のように'
+            f'{name} = "{shown}" は使えません。先生の画面にあるアドレスを、"http://192.168.1.5:8000/#key=…" のように'
             "そのまま指定してください。",
-            f'url = "{shown}" cannot be used: enter the address exactly as the teacher shows it, such as '
+            f'{name} = "{shown}" cannot be used: enter the address exactly as the teacher shows it, such as '
             '"http://192.168.1.5:8000/#key=...".',
         )
     key = parse_qs(parts.fragment).get("key", [os.environ.get("HELPERS_SERVER_KEY", "")])[0].strip()
@@ -137,13 +144,16 @@ def file_of(address: Address, path: str) -> bytes | None:
     return content if response.status == 200 and not page else None
 
 
-def events_of(address: Address, connection: HTTPConnection) -> Iterator[dict[str, Any]]:
+def events_of(
+    address: Address, connection: HTTPConnection
+) -> Generator[dict[str, Any], None, None]:
     """The events of a stream, each as soon as it is there. Closing the iterator closes the connection.
 
     Raises:
         ServerUnavailable: as `answer_of`; or the stream ended too early.
         SettingsError: as `answer_of`.
     """
+    response = None
     try:
         with _explained(address):
             response = connection.getresponse()
@@ -167,6 +177,8 @@ def events_of(address: Address, connection: HTTPConnection) -> Iterator[dict[str
                 raise broken_off(address)
             yield event
     finally:
+        if response is not None:
+            response.close()
         connection.close()
 
 
@@ -219,6 +231,13 @@ def _explained(address: Address) -> Iterator[None]:
         ) from error
     except (HTTPException, ConnectionResetError, BrokenPipeError) as error:
         raise broken_off(address) from error
+    except ssl.SSLError as error:
+        raise ServerUnavailable(
+            f"{address.url} と、暗号化した接続ができません。アドレスの初めが先生の画面と同じか（http:// と https://）を"
+            "確かめてください。同じなら、サーバーの証明書がこのパソコンに知られていません。",
+            f"no encrypted connection to {address.url}: check that the address begins as the teacher shows it (http:// or "
+            "https://); if it does, this computer does not know the server's certificate.",
+        ) from error
     except OSError as error:
         raise ServerUnavailable(
             f"{address.url} に、サーバーが見つかりません。先生がサーバーを動かしているか、同じネットワークにいるかを"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from helpers.engines.protocol import Runner
 from helpers.engines.server.connection import (
     Address,
-    ServerUnavailable,
     answer_of,
     other_version,
     send,
@@ -23,6 +22,7 @@ from helpers.engines.server.connection import (
 )
 from helpers.engines.server.served import Served
 from helpers.engines.server.text_stream import TextStream
+from helpers.errors import Explained
 from helpers.results import Step
 from helpers.settings import SamplingSettings, SettingsError
 
@@ -82,7 +82,7 @@ class ServerRunner(Served, Runner):
     def complete(self, prompt_ids: list[int], steps: list[list[Step]]) -> list[list[Step]]:
         """Steps with the model's own probability of each token, which one reading of a finished text gives.
 
-        If the server no longer answers, they stay as they are: what was written is kept in any case.
+        If the server no longer answers, or not as it should, they stay as they are: what was written is kept in any case.
         """
         try:
             texts = [prompt_ids + [step.token_id for step in row] for row in steps]
@@ -93,7 +93,7 @@ class ServerRunner(Served, Runner):
                 self._with_raw(prompt_ids, row, self._choice(answer))
                 for row, answer in zip(steps, told, strict=True)
             ]
-        except (ServerUnavailable, SettingsError):
+        except Explained:
             return steps
 
     def _reading(self, text: list[int]) -> tuple[str, dict[str, Any]]:
@@ -104,15 +104,19 @@ class ServerRunner(Served, Runner):
         return self.request(read, max_tokens=1, prompt_logprobs=0, temperature=1.0, **more)
 
     def _with_raw(self, prompt: list[int], row: list[Step], choice: dict[str, Any]) -> list[Step]:
-        told = choice["prompt_logprobs"][len(prompt) :]
-        logprobs = [
-            place[str(step.token_id)]["logprob"] for step, place in zip(row, told, strict=False)
-        ]
-        if len(logprobs) < len(row):
-            logprobs.append(_top(choice)[row[-1].token_id])
-        return [
-            step._replace(raw=math.exp(value)) for step, value in zip(row, logprobs, strict=True)
-        ]
+        try:
+            told = choice["prompt_logprobs"][len(prompt) :]
+            logprobs = [
+                place[str(step.token_id)]["logprob"] for step, place in zip(row, told, strict=False)
+            ]
+            if len(logprobs) < len(row):
+                logprobs.append(_top(choice)[row[-1].token_id])
+            return [
+                step._replace(raw=math.exp(value))
+                for step, value in zip(row, logprobs, strict=True)
+            ]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise other_version(self.address) from error
 
     def logits(self, input_ids: torch.Tensor) -> torch.Tensor:
         """See `Runner.logits`.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from helpers.engines.server.connection import ServerUnavailable, events_of, other_version, send
+from helpers.language import say
 from helpers.results import Step
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ class TextStream:
         self.waiting: deque[tuple[int, float]] = deque()
         self.ended = False
         self.connection: HTTPConnection | None = None
-        self.events: Iterator[dict[str, Any]] = iter(())
+        self.events: Generator[dict[str, Any], None, None] = (
+            event for event in list[dict[str, Any]]()
+        )
         self.failures = 0
 
     def open(self) -> None:
@@ -50,9 +54,10 @@ class TextStream:
         while not self.waiting:
             try:
                 self._take(next(self.events, None))
-            except ServerUnavailable:
-                # Once it has begun, it is worth another try; a refusal is final.
-                if not self.written or self.failures >= len(PAUSES):
+            except ServerUnavailable as error:
+                # Once it has begun, it is worth another try; a refusal is final, and so is a minute of silence.
+                silent = isinstance(error.__cause__, TimeoutError)
+                if not self.written or silent or self.failures >= len(PAUSES):
                     raise
                 self._again()
         token, final = self.waiting.popleft()
@@ -69,10 +74,22 @@ class TextStream:
             time.sleep(PAUSES[self.failures])
             self.failures += 1
             try:
-                return self.open()
+                self.open()
             except ServerUnavailable:
                 if self.failures >= len(PAUSES):
                     raise
+                continue
+            if self.settings.do_sample:
+                warnings.warn(
+                    say(
+                        f"{self.served.address.url} との接続が切れたので、つなぎ直しました。ここから先は別の乱数で書くので、"
+                        "同じシードでも、もう一度同じ文章にはなりません。",
+                        f"the connection to {self.served.address.url} was lost and made again: from here on other random "
+                        "numbers are used, and the same seed will not give this text again.",
+                    ),
+                    stacklevel=2,
+                )
+            return
 
     def _take(self, event: dict[str, Any] | None) -> None:
         if event is None:
@@ -88,5 +105,7 @@ class TextStream:
 
     def close(self) -> None:
         """End it: the server aborts what is not finished."""
+        # A response that the server ends by closing has taken the socket over from its connection.
+        self.events.close()
         if self.connection is not None:
             self.connection.close()

@@ -63,13 +63,6 @@ def pack(model: GPT2LMHeadModel) -> None:
     model.lm_head = PackedLinear(model.lm_head)
 
 
-def unpack(model: nn.Module) -> None:
-    """Make all layers of a model ordinary ones again, as training needs them."""
-    for module in list(model.modules()):
-        if isinstance(module, _Packed):
-            module.unpack()
-
-
 def _packed(weight: torch.Tensor) -> torch.Tensor:
     """(outputs, inputs) in oneDNN's order: an opaque tensor that only oneDNN's operators read."""
     return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)
@@ -143,7 +136,7 @@ class PackedConv1D(_Packed, Conv1D):
         self.packed = nn.Parameter(_packed(weight.t()), weight.requires_grad)
 
     @property
-    def weight(self) -> nn.Parameter:
+    def weight(self) -> nn.Parameter:  # type: ignore[override]  # Conv1D's is an attribute
         """The matrix, (inputs, outputs). Code that asks for it may change it, so the layer is an ordinary one from then on."""
         self.unpack()
         return self.weight
