@@ -1,6 +1,7 @@
 """Self-checks of the exercises: right, wrong and why, or not written yet. Nothing is raised."""
 
 import dis
+import inspect
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -36,6 +37,7 @@ def check(answer: Any, test: Callable[[Any], str]) -> None:
 
 
 def _is_unwritten(answer: Any) -> bool:
+    answer = inspect.unwrap(answer) if isinstance(answer, FunctionType) else answer
     if isinstance(answer, FunctionType):
         return ... in answer.__code__.co_consts or _does_nothing(answer)
     return answer is ... or answer is None or (isinstance(answer, str) and not answer.strip())

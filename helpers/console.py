@@ -42,40 +42,42 @@ def _write_utf8() -> None:
 
 def add_settings(parser: ArgumentParser) -> None:
     """Add the options that `given_settings` reads."""
-    for option, kind, name, ja, en in (
+    for field, kind, name, ja, en in (
         (
-            "top-k",
+            "top_k",
             *(int, "N"),
-            "確率の上位何個から引くか。0 は制限なし（500）",
-            "sample from the N most probable tokens; 0 is off (500)",
+            "確率の上位何個から引くか。0 は制限なし",
+            "sample from the N most probable tokens; 0 is off",
         ),
         (
-            "top-p",
+            "top_p",
             *(float, "P"),
-            "確率の合計がここに届くまでから引く。0 より大きく 1 以下、1 は制限なし（0.95）",
-            "sample from the fewest tokens whose probabilities add up to P; 1 is off (0.95)",
+            "確率の合計がここに届くまでから引く。0 より大きく 1 以下、1 は制限なし",
+            "sample from the fewest tokens whose probabilities add up to P; 1 is off",
         ),
         (
             "temperature",
             *(float, "T"),
-            "0 より大きい数。小さいほど無難（1.0）",
-            "greater than 0; lower is safer (1.0)",
+            "0 より大きい数。小さいほど無難",
+            "greater than 0; lower is safer",
         ),
         (
-            "min-length",
+            "min_length",
             *(int, "N"),
-            "最短の長さ。単位はトークンで、PROMPT も数える（50、max-length が短ければそこまで）",
-            "at least N tokens, PROMPT included (50, or max-length if that is less)",
+            "最短の長さ。単位はトークンで、PROMPT も数える。max-length が短ければそこまで",
+            "at least N tokens, PROMPT included, or max-length if that is less",
         ),
         (
-            "max-length",
+            "max_length",
             *(int, "N"),
-            "最長の長さ。単位はトークンで、PROMPT も数える（100）",
-            "at most N tokens, PROMPT included (100)",
+            "最長の長さ。単位はトークンで、PROMPT も数える",
+            "at most N tokens, PROMPT included",
         ),
-        ("num-return-sequences", int, "N", "いくつ書くか（3）", "how many texts to write (3)"),
+        ("num_return_sequences", int, "N", "いくつ書くか", "how many texts to write"),
     ):
-        parser.add_argument(f"--{option}", type=kind, metavar=name, help=say(ja, en))
+        default = getattr(SamplingSettings, field)
+        text = say(f"{ja}（{default}）", f"{en} ({default})")
+        parser.add_argument(f"--{field.replace('_', '-')}", type=kind, metavar=name, help=text)
 
 
 def given_settings(**given: Any) -> SamplingSettings:

@@ -1,7 +1,8 @@
 """Rehearse a class: `python -m helpers.rehearse [PROMPT ...] --seeds 1 2 3`.
 
 Prints the texts of these prompts and seeds, which are those of the lab and the lessons with the same settings, and
-marks words that a school would not project.
+marks words that a school would not project. They are computed on the CPU, as on the pupils' machines and in the browser:
+a GPU draws other random numbers, so a teacher who has one would rehearse other texts.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     model = say(f"モデル（{BUNDLED_MODEL}）", f"the model ({BUNDLED_MODEL})")
     parser.add_argument("--model", default=BUNDLED_MODEL, metavar="M", help=model)
+    device = say(
+        "計算する場所（cpu。ブラウザーの実験室も同じ文章です。GPU では違う文章になります）",
+        "where to compute (cpu, whose texts are those of the lab in the browser; a GPU writes others)",
+    )
+    parser.add_argument("--device", default="cpu", metavar="D", help=device)
     add_settings(parser)
     return parser
 
@@ -85,13 +91,14 @@ def rehearse(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 for what cannot be done, which is said in one line on stderr."""
     options = vars(_parser().parse_args(arguments))
-    prompts, seeds, name = options.pop("prompts"), options.pop("seeds"), options.pop("model")
+    prompts, seeds = options.pop("prompts"), options.pop("seeds")
+    name, device = options.pop("model"), options.pop("device")
     # Imported only now: `--help` and a mistyped option should answer at once.
     from helpers.models import load_model
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            language_model = load_model(name)
+            language_model = load_model(name, device=device)
         clean, with_words = rehearse(language_model, prompts or [OPENING_LINE], seeds, **options)
     except BrokenPipeError:
         raise

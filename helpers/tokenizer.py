@@ -30,7 +30,7 @@ class SentencePieceTokenizer(SentencePieceBackend):
     vocab_files_names: ClassVar = {"vocab_file": "spiece.model"}  # type: ignore[misc]  # transformers declares it without ClassVar
     model_input_names: ClassVar = ["input_ids", "attention_mask"]  # type: ignore[misc]  # transformers declares it without ClassVar
 
-    def __init__(self, vocab_file: str, do_lower_case: bool = False, **kwargs) -> None:
+    def __init__(self, vocab_file: str, do_lower_case: bool = False, **kwargs: Any) -> None:
         self.do_lower_case = do_lower_case
         # T5's sentinel tokens <extra_id_N> are not part of a GPT-2 vocabulary.
         kwargs.pop("extra_ids", None)

@@ -13,6 +13,7 @@ from helpers.charts.look import (
     GHOST,
     ROOT,
     TABLE,
+    WARNING,
     ZONE_COLOURS,
     Html,
     label_style,
@@ -117,7 +118,7 @@ def problem(*messages: str) -> Html:
     """What went wrong, a sentence each, that stands out without colour too."""
     lines = "".join(f"<div>⚠ {escape(message)}</div>" for message in messages)
     return Html(
-        f'<div role="alert" style="{ROOT};background:#fdecea;{DARK_TEXT};border:2px solid #b00020;'
+        f'<div role="alert" style="{ROOT};background:#fdecea;{DARK_TEXT};border:2px solid {WARNING};'
         f'border-radius:6px;padding:4px 10px">{lines}</div>',
         " ".join(f"⚠ {message}" for message in messages),
     )

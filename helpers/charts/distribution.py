@@ -18,7 +18,6 @@ from helpers.charts.look import (
     label_style,
     number,
     numbers,
-    percent,
     percents,
     scrolling,
     token_name,
@@ -26,6 +25,7 @@ from helpers.charts.look import (
     zone_label,
 )
 from helpers.language import say
+from helpers.masking import mask_words
 
 if TYPE_CHECKING:
     from helpers.sampling import Distribution
@@ -38,6 +38,7 @@ def distribution_chart(
     title: str | None = None,
     maximum: float | None = None,
     plain: bool = False,
+    masked: bool = False,
 ) -> Html:
     """The next token as horizontal bars: the model's own probability, and the one after the settings.
 
@@ -49,9 +50,12 @@ def distribution_chart(
         counts: how often each token id was drawn, laid over the bars as observed against expected.
         maximum: the probability (0 to 1) of a bar of full width: the same one makes two charts comparable.
         plain: the model's own probabilities and nothing else.
+        masked: cover tokens in which a word of `helpers.masking` stands.
     """
     draws = sum(counts.values()) if counts else 0
     rows = _plain_rows(distribution, top) if plain else _rows(distribution, top, counts or {})
+    if masked:
+        rows = [row._replace(name=mask_words(row.name)) for row in rows]
     single = [row for row in rows if row.token_id] or rows
     scale = maximum or max(
         max(r.raw, 0 if plain else r.final, r.observed / draws if draws else 0) for r in single
@@ -186,19 +190,21 @@ def _bars(row: _Row, scale: float, draws: int, plain: bool) -> str:
 def _whole(distribution: Distribution) -> str:
     """One strip for the whole vocabulary: how much of the model's probability falls in each zone."""
     parts, words = [], []
-    shares: list[tuple[str | None, float]] = []
-    for name, mask in distribution.cut.items():
-        shares.append((name, _sum_of(distribution.raw, mask)))
-    kept = max(0.0, 1 - sum(share for _, share in shares))
-    for zone, share in [(None, kept), *reversed(shares)]:
-        if zone is not None and not distribution.removed(zone):
-            continue
+    shares = _shares(distribution)
+    for (zone, share), shown in zip(shares.items(), percents(shares.values()), strict=True):
         parts.append(f'<div style="width:{share * 100:.1f}%;{zone_fill(zone)}"></div>')
-        words.append(f"{zone_label(zone)} {percent(share)}")
+        words.append(f"{zone_label(zone)} {shown}")
     return (
         f'<div style="display:flex;height:12px;{BORDER};margin:2px 0">{"".join(parts)}</div>'
         f"<div><small>{say('モデルの確率の合計', 'of the model’s probability')}: {' ・ '.join(words)}</small></div>"
     )
+
+
+def _shares(distribution: Distribution) -> dict[str | None, float]:
+    """The model's probability in each zone that has tokens: what is kept (None), then what was cut, last cut first."""
+    cut = {name: _sum_of(distribution.raw, mask) for name, mask in distribution.cut.items()}
+    kept = max(0.0, 1 - sum(cut.values()))
+    return {None: kept} | {name: cut[name] for name in reversed(cut) if distribution.removed(name)}
 
 
 def _summary(distribution: Distribution) -> list[str]:
@@ -215,7 +221,8 @@ def _summary(distribution: Distribution) -> list[str]:
             shown = escape(name)
             cuts += say(f"（{shown} により {more:,} 個も除外）", f" ({shown} cuts {more:,} too)")
     if by_p and by_k:
-        share = percent(float(distribution.raw[distribution.cut["top_k"]].sum()))
+        shares = _shares(distribution)
+        share = dict(zip(shares, percents(shares.values()), strict=True))["top_k"]
         bites = say(
             f"<b>両方</b>が効いている（top_k がモデルの確率の {share} を切り、残りを top_p がさらに減らした）",
             f"<b>both</b> cut (top_k removes {share} of the model’s probability, and top_p cuts further into the rest)",

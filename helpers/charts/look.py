@@ -29,6 +29,8 @@ ZONE_COLOURS = {
 HATCH_ANGLES = {"top_p": "45deg", "top_k": "-45deg", "min_length": "90deg"}
 # Any other setting that cuts tokens looks like min_length.
 OTHER_ZONE = "min_length"
+# What needs attention: dark red, readable on white.
+WARNING = "#b00020"
 GHOST = "background:rgba(128,128,128,.45)"
 # From likely to surprising: the least probability, the background, the underline that says the same.
 SURPRISE = (

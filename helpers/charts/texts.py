@@ -10,6 +10,7 @@ from helpers.charts.components import cards
 from helpers.charts.look import (
     BORDER,
     ROOT,
+    WARNING,
     Html,
     percent,
     scrolling,
@@ -53,7 +54,7 @@ def probability_text(
         style = surprise_style(surprise_level(step.raw))
         text = escape(piece)
         if i == mark:
-            style += ";outline:2px solid #b00020;font-weight:bold"
+            style += f";outline:2px solid {WARNING};font-weight:bold"
             text = f"【{text}】"
         shown.append(f'<span style="{style}" title="{escape(numbers)}">{text}</span>')
     markup, text = covered(prompt, pieces, shown) if masked else ("".join(shown), "".join(pieces))

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from helpers.charts.look import CHIP_COLOURS, DARK_TEXT, ROOT, Html
+from helpers.charts.look import CHIP_COLOURS, DARK_TEXT, ROOT, WARNING, Html
 from helpers.charts.texts import first_difference
 from helpers.language import say
+from helpers.masking import mask_words
 
 
 def token_chips(tokenizer: Any, text: str, limit: int | None = None) -> Html:
@@ -34,10 +35,13 @@ def token_chips(tokenizer: Any, text: str, limit: int | None = None) -> Html:
     return _chips(shown, tokenizer.unk_token_id, count)
 
 
-def chosen_chips(tokenizer: Any, token_ids: Iterable[int]) -> Html:
-    """Tokens that were chosen one by one, as chips."""
+def chosen_chips(tokenizer: Any, token_ids: Iterable[int], masked: bool = False) -> Html:
+    """Tokens that were chosen one by one, as chips; `masked` covers those in which a word of `helpers.masking` stands."""
     ids = list(token_ids)
-    pairs = list(zip(tokenizer.convert_ids_to_tokens(ids), ids, strict=True))
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    if masked:
+        pieces = [mask_words(piece) for piece in pieces]
+    pairs = list(zip(pieces, ids, strict=True))
     count = say(f"選んだトークン {len(ids)} 個", f"tokens chosen: {len(ids)}")
     return _chips(pairs, tokenizer.unk_token_id, count)
 
@@ -47,7 +51,7 @@ def _chips(pairs: list[tuple[str, int]], unknown_id: int, count: str) -> Html:
     for i, (surface, token_id) in enumerate(pairs):
         unknown = token_id == unknown_id
         look = (
-            f"background:#fff;{DARK_TEXT};border:2px dashed #b00020"
+            f"background:#fff;{DARK_TEXT};border:2px dashed {WARNING}"
             if unknown
             else f"background:{CHIP_COLOURS[i % len(CHIP_COLOURS)]};{DARK_TEXT};border:2px solid transparent"
         )

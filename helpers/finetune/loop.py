@@ -78,16 +78,17 @@ def fine_tune(
     import torch
 
     from helpers.device import choose_device
-    from helpers.engines.torch.packing import unpack
 
     settings = settings or TrainingSettings()
     if not language_model.trainable:
+        dtype_name = str(language_model.dtype).removeprefix("torch.")
+        which = f'engine="{language_model.engine}", {dtype_name}'
         raise FinetuneError(
-            "int8 の重みは学習できません。load_for_training で読み込んだモデルを使ってください。",
-            "weights in int8 cannot be trained: use a model from load_for_training.",
+            f"このモデルの重みは学習できません（{which}）。load_for_training で読み込んだモデルを使ってください。",
+            f"the weights of this model cannot be trained ({which}): use a model from load_for_training.",
         )
     model, tokenizer = language_model.model, language_model.tokenizer
-    unpack(model)  # if it came from `load_model`
+    model.train().eval()  # what `load_model` packed becomes ordinary layers, before an optimizer is made of them
     if settings.length > model.config.max_position_embeddings:
         limit = model.config.max_position_embeddings
         raise FinetuneError(

@@ -38,13 +38,12 @@ def load_for_training(
     """
     import torch
 
-    from helpers.engines.torch.packing import unpack
     from helpers.models import load_model
 
     # Not halved first and widened again: a file in float32 would lose its digits.
     language_model = load_model(name, device, dtype=None if half else torch.float32)
     model = language_model.model
-    unpack(model)
+    model.train().eval()  # what `load_model` packed becomes ordinary layers
     # Half precision is for adapters; otherwise peft is not loaded only for this.
     if half or "peft" in sys.modules:
         accept_old_torchao()

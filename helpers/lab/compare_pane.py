@@ -9,14 +9,14 @@ import ipywidgets as widgets
 
 from helpers import charts
 from helpers.lab.drafts import Draft, encode_draft
-from helpers.lab.parts import ROW, Host, button
+from helpers.lab.parts import ROW, Host, Pane, button
 from helpers.lab.presets import presets
 from helpers.language import say
 from helpers.results import Sequence
 from helpers.sampling import SamplingSettings
 
 
-class ComparePane:
+class ComparePane(Pane):
     """Holds the settings A and B; at the start the article's and the cautious ones."""
 
     def __init__(self, lab: Host) -> None:

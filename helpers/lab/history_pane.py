@@ -7,14 +7,14 @@ from typing import Any
 import ipywidgets as widgets
 
 from helpers.lab.drafts import draft_of
-from helpers.lab.parts import ROW, WIDE, Host, box, button, note
+from helpers.lab.parts import ROW, WIDE, Host, Pane, box, button, note
 from helpers.lab.records import as_code, as_text, load, new_runs, record_path, save
 from helpers.language import say
 from helpers.masking import mask_words
 from helpers.results import Generation
 
 
-class HistoryPane:
+class HistoryPane(Pane):
     """The lab's history, the latest run first."""
 
     def __init__(self, lab: Host) -> None:

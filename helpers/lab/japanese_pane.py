@@ -7,7 +7,7 @@ import re
 import ipywidgets as widgets
 
 from helpers import charts
-from helpers.lab.parts import Host, press_generate_first
+from helpers.lab.parts import Host, Pane, press_generate_first
 from helpers.language import say
 from helpers.results import Generation
 
@@ -26,7 +26,7 @@ def script_shares(text: str) -> dict[str, float]:
     return {name: count / max(len(letters), 1) for name, count in counts.items()}
 
 
-class JapanesePane:
+class JapanesePane(Pane):
     """A table that counts, and below it the texts."""
 
     def __init__(self, lab: Host) -> None:

@@ -11,6 +11,7 @@ from helpers import charts
 from helpers.lab.drafts import NextToken, draw
 from helpers.lab.parts import ROW, WIDE, Host, box, button, note
 from helpers.language import say
+from helpers.masking import mask_words
 from helpers.sampling import Distribution
 
 CHART_ROWS = 8
@@ -28,6 +29,7 @@ class NextTokenView:
         self.lab = lab
         self._next_token = NextToken(lab.language_model)
         self._draws = 0
+        self._drawn: tuple[Distribution, Counter[int], int] | None = None  # with the guess
         self.chart = widgets.HTML(layout=WIDE)
         self.step_button = button(say("1 トークン進める", "One token"), self._step_clicked)
         self.back_button = button(say("戻る", "Back"), lambda _: go_back())
@@ -52,8 +54,10 @@ class NextTokenView:
         """Draw the distribution; where there is none, say why there is no picture. What was drawn before is gone."""
         chart = ""
         with self.lab.shown_errors("picture"):
-            chart = charts.distribution_chart(self._distribution(), CHART_ROWS)
-        self._draws = 0
+            chart = charts.distribution_chart(
+                self._distribution(), CHART_ROWS, masked=self.lab.masked
+            )
+        self._draws, self._drawn = 0, None
         self.note.value = ""
         # A picture of settings other than those in sight would lie.
         self.chart.value = chart or note(
@@ -62,6 +66,13 @@ class NextTokenView:
                 "The next token’s probabilities appear here once the prompt and the settings are valid.",
             )
         )
+
+    def cover(self) -> None:
+        """Draw again what is shown: what is masked has changed."""
+        if self._drawn:
+            self._show_drawn(*self._drawn)
+        else:
+            self.redraw()
 
     def _distribution(self) -> Distribution:
         return self._next_token.distribution(self.lab.draft, self.lab.settings)
@@ -88,13 +99,20 @@ class NextTokenView:
             distribution, seed = self._distribution(), self.lab.settings.seed or 0
             counts = Counter(draw(distribution, DRAWS, seed + self._draws))
             self._draws += 1
-            self.chart.value = charts.distribution_chart(distribution, CHART_ROWS, counts)
-            first = distribution.head(1)[0]
-            guess, seen = self.guess_box.value, counts[first.token_id]
-            expected = charts.number(first.final * DRAWS)
-            self.note.value = note(
-                say(
-                    f"1 位「{first.piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
-                    f"No. 1, “{first.piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
-                )
+            self._drawn = distribution, counts, self.guess_box.value
+            self._show_drawn(*self._drawn)
+
+    def _show_drawn(self, distribution: Distribution, counts: Counter[int], guess: int) -> None:
+        masked = self.lab.masked
+        self.chart.value = charts.distribution_chart(
+            distribution, CHART_ROWS, counts, masked=masked
+        )
+        first = distribution.head(1)[0]
+        piece = mask_words(first.piece) if masked else first.piece
+        expected, seen = charts.number(first.final * DRAWS), counts[first.token_id]
+        self.note.value = note(
+            say(
+                f"1 位「{piece}」: 予想 {guess} 回、期待値 {expected} 回、実際 {seen} 回",
+                f"No. 1, “{piece}”: guessed {guess}, expected {expected}, drawn {seen} times",
             )
+        )

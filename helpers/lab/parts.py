@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from html import escape
@@ -49,7 +50,7 @@ class Host(Protocol):
     def shown_errors(self, source: str) -> AbstractContextManager[None]: ...
     def acted(self) -> None: ...
     def catch_up(self) -> None: ...
-    def set_settings(self, settings: SamplingSettings, why: str = "") -> None: ...
+    def set_settings(self, settings: SamplingSettings, why: str | None = None) -> None: ...
     def set_draft(self, draft: Draft) -> None: ...
     def generate(self) -> None: ...
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None: ...
@@ -59,13 +60,24 @@ class Host(Protocol):
     def keep(self, runs: list[Generation]) -> None: ...
 
 
-class Pane(Protocol):
-    """What the lab needs from a pane."""
+class Pane(ABC):
+    """What the lab tells each of its panes."""
 
     title: str
     view: widgets.Widget
 
-    def redraw(self) -> None: ...
+    @abstractmethod
+    def redraw(self) -> None:
+        """Draw again: what is masked has changed."""
+
+    def show(self, generation: Generation) -> None:  # noqa: B027 (most have something else to show)
+        """Show what the generate button wrote, or a run of the history."""
+
+    def enable(self) -> None:  # noqa: B027
+        """Let buttons be pressed, or not: writing has begun or ended."""
+
+    def catch_up(self) -> None:  # noqa: B027
+        """Draw at once what was due to be drawn a moment later."""
 
 
 def box(width: int) -> dict[str, str]:

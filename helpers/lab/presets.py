@@ -23,13 +23,16 @@ class Preset(NamedTuple):
 
 def presets() -> list[Preset]:
     """The settings that the lab offers: the article's first."""
+    article = SamplingSettings()
     return [
         Preset(
             say("記事の設定", "the article"),
-            SamplingSettings(),
+            article,
             say(
-                "top_k=500、top_p=0.95：上位 500 個のうち、確率の合計が 95% になるまでから引きます。",
-                "top_k=500, top_p=0.95: samples from the top 500, only as far as their probabilities add up to 95%.",
+                f"top_k={article.top_k}、top_p={article.top_p}：上位 {article.top_k} 個のうち、確率の合計が"
+                f" {article.top_p:.0%} になるまでから引きます。",
+                f"top_k={article.top_k}, top_p={article.top_p}: samples from the top {article.top_k}, only as far as their "
+                f"probabilities add up to {article.top_p:.0%}.",
             ),
         ),
         Preset(

@@ -84,5 +84,5 @@ class PromptView:
             chips = str(charts.token_chips(tokenizer, prompt, CHIPS_SHOWN))
             chips += charts.normalization(prompt, normalize(tokenizer, prompt), CHIPS_SHOWN)
             if self._chosen:
-                chips += charts.chosen_chips(tokenizer, self._chosen)
+                chips += charts.chosen_chips(tokenizer, self._chosen, self.lab.masked)
         self.chips.value = chips

@@ -292,7 +292,8 @@ class SamplingLab:
     def catch_up(self) -> None:
         """Draw at once what was due to be drawn a moment later: a click is about what the reader has set, not what was drawn."""
         self._redraw_soon.now()
-        self.token_pane.catch_up()
+        for pane in self.panes:
+            pane.catch_up()
 
     def redraw(self) -> None:
         """Draw the prompt's tokens and the next token's distribution as the controls stand."""
@@ -340,13 +341,15 @@ class SamplingLab:
     def show(self, generation: Generation) -> None:
         """Show a generation: its texts below the controls, its tokens in the panes."""
         self.texts.show(generation)
-        self.token_pane.show(generation)
-        self.japanese_pane.show(generation)
+        for pane in self.panes:
+            pane.show(generation)
 
     def _mask_changed(self, change: dict[str, Any]) -> None:
         # Texts that are being written follow with their next token.
         if not self.running:
             self.texts.redraw()
+        self.prompt.redraw()
+        self.next_token.cover()
         for pane in self.panes:
             pane.redraw()
 
@@ -359,8 +362,8 @@ class SamplingLab:
     def _running_changed(self) -> None:
         self.generate_button.disabled = self.running
         self.stop_button.disabled = not self.running
-        self.compare_pane.enable()
-        self.token_pane.enable()
+        for pane in self.panes:
+            pane.enable()
 
     # Errors
 

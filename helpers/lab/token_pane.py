@@ -13,6 +13,7 @@ from helpers.lab.parts import (
     ROW,
     SLIDER,
     Host,
+    Pane,
     Soon,
     box,
     button,
@@ -27,7 +28,7 @@ from helpers.sampling import Candidate
 ALTERNATIVES = 10
 
 
-class TokenPane:
+class TokenPane(Pane):
     """A text with one token in a frame, and the distribution that it was drawn from."""
 
     def __init__(self, lab: Host) -> None:
@@ -102,12 +103,15 @@ class TokenPane:
             distribution = self._next_token.distribution(draft, self.generation.settings)
             place = self.position_box.value
             chart = charts.distribution_chart(
-                distribution, ALTERNATIVES, title=say(f"{place} 番目", f"position {place}")
+                distribution,
+                ALTERNATIVES,
+                title=say(f"{place} 番目", f"position {place}"),
+                masked=self.lab.masked,
             )
             candidates = distribution.head(ALTERNATIVES)
         self.text.value, self.chart.value = text, chart
         self.alternative_box.options = [
-            (f"{c.piece}  {charts.percent(c.raw)}", c.token_id) for c in candidates
+            (f"{self._shown(c.piece)}  {charts.percent(c.raw)}", c.token_id) for c in candidates
         ]
         # ipywidgets 8 leaves a list that was empty without a choice.
         self.alternative_box.index = 0 if candidates else None
@@ -138,8 +142,10 @@ class TokenPane:
             return marked
         step = sequence.steps[place]
         (piece,) = tokenizer.convert_ids_to_tokens([step.token_id])
-        shown = mask_words(piece) if self.lab.masked else piece
-        return marked + note(charts.token_numbers(shown, step))
+        return marked + note(charts.token_numbers(self._shown(piece), step))
+
+    def _shown(self, piece: str) -> str:
+        return mask_words(piece) if self.lab.masked else piece
 
     def _draft(self, generation: Generation) -> Draft:
         step = self.position_box.value - 1

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -85,7 +87,8 @@ class Writer:
         def tell(total: int) -> None:
             show(texts)
             speed = _speed(tokens, events.seconds)
-            self.progress.value = charts.progress_bar(steps, total, speed)
+            said = "".join(f"<div><small>{escape(note)}</small></div>" for note in events.notes)
+            self.progress.value = charts.progress_bar(steps, total, speed) + said
 
         try:
             for event in events:
@@ -134,10 +137,14 @@ class Writer:
 
 
 class _Timed:
-    """The events of a stream, the time that they took to come and nothing else, and what the stream returned."""
+    """The events of a stream, the time that they took to come and nothing else, and what the stream returned.
+
+    `notes` are its warnings: behind a button no cell shows what goes to stderr.
+    """
 
     def __init__(self, events: Iterator[StreamEvent]) -> None:
         self.seconds = 0.0
+        self.notes: list[str] = []
         self.result: Generation | None = None
         self._events = events
 
@@ -147,7 +154,11 @@ class _Timed:
     def __next__(self) -> StreamEvent:
         started = time.monotonic()
         try:
-            return next(self._events)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                event = next(self._events)
+            self.notes += [str(each.message) for each in said if each.category is UserWarning]
+            return event
         except StopIteration as end:
             self.result = end.value or self.result
             raise
