@@ -6,7 +6,7 @@
 # bench: every speed and memory figure we state (an hour; BENCH="--runs 1 --shapes aozora-mini" for a quick look)
 # serve: one model for a class, by vLLM (MODEL=rinna/japanese-gpt-1b HOST=this machine's address PORT=8000; docs/class-server.md)
 # class: the same, with the site for tablets beside it   test-server: what needs the real vLLM (10 minutes)
-# compat: the tests on the newest and on the lowest versions (TORCH=2.13.0 fixes torch), a table in docs/compat.md
+# compat: the tests on the newest and on the lowest versions (TORCH=2.13.0 fixes torch, VERSION=3.13 takes that Python), a table in docs/compat.md
 
 PYTHON ?= python3
 # Relative on purpose: the checkout may lie in a folder whose name has spaces or kanji.
@@ -62,7 +62,7 @@ wheels: $(if $(PLATFORM),.venv/test-installed,.venv/installed)
 		$(if $(PLATFORM),--platform $(PLATFORM)) $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION))
 
 compat: .venv/test-installed
-	$(PY) -m tools.compat $(if $(TORCH),--torch $(TORCH)) $(TESTS)
+	$(PY) -m tools.compat $(if $(TORCH),--torch $(TORCH)) $(if $(VERSION),--python $(VERSION)) $(TESTS)
 
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) tools/check_python.py

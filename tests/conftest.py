@@ -10,6 +10,8 @@ from pathlib import Path
 # Before torch is loaded, here and in every process that a test starts: small models lose more by waiting for a second
 # thread than they gain, and other tests run beside them. A test that wants threads sets them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Texts are held to those of a CPU, also on a machine with a GPU.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
 from hypothesis import settings

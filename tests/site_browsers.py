@@ -40,6 +40,10 @@ class Browser:
         """Open an address and wait until the page has loaded."""
         raise NotImplementedError
 
+    def reload(self) -> None:
+        """Load the page again and wait until it has loaded."""
+        raise NotImplementedError
+
     def evaluate(self, body: str, *arguments: Any) -> Any:
         """What the body of an async function returns for `arguments`, as JSON carries it; errors are raised."""
         raise NotImplementedError
@@ -102,6 +106,9 @@ class Firefox(Browser):
     def goto(self, url: str) -> None:
         self._call("browsingContext.navigate", context=self._page, url=url, wait="complete")
 
+    def reload(self) -> None:
+        self._call("browsingContext.reload", context=self._page, wait="complete")
+
     def evaluate(self, body: str, *arguments: Any) -> Any:
         answer = self._call(
             "script.evaluate",
@@ -160,6 +167,9 @@ class WebKit(Browser):
 
     def goto(self, url: str) -> None:
         self._call("POST", "/url", url=url)
+
+    def reload(self) -> None:
+        self._call("POST", "/refresh")
 
     def evaluate(self, body: str, *arguments: Any) -> Any:
         script = f"const done = arguments[0]; {_wrapped(body, arguments)}.then(done)"

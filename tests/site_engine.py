@@ -42,7 +42,7 @@ def ask_engine(folder: Path, wait: bool = True, **asked: Any) -> Any:
 
 def hard_texts(count: int, pieces: list[str], seed: int = 0) -> list[str]:
     """Strings that are unlike any text: Unicode of every width and mark, spaces, pieces, special tokens as text."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     planes = [(0, 0x7F), (0x80, 0x2FF), (0x300, 0x36F), (0x370, 0x1FFF), (0x2000, 0x2FFF)]
     planes += [(0x3000, 0x30FF), (0x3100, 0x9FFF), (0xA000, 0xD7FF), (0xF900, 0xFFFF)]
     planes += [(0x10000, 0x1FFFF), (0x20000, 0x2FFFF), (0xE0000, 0x10FFFF)]
@@ -56,14 +56,14 @@ def hard_texts(count: int, pieces: list[str], seed: int = 0) -> list[str]:
     ]
 
     def part() -> str:
-        kind = dice.random()
+        kind = rng.random()
         if kind < 0.35:
-            return chr(dice.randint(*dice.choice(planes)))
+            return chr(rng.randint(*rng.choice(planes)))
         if kind < 0.6:
-            return dice.choice(often)
-        return dice.choice(pieces)
+            return rng.choice(often)
+        return rng.choice(pieces)
 
-    return ["".join(part() for _ in range(dice.randint(0, 40))) for _ in range(count)]
+    return ["".join(part() for _ in range(rng.randint(0, 40))) for _ in range(count)]
 
 
 def assigned_characters() -> list[str]:
@@ -77,7 +77,7 @@ def is_rounding_tie(
 ) -> bool:
     """Whether all of `tokens` could be drawn as the next one, for all that float32 rounding decides.
 
-    Worked out in float64 from torch's logits and torch's dice: each of the tokens wins, or loses by less than the margin,
+    Worked out in float64 from torch's logits and torch's random numbers: each of the tokens wins, or loses by less than the margin,
     among those that no cut removes for certain.
     """
     device, dtype = lm.model.device, lm.model.dtype
@@ -100,11 +100,13 @@ def is_rounding_tie(
         if settings.top_p < 1:
             among = torch.where(kept, scores, -math.inf)
             ordered, order = among.sort()
-            sums = torch.empty_like(scores)
-            sums[order] = ordered.softmax(0).cumsum(0)
+            sums = torch.cat([scores.new_zeros(1), ordered.softmax(0).cumsum(0)])
             rest = 1 - settings.top_p
-            kept = kept & (sums > rest - margin)
-            surely = surely & (sums > rest + margin)
+            # Tokens so close that rounding may put them in either order: with all of them, and with none but itself.
+            most = sums[torch.searchsorted(ordered, among + 2 * margin, right=True)]
+            least = sums[torch.searchsorted(ordered, among - 2 * margin)] + among.softmax(0)
+            kept = kept & (most > rest - margin)
+            surely = surely & (least > rest + margin)
             surely[order[-1]] = True
         count = settings.num_return_sequences
         with torch.random.fork_rng():

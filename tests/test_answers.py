@@ -31,13 +31,28 @@ def unwritten_below_a_docstring(x):
     ...
 
 
+@torch.no_grad()
+def unwritten_and_decorated(x):
+    return x + ...
+
+
 def unwritten_step(x):
     twice = ...
     return twice
 
 
 @pytest.mark.parametrize(
-    "answer", [..., None, "", "  ", unwritten_body, unwritten_below_a_docstring, unwritten_step]
+    "answer",
+    [
+        ...,
+        None,
+        "",
+        "  ",
+        unwritten_body,
+        unwritten_below_a_docstring,
+        unwritten_step,
+        unwritten_and_decorated,
+    ],
 )
 def test_what_is_not_written_is_said_to_be(answer: Any, capsys: pytest.CaptureFixture[str]):
     check(answer, doubles)

@@ -7,6 +7,7 @@ widgets too, `make test-all` the others. Pictures of what was seen are left in t
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,7 +104,9 @@ def page(page: Page):
     def answer(route: Route) -> None:
         asked.append(route.request.url)
         route.fulfill(
-            content_type="image/svg+xml", body='<svg xmlns="http://www.w3.org/2000/svg"/>'
+            content_type="image/svg+xml",
+            # As large as Colab's badge is.
+            body='<svg xmlns="http://www.w3.org/2000/svg" width="117" height="20"/>',
         )
 
     page.route(re.compile("^https:"), answer)
@@ -445,6 +448,22 @@ def in_sight(page: Page, place: Locator) -> bool:
                 && box.left >= pane.left && box.right <= pane.right + 1;
         }"""
     )
+
+
+@pytest.mark.parametrize("edition", ["", "en/"])
+def test_the_readers_first_text_comes_within_a_screen_and_a_half(page, address, folder, edition):
+    """Where the output of the first call of `generate` begins, in lesson 01 as it is opened on a school laptop."""
+    name = f"first{edition.strip('/')}.ipynb"
+    shutil.copyfile(ROOT / "notebooks" / "start" / edition / "01_install.ipynb", folder / name)
+    page.set_viewport_size({"width": 1366, "height": 768})
+    open_notebook(page, address, name)
+    picture = page.locator(".jp-MarkdownCell img[src^='data:']").first
+    page.wait_for_function(
+        "image => image.complete && image.naturalHeight", arg=picture.element_handle()
+    )
+    cell = page.locator(".jp-CodeCell", has_text="model.generate(").first
+    box = cell.locator(".jp-Cell-inputWrapper").bounding_box()
+    assert box["y"] + box["height"] < 1.5 * 768
 
 
 def test_on_a_school_laptop_controls_chart_and_first_text_are_in_sight_at_once(

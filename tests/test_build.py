@@ -334,6 +334,28 @@ def test_changed_text_is_a_difference(executed: NotebookNode):
         assert len(check_notebooks.differences(executed, changed)) == 1
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("1.61%、2.34%", "1.62%、2.34%", True),
+        ("0.126%", "0.13%", True),
+        ("9.995", "10.00", True),
+        ("1,299.95 bits", "1,300.0 bits", True),
+        ("width:41%", "width:42%", True),
+        ("1.61%", "1.63%", False),
+        ("0.126%", "0.128%", False),
+        ("41%", "43%", False),
+        # A count or an id is not rounded.
+        ("id 73", "id 74", False),
+        ("雪 1.6", "雨 1.6", False),
+        ("1.6", "1.6 1.6", False),
+    ],
+)
+def test_processors_round_a_value_between_two_either_way(one: str, other: str, same: bool):
+    assert check_notebooks.same_but_for_rounding(one, other) == same
+    assert check_notebooks.same_but_for_rounding(other, one) == same
+
+
 def test_a_varying_cell_is_held_to_its_form(executed: NotebookNode):
     varying = copy.deepcopy(executed)
     varying.cells[0].metadata["tags"] = ["varies"]

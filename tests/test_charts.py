@@ -1,11 +1,14 @@
 """The pictures against numbers worked out by hand: `python -m pytest tests/test_charts.py`."""
 
+import ast
+import itertools
 import re
 import subprocess
 import sys
 import warnings
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,7 +63,8 @@ def test_a_limit_of_surprise_belongs_to_the_likelier_side(probability, level):
 
 
 @pytest.mark.parametrize(
-    ("top_k", "top_p", "temperature"), [(0, 1.0, 1.0), (30, 0.8, 1.0), (9, 1.0, 0.5), (0, 0.6, 1.7)]
+    ("top_k", "top_p", "temperature"),
+    [(0, 1.0, 1.0), (30, 0.8, 1.0), (9, 1.0, 0.5), (0, 0.6, 1.7), (500, 0.95, 1.0)],
 )
 def test_distribution_chart_shows_what_softmax_top_k_and_top_p_give(lm, top_k, top_p, temperature):
     settings = SamplingSettings(
@@ -93,6 +97,18 @@ def test_distribution_chart_shows_what_softmax_top_k_and_top_p_give(lm, top_k, t
     cut = Counter(expected.cut_by)
     assert f"top_k が {cut['top_k']} 個、top_p が {cut['top_p']} 個を除外" in text
     assert f"残り {cut[None]} 個" in text
+    # The strip of the whole vocabulary, and the sentence on both, speak of the model's own probabilities.
+    share = {zone: expected.raw[[c == zone for c in expected.cut_by]].sum() for zone in cut}
+    said = text.partition("モデルの確率の合計: ")[2]
+    for zone, name in zones.items():
+        if zone in cut:
+            assert re.search(rf"{name} (<?[\d.]+%)", said)[1] == Percent(share[zone])
+    decimals = {len(each) for each in re.findall(r"\.(\d+)%", said.partition("語彙")[0])}
+    assert len(decimals) < 2, "One number of decimals, as in the column below."
+    both = re.search(r"top_k がモデルの確率の (\S+) を切り", text)
+    assert bool(both) == ({"top_k", "top_p"} <= set(cut))
+    if both:
+        assert both[1] == Percent(share["top_k"])
     p = expected.final[expected.final > 0]
     bits = -(p * np.log2(p)).sum()
     assert f"エントロピー {charts.number(bits)} bit" in text
@@ -127,10 +143,13 @@ def test_min_length_is_named_as_what_removes_the_end_token(lm):
     assert "min_length により </s> も除外" in text_of(chart)
 
 
-def test_observed_counts_stand_beside_the_expected_ones(lm):
-    settings = SamplingSettings(min_length=0, max_length=60, top_k=0, top_p=1.0)
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_observed_counts_stand_beside_the_expected_ones(lm, temperature):
+    settings = SamplingSettings(
+        min_length=0, max_length=60, top_k=0, top_p=1.0, temperature=temperature
+    )
     distribution = next_token_distribution(lm, PROMPT, settings)
-    expected = distribution_by_hand(logits_of(lm, PROMPT))
+    expected = distribution_by_hand(logits_of(lm, PROMPT), temperature)
     first, second, *_, last = np.argsort(-expected.raw).tolist()
     rows = table_rows(charts.distribution_chart(distribution, top=2, counts={first: 30, last: 70}))
     rest = 1 - expected.final[first] - expected.final[second]
@@ -201,6 +220,8 @@ def test_two_charts_can_share_one_scale(lm):
 def test_values_before_stand_as_grey_bars_on_the_same_scale():
     chart = charts.bar_chart(["雪", "山"], [0.5, 0.0], unit="%", before=[0.4, 0.1])
     assert bar_widths(chart) == [["80.0", "100.0"], ["20.0"]]
+    fallen = charts.bar_chart(["雪", "山"], [0.3, 0.1], unit="%", before=[0.6, 0.3])
+    assert bar_widths(fallen) == [["100.0", "50.0"], ["50.0", "16.7"]]
     assert "前の値" in text_of(chart)
     assert "前の値" not in text_of(charts.bar_chart(["雪"], [0.5], unit="%"))
 
@@ -274,6 +295,7 @@ def test_a_lone_space_is_named(lm):
         ([0.5004, 1e-9], ["50.04%", "<0.01%"]),
         ([0.5, 0.12345], ["50.0%", "12.3%"]),
         ([0.99, 0.0096, 0], ["99.0%", "1.0%", "0%"]),
+        ([0.5, 0.0007], ["50.0%", "0.1%"]),
     ],
 )
 def test_percentages_in_a_column_have_the_same_decimals_and_none_is_a_false_zero(values, shown):
@@ -381,6 +403,8 @@ def test_table_of_columns_puts_numbers_on_the_right():
 def test_bar_chart_draws_from_zero_and_marks_one_bar():
     html = charts.bar_chart(["雪", "山"], [0.75, 0.25], "次の語", "%", highlight=1)
     assert [row[:2] for row in table_rows(html)] == [["雪", "75%"], ["▶ 山", "25%"]]
+    # A value beyond the maximum of a scale fills its cell and does not leave it.
+    assert bar_widths(charts.bar_chart(["雪"], [0.9], maximum=0.5)) == [["100.0"]]
     assert bar_widths(html) == [["100.0"], ["33.3"]]
     (row,) = table_rows(charts.bar_chart(["a"], [1234.5], unit="tokens/s"))
     assert row[:2] == ["a", "1,230 tokens/s"]
@@ -504,3 +528,70 @@ def test_vertical_text_and_normalization_keep_the_text():
     assert text_of(html) == "雪<国" and "vertical-rl" in html
     assert charts.normalization("雪", "雪") == ""
     assert "1" in text_of(charts.normalization("①", "1"))
+
+
+ROOT = Path(__file__).resolve().parent.parent
+# Sentences of the lab in the browser that the notebook's lab has too.
+SHARED = [
+    "stop",
+    "to_copy",
+    "prompt_empty",
+    "prompt_surrogate",
+    "lengths_contradict",
+    "bars_when_usable",
+    "token_numbers",
+    "ended_eos",
+    "ended_max_length",
+    "ended_user",
+    "legend_title",
+    "or_more",
+    "under",
+    "next_title",
+    "one_token",
+    "back",
+    "guess",
+    "draw_result",
+    "end_drawn",
+    "tokens_count",
+    "tokens_shown",
+    "tokens_unknown",
+    "normalized",
+    "compare_title",
+    "compare_take",
+    "compare_run",
+    "compare_same",
+    "compare_difference",
+    "compare_end",
+    "compare_settings",
+    "probability",
+]
+
+
+def test_both_labs_say_the_same_in_the_same_words():
+    """In both languages, whatever is filled in and however the sentence begins."""
+
+    def template(node: ast.expr) -> str | None:
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else None
+        if isinstance(node, ast.JoinedStr):
+            return "".join(p.value if isinstance(p, ast.Constant) else "{}" for p in node.values)
+        return None
+
+    def plain(ja: str, en: str) -> tuple[str, str]:
+        return ja, en[:1].lower() + en[1:]
+
+    here = set()
+    for file in (ROOT / "helpers").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            parts = getattr(node, "args", None) or getattr(node, "elts", None)
+            words = [template(part) for part in parts] if isinstance(parts, list) else []
+            here |= {plain(ja, en) for ja, en in itertools.pairwise(words) if ja and en}
+    page = (ROOT / "site" / "page" / "words.js").read_text(encoding="utf-8")
+    quoted = r'"((?:[^"\\]|\\.)*)"'
+    there = {
+        name: plain(*(re.sub(r"\{\w+\}", "{}", words).replace(r"\"", '"') for words in pair))
+        for name, *pair in re.findall(
+            rf"^  (\w+): \[\s*{quoted},\s*{quoted},?\s*\]", page, re.MULTILINE
+        )
+    }
+    assert [name for name in SHARED if there[name] not in here] == []

@@ -4,6 +4,7 @@ The oracle is this machine's own model in float32, and for random draws the dist
 """
 
 import json
+import math
 import random
 import re
 import signal
@@ -88,10 +89,10 @@ def fifty_prompts():
     sp = sentencepiece.SentencePieceProcessor(model_file=str(BUNDLED_PATH / "spiece.model"))
     lines = TEXT.splitlines()[:6]
     found = [sp.encode(line) for line in lines] + [sp.encode(line[:9]) for line in lines]
-    dice = random.Random(1)
+    rng = random.Random(1)
     while len(found) < 50:
-        length = 1 + len(found) * 120 // 50 if len(found) % 2 else dice.randint(1, 12)
-        found.append([dice.randrange(3, sp.get_piece_size()) for _ in range(length)])
+        length = 1 + len(found) * 120 // 50 if len(found) % 2 else rng.randint(1, 12)
+        found.append([rng.randrange(3, sp.get_piece_size()) for _ in range(length)])
     return found
 
 
@@ -211,7 +212,7 @@ def test_a_seed_repeats_alone_and_under_load(there, as_pupil):
 
 def test_thirty_readers_at_once_each_get_their_own(server, here, as_pupil):
     """Every text has the probabilities of its own reader's prompt and settings: nothing is mixed, nothing lost."""
-    dice = random.Random(3)
+    rng = random.Random(3)
     prompts = [line[: 6 + i % 9] for i, line in enumerate((TEXT.splitlines()[:5]) * 6)]
     readers = []
     for i, prompt in enumerate(prompts):
@@ -219,10 +220,10 @@ def test_thirty_readers_at_once_each_get_their_own(server, here, as_pupil):
             seed=i,
             min_length=10 + i,
             max_length=45 + i,
-            top_k=dice.choice([0, 5, 50, 500]),
-            top_p=dice.choice([1.0, 0.95, 0.7]),
-            temperature=dice.choice([0.5, 1.0, 1.5]),
-            repetition_penalty=dice.choice([1.0, 1.3]),
+            top_k=rng.choice([0, 5, 50, 500]),
+            top_p=rng.choice([1.0, 0.95, 0.7]),
+            temperature=rng.choice([0.5, 1.0, 1.5]),
+            repetition_penalty=rng.choice([1.0, 1.3]),
             num_return_sequences=1 + i % 3,
         )
         readers.append((prompt, replace(sampled, do_sample=i % 5 != 0)))
@@ -307,17 +308,28 @@ def test_the_server_outlives_whatever_is_sent(server):
         *("repetition_penalty", "logprobs", "prompt_logprobs", "logprob_token_ids"),
         *("stop_token_ids", "stream", "model", "logit_bias", "echo", "best_of", "prompt_embeds"),
     ]
-    dice = random.Random(5)
+    rng = random.Random(5)
     for _ in range(250):
         body = dict(fine)
-        for field in dice.sample(fields, dice.randint(1, 3)):
-            body[field] = dice.choice(strange)
+        for field in rng.sample(fields, rng.randint(1, 3)):
+            body[field] = rng.choice(strange)
         status, _ = server.ask("POST", "/v1/completions", body)
         assert status < 500, body
     for body in (b"", b"[" * 60_000, b"\x00" * 1000, b"{" + b" " * 200_000 + b"}"):
         assert server.ask("POST", "/v1/completions", body)[0] == 400
     for name in ("X-data-parallel-rank", "X-Request-Id"):
         assert server.ask("POST", "/v1/completions", fine, **{name: "7"})[0] == 200
+
+
+def test_the_server_outlives_one_notebook_at_its_limits(server, there):
+    """Ten texts as long as can be are read once more at their end: 5,110 tokens at once."""
+    settings = SamplingSettings(
+        min_length=512, max_length=512, num_return_sequences=10, seed=2, top_k=50
+    )
+    written = generate(there, OPENING, settings)
+    assert [len(sequence.token_ids) for sequence in written.sequences] == [512] * 10
+    assert not any(math.isnan(step.raw) for text in written.sequences for step in text.steps)
+    assert server.ask("GET", "/health")[0] == 200
 
 
 def test_stopping_ends_the_work_on_the_server(server, there):

@@ -238,6 +238,24 @@ def test_little_memory_and_a_full_disk(monkeypatch):
     assert finding.status == doctor.NG and str(Path.cwd()) in finding.next_step
 
 
+def test_the_largest_model_that_memory_holds_is_named(monkeypatch):
+    monkeypatch.setattr(machine, "available_memory", lambda device: 64_000_000_000)
+    finding = found(machine.check_memory)["memory"]
+    assert finding.status == doctor.OK and "up to rinna/japanese-gpt-1b" in finding.found
+
+
+def test_the_fuller_of_two_disks_is_what_is_looked_at(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine.tempfile, "gettempdir", lambda: str(tmp_path))
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda path: usage(10**12, 0, 5_000_000 if str(tmp_path) in str(path) else 10**11),
+    )
+    finding = found(machine.check_disk)["disk"]
+    assert finding.status == doctor.NG and str(tmp_path) in finding.next_step
+
+
 def test_a_hub_that_never_answers(monkeypatch):
     monkeypatch.setattr(machine, "NETWORK_SECONDS", 0.1)
     monkeypatch.setattr(download, "why_hub_fails", lambda name: machine.threading.Event().wait(30))

@@ -110,9 +110,18 @@ def test_a_damaged_byte_does_not_refuse_a_book(codec, byte, capsys):
     assert said.count("\n") == 1
 
 
-def test_too_much_damage_is_no_text():
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16"])
+def test_the_place_of_damage_counts_the_byte_order_mark(mark):
+    whole = bytearray(LONG.encode(mark))
+    first = 3 if mark == "utf-8-sig" else 2
+    whole[first : first + 2] = b"\xff\xff"
+    assert read_document(bytes(whole)).damaged[0] == (1, first + 1)
+
+
+@pytest.mark.parametrize("every", [20, 50])
+def test_too_much_damage_is_no_text(every):
     data = bytearray(LONG.encode("cp932"))
-    data[::20] = b"\xff" * len(data[::20])
+    data[::every] = b"\xff" * len(data[::every])
     with pytest.raises(FinetuneError, match="cannot be read as UTF-8, UTF-16, Shift_JIS, EUC-JP"):
         read_document(bytes(data))
 
@@ -343,6 +352,11 @@ AOZORA = {
     "no notation": (
         "雪の夜。\n｢半角ｶﾅ｣も《夢》も、| と # も残る。",
         "雪の夜。\n｢半角ｶﾅ｣も《夢》も、| と # も残る。",
+        False,
+    ),
+    "titles in the same brackets, a little ruby": (
+        "駅《えき》で雪《ゆき》を待ち、《三四郎》と《それから》と《門》を読む。",
+        "駅《えき》で雪《ゆき》を待ち、《三四郎》と《それから》と《門》を読む。",
         False,
     ),
     "other brackets": (

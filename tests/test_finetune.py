@@ -32,6 +32,7 @@ from helpers.charts import loss_curve
 from helpers.finetune import (
     FinetuneError,
     LossNotFinite,
+    TrainingRun,
     TrainingSettings,
     accept_old_torchao,
     batches,
@@ -259,6 +260,17 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(folder, tmp_path):
     assert same(weights(finished.model), weights(straight.model))
 
 
+def test_the_best_weights_survive_a_stop(folder, tmp_path):
+    """So large a learning rate only makes them worse: those of step 0 are the best, also after going on."""
+    mine = replace(SHORT, learning_rate=1.0)
+    best = load_for_training(str(folder), device="cpu")
+    before = weights(best.model)
+    fine_tune(best, TRAIN, HELD_OUT, mine, show=stop_at(6), folder=tmp_path)
+    resumed = load_for_training(str(folder), device="cpu")
+    run = fine_tune(resumed, TRAIN, HELD_OUT, mine, folder=tmp_path)
+    assert run.best[0] == 0 and same(weights(resumed.model), before)
+
+
 def test_stop_keeps_the_best_weights(tiny):
     fine_tune(tiny, TRAIN, HELD_OUT, replace(SHORT, steps=40, learning_rate=1e-2))
     best = weights(tiny.model)
@@ -373,6 +385,11 @@ def test_the_memory_of_weights_and_optimizer_is_what_they_take(tiny):
     parts = training_memory(model.config, n)
     assert parts["weights"] == sum(p.nbytes for p in model.parameters())
     assert parts["training"] == sum(t.nbytes for t in tensors) + kept_best
+    # Logits, their softmax and their gradient, float32.
+    settings = TrainingSettings(batch_size=3, length=5)
+    one = torch.zeros(3, 5, model.config.vocab_size)
+    logits = training_memory(model.config, n, settings=settings)["logits"]
+    assert logits == 3 * one.nbytes
 
 
 def drawn(picture: str) -> str:
@@ -393,6 +410,12 @@ def test_the_curve_shows_what_was_measured():
     points = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)[:3]
     x, y = zip(*[map(float, point) for point in points], strict=True)
     assert x[0] < x[1] < x[2] and y[0] < y[2] < y[1]
+    # A mean is drawn in the middle of the steps it is of: 1 and 3, of the held-out text's 0, 2, 4.
+    lines = re.findall(r'<polyline points="([^"]*)"', svg)
+    (means,) = [line.split() for line in lines if len(line.split()) == 2]
+    assert [float(point.split(",")[0]) for point in means] == pytest.approx(
+        [(x[0] + x[1]) / 2, (x[1] + x[2]) / 2], abs=0.11
+    )
     for little in (loss_curve([], [], 8, ""), loss_curve([], [(0, 3.0)], 8, "")):
         assert "nan" not in drawn(little)
 
@@ -413,6 +436,15 @@ def test_the_live_curve_replaces_one_output(tiny, monkeypatch):
     assert len(shown) >= SHORT.steps
     assert "12/12" in repr(shown[-1]) and f"{run.held_out[-1][1]:.3f}" in repr(shown[-1])
     assert any("left" in repr(picture) for picture in shown)
+
+
+def test_the_time_left_is_that_of_the_steps_left(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda picture, display_id: shown.append(repr(picture))
+    )
+    live_curve()(TrainingRun(replace(SHORT, steps=8), losses=[2.0] * 6, seconds=60.0))
+    assert "step 6/8, about 20 s left" in shown[0]
 
 
 def test_a_long_text_shows_that_something_goes_on(tiny, monkeypatch):

@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 import torch
 from hub_client import ROOT, Client, fingerprint
+from huggingface_hub.errors import HfHubHTTPError
 from local_hub import Hub, hub
 from rinna_layout import make_model, raw
 from small_disk import on_small_disk
@@ -260,16 +262,38 @@ def test_a_process_killed_in_mid_download_and_then_again(served, models, tmp_pat
 def told(monkeypatch):
     """In this process: the hub tells of one file, which hf_hub_download then fails to bring."""
 
-    def fail(error: Exception) -> None:
+    def fail(error: Exception, *others: SimpleNamespace) -> None:
         def download(*_: object, **__: object) -> str:
             raise error
 
         file = SimpleNamespace(rfilename="model.safetensors", size=10)
-        told = SimpleNamespace(sha="0" * 40, siblings=[file])
+        told = SimpleNamespace(sha="0" * 40, siblings=[file, *others])
         monkeypatch.setattr(downloading, "ask_hub", lambda name: told)
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
 
     return fail
+
+
+@pytest.mark.usefixtures("english")
+@pytest.mark.parametrize("status", [500, 502])
+def test_a_fault_of_the_hub_itself_is_said_to_be_that(told, status):
+    answer = httpx.Response(status, request=httpx.Request("GET", "http://127.0.0.1"))
+    told(HfHubHTTPError("no", response=answer))
+    with pytest.raises(ModelUnavailable, match="the Hugging Face Hub has a problem"):
+        local_folder("somebody/not-in-the-cache")
+
+
+@pytest.mark.usefixtures("english")
+def test_room_is_asked_for_only_for_what_is_not_there_yet(told, monkeypatch):
+    """The cache has a file larger than any disk; what is missing is small, and its download begins."""
+    told(ConnectionError("begun"), SimpleNamespace(rfilename="spiece.model", size=10**18))
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache",
+        lambda name, file, **_: file if file == "spiece.model" else None,
+    )
+    with pytest.raises(ModelUnavailable) as caught:
+        local_folder("somebody/not-in-the-cache")
+    assert "begun" in str(caught.value.__cause__)
 
 
 @pytest.mark.usefixtures("english")
@@ -327,6 +351,21 @@ def test_where_there_is_only_a_pickle_the_reader_is_warned(reader, models):
         assert_loaded(answer, models[MEDIUM])
         (warning,) = answer["warnings"]
         assert MEDIUM in warning and "pytorch_model.bin" in warning and word in warning
+
+
+def test_a_tokenizer_alone_downloads_no_weights(served, models, tmp_path):
+    served.mend()
+    code = (
+        "from helpers.tokenizer import load_tokenizer\n"
+        f"print(load_tokenizer({XSMALL!r}).encode('雪国', add_special_tokens=False))"
+    )
+    environment = os.environ | {"HF_ENDPOINT": served.address, "HF_HOME": str(tmp_path)}
+    environment.pop("HF_HUB_OFFLINE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, cwd=ROOT, env=environment, timeout=120
+    )
+    assert json.loads(done.stdout) == raw(models[XSMALL]).encode("雪国")
+    assert served.bodies("spiece.model") and not served.bodies("model.safetensors")
 
 
 def test_a_repository_in_another_layout(reader, served, tmp_path):

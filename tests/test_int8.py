@@ -200,7 +200,7 @@ def test_what_it_cannot_do_is_refused_in_one_sentence(tmp_path, act):
 
 
 def test_it_is_not_trained(lm):
-    with pytest.raises(FinetuneError, match="load_for_training"):
+    with pytest.raises(FinetuneError, match=r"int8.*load_for_training"):
         fine_tune(lm, "雪が降る。" * 200, "雪が降る。" * 20, TrainingSettings(steps=1))
 
 

@@ -23,8 +23,9 @@ from helpers.lab.japanese_pane import script_shares
 from helpers.lab.presets import presets
 from helpers.lab.records import as_code, as_text, load, save
 from helpers.language import set_language
+from helpers.masking import SIGN
 from helpers.models import load_model
-from helpers.sampling import SamplingSettings, SettingsError, generate
+from helpers.sampling import SamplingSettings, SettingsError, generate, next_token_distribution
 
 pytestmark = pytest.mark.colab
 
@@ -399,7 +400,7 @@ def test_nan_from_the_model_is_said_and_the_lab_goes_on(tmp_path):
 
 
 def test_an_unexpected_failure_is_shown_and_kept(sampling_lab, monkeypatch):
-    def broken(*arguments):
+    def broken(*arguments, **named):
         raise RuntimeError("<b>broken</b>")
 
     monkeypatch.setattr(charts, "distribution_chart", broken)
@@ -841,7 +842,7 @@ def test_a_missing_file_name_is_said_in_the_readers_language(lm, language, butto
 
 
 def test_an_error_that_was_not_written_for_readers_says_what_to_do(sampling_lab, monkeypatch):
-    def broken(*arguments):
+    def broken(*arguments, **named):
         raise ValueError("not a sentence")
 
     monkeypatch.setattr(charts, "distribution_chart", broken)
@@ -1205,6 +1206,39 @@ def test_the_switch_covers_words_and_writes_nothing_new(lm, slurs, monkeypatch):
     sampling_lab.mask_button.value = False
     assert all_shown(sampling_lab) == open_texts
     assert sampling_lab.history_pane.copy_box.value == as_text(before[-1])
+
+
+def test_the_switch_covers_tokens_that_could_come_next(sampling_lab, slurs):
+    view, pane = sampling_lab.next_token, sampling_lab.token_pane
+    sampling_lab.generate_button.click()
+    view.draw_button.click()
+    (first,) = next_token_distribution(
+        sampling_lab.language_model, PROMPT, sampling_lab.settings
+    ).head(1)
+    view.step_button.click()
+    (chosen,) = sampling_lab.draft.chosen
+    (chosen,) = sampling_lab.language_model.tokenizer.convert_ids_to_tokens([chosen])
+    view.back_button.click()
+    view.draw_button.click()
+    drawn, note = view.chart.value, view.note.value
+    assert f">{first.piece}</th>" in drawn and f"「{first.piece}」" in note
+    slurs.update({first.piece: (), chosen: ()})
+    sampling_lab.mask_button.value = True
+    cover = SIGN * len(first.piece)
+    assert f">{cover}</th>" in view.chart.value and f">{first.piece}</th>" not in view.chart.value
+    assert f"「{cover}」" in view.note.value
+    # Nothing was drawn again: only the covered names differ.
+    assert table_numbers(view.chart.value) == table_numbers(drawn)
+    names = [label.split()[0] for label, _ in pane.alternative_box.options]
+    assert not set(names) & set(slurs)
+    view.step_button.click()
+    assert f">{chosen}<" not in sampling_lab.prompt.chips.value
+    sampling_lab.mask_button.value = False
+    assert chosen in text_of(sampling_lab.prompt.chips.value)
+
+
+def table_numbers(chart: str) -> list[list[str]]:
+    return [row[2:] for row in table_rows(chart)]
 
 
 def test_the_switch_keeps_the_run_that_was_chosen(sampling_lab):

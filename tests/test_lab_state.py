@@ -284,7 +284,8 @@ def test_the_code_of_a_run_names_a_dtype_that_was_asked_for(dtype, written, monk
 def test_the_text_of_a_run_holds_all_of_it(lm):
     run = generate(lm, PROMPT, replace(SHORT, seed=4))
     text = as_text(run)
-    for part in (PROMPT, "top_k=500", "seed=4", *(s.text for s in run.sequences)):
+    numbered = (f"{i}. {run.sequences[i - 1].text}" for i in range(1, len(run.sequences) + 1))
+    for part in (PROMPT, "top_k=500", "seed=4", *numbered):
         assert part in text
 
 

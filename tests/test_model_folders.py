@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 import torch
-from rinna_layout import LAYOUTS, SPECIAL, TEXT, make_model, raw
+from rinna_layout import LAYOUTS, SPECIAL, TEXT, make_model, make_tokenizer, raw
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from helpers.errors import InputError
@@ -160,6 +160,14 @@ def test_added_tokens_are_one_id_each_everywhere(folder):
     assert texts_of(lm, prompt=text)
     # A token that names an end is ordinary text when somebody types it.
     assert lm.tokenizer.eos_token_id not in ids
+
+
+def test_text_beside_an_added_token_is_lower_case_where_the_model_was_trained_so(tmp_path):
+    tokenizer = load_tokenizer(make_tokenizer(tmp_path, do_lower_case=True))
+    tokenizer.add_tokens(["ユキグニ"])
+    ids = tokenizer.encode("ABCユキグニABC", add_special_tokens=False)
+    sp = raw(tmp_path)
+    assert ids == [*sp.encode("abc"), sp.get_piece_size(), *sp.encode("abc")]
 
 
 @pytest.mark.parametrize("missing", ["bos_token", "eos_token", "pad_token", "unk_token"])

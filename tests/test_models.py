@@ -1,5 +1,6 @@
 """The catalogue, choosing and loading: `pytest tests/test_models.py`. The hub is one on 127.0.0.1."""
 
+import errno
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ import helpers.models
 from helpers import BUNDLED_MODEL, BUNDLED_PATH
 from helpers.device import DeviceChoice
 from helpers.device_errors import DeviceLost
-from helpers.hub import ModelUnavailable
+from helpers.hub import ModelUnavailable, cache, weights_file
 from helpers.models import (
     CATALOGUE,
     LARGE_MODEL,
@@ -25,6 +26,7 @@ from helpers.models import (
     count_parameters,
     load_model,
 )
+from helpers.models.files import explained_files
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = DeviceChoice(torch.device("cpu"), torch.float32, "")
@@ -340,6 +342,44 @@ def test_a_broken_index_of_weights_is_named(tmp_path):
         (folder / "model.safetensors.index.json").write_text(broken, encoding="utf-8")
         with pytest.raises(ModelUnavailable, match=BUNDLED_MODEL):
             load_model(folder, device="cpu")
+
+
+def in_parts(folder: Path, kind: str, *, missing: bool = False) -> Path:
+    """The weights of a folder, which are whole, as an index that names them and perhaps one part more."""
+    whole, part = folder / kind, kind.replace(".", "-00001-of-00002.", 1)
+    whole.rename(folder / part)
+    names = GPT2LMHeadModel(GPT2Config.from_pretrained(folder)).state_dict()
+    files = dict.fromkeys(names, part)
+    if missing:
+        files["one more"] = kind.replace(".", "-00002-of-00002.", 1)
+    text = json.dumps({"metadata": {}, "weight_map": files})
+    (folder / f"{kind}.index.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_weights_of_which_a_part_is_missing_are_not_there(tmp_path):
+    folder = in_parts(make_model(tmp_path / "parts"), "model.safetensors", missing=True)
+    assert weights_file(folder) is None
+    with pytest.raises(ModelUnavailable, match="parts"):
+        load_model(folder, device="cpu")
+
+
+def test_a_pickle_in_parts_is_warned_of_too(tmp_path):
+    folder = in_parts(make_model(tmp_path / "parts", safe=False), "pytorch_model.bin")
+    with pytest.warns(UserWarning, match=r"pytorch_model\.bin"):
+        load_model(folder, device="cpu")
+
+
+def test_what_the_system_refuses_deletes_nothing_from_the_cache(tmp_path, monkeypatch):
+    folder = make_model(tmp_path / "cache" / "model")
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    (folder / "config.json").write_text("{", encoding="utf-8")  # broken, but not what fails first
+    with (
+        pytest.raises(ModelUnavailable, match="PermissionError"),
+        explained_files("a/model", folder),
+    ):
+        raise PermissionError(errno.EACCES, "no permission", str(folder / "model.safetensors"))
+    assert (folder / "config.json").exists() and (folder / "model.safetensors").exists()
 
 
 def test_the_size_of_an_unlisted_model_is_read_from_its_config(tmp_path, monkeypatch):

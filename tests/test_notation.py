@@ -115,6 +115,7 @@ CONSTRUCTS = {
         "〔E'tude: a, b. Ce'zanne, c. 1880〕",
         "Étude: a, b. Cézanne, c. 1880",
     ),
+    "a comma after c ends a word": ("〔avec, e'tude〕", "avec, étude"),
     "an accent at the end": ("〔Nicolai:〕と", "Nicolaïと"),
     "accents in two lines": (
         "〔Pardonnez a` moi\nJ'en suis a` vous.〕",
@@ -129,6 +130,11 @@ CONSTRUCTS = {
     "くの字点 twice": ("はい／＼／＼", "はいはいはい"),
     "くの字点 after ruby and dots": ("代《かわ》る［＃「代る」に傍点］／″＼", "代る代る"),
     "くの字点 after a word nobody doubled": ("、ギコ／＼と", "、ギコギコと"),
+    "くの字点, three kana that stand alone": ("、ぽきゅ／＼と", "、ぽきゅぽきゅと"),
+    "くの字点, more kana than may be a word": ("、ぽきゅみゅ／＼と", "、ぽきゅみゅ〳〵と"),
+    "くの字点 after a word that ends in a shorter one": ("水にざぶん／＼と", "水にざぶんざぶんと"),
+    "くの字点, half-voiced": ("、ひた／゜＼と", "、ひたぴたと"),
+    "くの字点, half-voiced, another sign": ("、ひた／°＼と", "、ひたぴたと"),
     "くの字点 that may mean much or little": ("話しは止め／＼と", "話しは止め〳〵と"),
     "a slash alone": ("１／２と／三", "１／２と／三"),
     "a heading": ("［＃３字下げ］二［＃「二」は中見出し］\n　本文", "二\n本文"),
@@ -255,6 +261,13 @@ def test_a_footer_opens_with(opening):
     _, body, footer = notation.split_file(text)
     assert notation.plain(body) == "底本の話をした。\n底本を見る。"
     assert footer.startswith(opening)
+
+
+def test_of_a_file_with_credits_alone_only_the_last_paragraph_goes():
+    text = "題\n人\n\n　雪が降った。\n\n　春が来た。\n\n入力：人\n校正：人\n"
+    _, body, footer = notation.split_file(text)
+    assert notation.plain(body) == "雪が降った。\n春が来た。"
+    assert footer == "入力：人\n校正：人\n"
 
 
 def test_a_part_of_a_work_has_no_header():

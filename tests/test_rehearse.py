@@ -20,6 +20,17 @@ def test_it_prints_what_everybody_will_see(capsys: pytest.CaptureFixture[str]):
     assert said.count("seed 3") == said.count("seed 5") == 2
 
 
+def test_the_texts_are_those_of_a_cpu_also_where_there_is_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    # A GPU that cannot be used here: whoever chooses it fails.
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "H200")
+    assert rehearse.main(["雪", "--seeds", "3", *SHORT]) == 0
+    assert "aozora-mini, cpu" in capsys.readouterr().out
+
+
 def test_words_are_marked_and_their_seeds_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -4,8 +4,11 @@
 """
 
 import json
+import math
 import socket
+import threading
 import time
+import warnings
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -18,6 +21,8 @@ from class_server import DATA, KEY, local_server, read_answers, replay, write_mo
 from helpers.engines.server import connection, runner, text_stream
 from helpers.engines.server.connection import Address, ServerUnavailable, address_of
 from helpers.errors import InputError
+from helpers.finetune import FinetuneError, TrainingSettings, fine_tune
+from helpers.lab import SamplingLab
 from helpers.models import how_loaded, load_model
 from helpers.sampling import (
     SamplingSettings,
@@ -151,6 +156,11 @@ def test_a_slider_asks_the_server_nothing(there, folder, recorded):
         assert len(asked) == before
 
 
+def test_weights_on_the_server_are_not_trained_here(there):
+    with pytest.raises(FinetuneError, match=r'engine="server".*load_for_training'):
+        fine_tune(there, "雪が降る。" * 200, "雪が降る。" * 20, TrainingSettings(steps=1))
+
+
 def test_a_text_at_least_so_long_counts_the_prompt(there):
     _, written = drain(stream_ids(there, "", SCENES["at least"], torch.tensor([PROMPT])))
     for sequence in written.sequences:
@@ -255,6 +265,22 @@ def test_addresses(url, host, key, monkeypatch):
     assert address_of(url) == Address(host, key)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://192.168..1.5:8000", "http://.local:8000", "http://teach er:8000"]
+)
+def test_what_is_no_address_is_one_sentence(url):
+    with pytest.raises(InputError, match="enter the address exactly as the teacher shows it"):
+        address_of(url)
+
+
+def test_encryption_asked_of_a_server_that_has_none_is_one_sentence(folder, recorded):
+    with (
+        local_server(replay(recorded)) as url,
+        pytest.raises(ServerUnavailable, match="check that the address begins as the teacher"),
+    ):
+        load_model(folder, url=url.replace("http://", "https://"))
+
+
 # --- what can go wrong
 
 
@@ -328,6 +354,27 @@ def test_a_broken_stream_keeps_what_was_written(folder, recorded, monkeypatch):
         assert sequence.stopped == "user"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (400, b'{"error":{"message":"another","param":"model"}}'),
+        (200, b'{"choices":[{}]}'),
+        (200, b'{"choices":[{"prompt_logprobs":null}]}'),
+    ],
+    ids=["another model", "nothing told", "null"],
+)
+def test_a_finished_text_is_kept_whatever_its_last_reading_is_answered(folder, recorded, answer):
+    def respond(method, path, body, key):
+        if json.loads(body).get("stream"):
+            return replay(recorded)(method, path, body, key)
+        return answer
+
+    with broken(folder, recorded, respond) as language_model:
+        _, written = write(language_model)
+    (sequence,) = written.sequences
+    assert sequence.steps and all(math.isnan(step.raw) for step in sequence.steps)
+
+
 def test_an_engine_that_dies_says_so_in_the_stream(folder, recorded, monkeypatch):
     monkeypatch.setattr(text_stream, "PAUSES", ())
     end = [b'data: {"error":{"message":"EngineCore","code":500}}\n\n', b"data: [DONE]\n\n"]
@@ -338,10 +385,8 @@ def test_an_engine_that_dies_says_so_in_the_stream(folder, recorded, monkeypatch
         assert len(caught.value.generation.sequences[0].steps) == 5
 
 
-def test_a_broken_stream_is_taken_up_again_where_it_was(folder, recorded, here, monkeypatch):
-    """The second request holds what was written, and asks for the rest only."""
-    monkeypatch.setattr(text_stream, "PAUSES", (0.01,))
-    asked = []
+def resuming(recorded, here, asked):
+    """Breaks the first stream off after four tokens; writes the most probable one, whatever the settings."""
 
     def respond(method, path, body, key):
         fields = json.loads(body)
@@ -351,33 +396,62 @@ def test_a_broken_stream_is_taken_up_again_where_it_was(folder, recorded, here, 
         ids, new = fields["prompt"], fields["max_tokens"]
         pieces = []
         for _ in range(new if len(asked) > 1 else 4):
-            # Greedy, as the server would write.
             token = int(model_logits(here, ids)[-1].argmax())
             ids = [*ids, token]
             choice = {"token_ids": [token], "logprobs": {"token_logprobs": [-0.5]}}
             pieces.append(b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n")
         return iter(pieces + ([b"data: [DONE]\n\n"] if len(asked) > 1 else []))
 
-    with broken(folder, recorded, respond) as language_model:
-        _, written = write(language_model)
+    return respond
+
+
+@pytest.mark.parametrize("do_sample", [False, True])
+def test_a_broken_stream_is_taken_up_again_where_it_was(
+    folder, recorded, here, monkeypatch, do_sample
+):
+    """The second request holds what was written, and asks for the rest only; that a seed gives another text is said."""
+    monkeypatch.setattr(text_stream, "PAUSES", (0.01,))
+    asked = []
+    settings = replace(SCENES["greedy"], do_sample=do_sample, num_return_sequences=1)
+    with (
+        warnings.catch_warnings(record=True) as said,
+        broken(folder, recorded, resuming(recorded, here, asked)) as language_model,
+    ):
+        warnings.simplefilter("always")
+        _, written = write(language_model, settings)
+    told = [str(each.message) for each in said if "other random numbers" in str(each.message)]
+    assert len(told) == do_sample and KEY not in "".join(told)
     _, local = drain(stream_ids(here, "", SCENES["greedy"], torch.tensor([PROMPT])))
     assert written.sequences[0].token_ids == local.sequences[0].token_ids
     assert [len(fields["prompt"]) for fields in asked] == [5, 9]
     assert [fields["max_tokens"] for fields in asked] == [19, 15]
 
 
-def test_a_server_that_says_nothing_is_given_up(folder, recorded, monkeypatch):
-    monkeypatch.setattr(connection, "PATIENCE", 0.3)
-    monkeypatch.setattr(text_stream, "PAUSES", ())
+def test_the_lab_says_that_a_text_was_resumed(folder, recorded, here, monkeypatch):
+    monkeypatch.setattr(text_stream, "PAUSES", (0.01,))
+    settings = SamplingSettings(num_return_sequences=1, min_length=0, max_length=24, seed=1)
+    with broken(folder, recorded, resuming(recorded, here, [])) as language_model:
+        lab = SamplingLab(language_model, "雪", settings)
+        lab.generate()
+    assert lab.history[-1].sequences[0].steps
+    assert "other random numbers" in lab.writer.progress.value
 
-    def slow():
+
+def test_a_server_that_says_nothing_is_given_up(folder, recorded, monkeypatch):
+    """Without another try: whoever waited as long as that would wait as long again."""
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    asked = []
+
+    def slow(method, path, body, key):
+        asked.append(json.loads(body).get("stream", False))
         yield from events_of_scene(recorded, count=3)
         time.sleep(2)
 
-    with broken(folder, recorded, lambda *_: slow()) as language_model:
+    with broken(folder, recorded, slow) as language_model:
         with pytest.raises(ServerUnavailable, match="does not answer") as caught:
             write(language_model)
         assert len(caught.value.generation.sequences[0].steps) == 3
+    assert asked.count(True) == 1
 
 
 def test_stopping_closes_the_request_at_once(folder, recorded):
@@ -402,6 +476,28 @@ def test_stopping_closes_the_request_at_once(folder, recorded):
         while not closed and time.monotonic() < until:
             time.sleep(0.01)
     assert closed
+
+
+def test_a_text_is_closed_though_each_answer_ends_by_closing(folder, recorded):
+    """As this server does, and some that stand in front of one: the connection then has no socket to close."""
+    closed = threading.Event()
+
+    def endless():
+        try:
+            while True:
+                yield events_of_scene(recorded, count=1)[0]
+                time.sleep(0.01)
+        except GeneratorExit:
+            closed.set()
+            raise
+
+    with broken(folder, recorded, lambda *_: endless()) as language_model:
+        settings = replace(SCENES["greedy"], max_length=60)
+        text = text_stream.TextStream(language_model.runner, PROMPT, settings, 0)
+        text.open()
+        text.next()
+        text.close()
+        assert closed.wait(5)
 
 
 def test_another_model_than_asked_for(folder, recorded, tmp_path):
@@ -448,6 +544,12 @@ def test_without_an_address_the_sentence_shows_one(monkeypatch):
     monkeypatch.delenv("HELPERS_SERVER", raising=False)
     with pytest.raises(InputError, match="enter the address exactly as the teacher shows it"):
         load_model("aozora-mini", engine="server")
+
+
+def test_a_wrong_address_of_the_environment_is_named_as_that(monkeypatch):
+    monkeypatch.setenv("HELPERS_SERVER", "teacher:8000")
+    with pytest.raises(InputError, match=r'^HELPERS_SERVER = "teacher:8000" cannot be used'):
+        load_model("auto")
 
 
 # --- the check in front of the server
@@ -545,6 +647,34 @@ def test_the_key_goes_by_the_environment_and_a_gpu_gets_half_precision():
         assert variables["VLLM_API_KEY"] == KEY
         assert Offer.from_environment(variables) == offer
         assert KEY not in " ".join(words)
+
+
+@pytest.mark.parametrize("key", ["a+b", "x&y", "it's", "雪国", "a b"])
+def test_a_key_that_an_address_cannot_hold_is_refused(key, capsys):
+    with pytest.raises(SystemExit):
+        serve.main(["aozora-mini", "--key", key])
+    assert "A-Z a-z 0-9 _ . ~ -" in capsys.readouterr().err
+
+
+def test_a_model_of_another_kind_and_a_port_that_is_none_are_one_sentence(tmp_path):
+    other = write_model(tmp_path / "other")
+    (other / "config.json").write_text('{"vocab_size": 5}', encoding="utf-8")
+    with pytest.raises(SystemExit, match="a model of GPT-2's kind"):
+        serve.main([str(other)])
+    with pytest.raises(SystemExit, match="give another PORT="):
+        serve.main(["aozora-mini", "--port", "99999"])
+
+
+def test_why_vllm_did_not_start_is_shown_from_this_start_on(tmp_path):
+    log = tmp_path / "serve.log"
+    log.write_text("(EngineCore) ValueError: of an earlier start\n", encoding="utf-8")
+    start = log.stat().st_size
+    lines = ["(EngineCore) ValueError: no memory on the device", *["  File ..."] * 30]
+    lines += ["RuntimeError: Engine core initialization failed. See root cause above."]
+    log.write_text(log.read_text("utf-8") + "\n".join(lines), encoding="utf-8")
+    said = serve.why_it_ended(log, start)
+    assert "no memory on the device" in said and "earlier" not in said
+    assert "serve.log" in said.splitlines()[-1] and len(said.splitlines()) < 20
 
 
 def test_every_start_has_a_key_of_its_own():

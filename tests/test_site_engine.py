@@ -23,6 +23,7 @@ import zipfile
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sentencepiece
@@ -74,7 +75,7 @@ CHANGES = {
     "top_p-off": {"top_p": 1.0},
     "nothing-cut": {"top_k": 0, "top_p": 1.0},
     "cold": {"temperature": 0.3},
-    "tame": {"temperature": 0.7, "top_k": 20, "top_p": 0.8},
+    "cautious": {"temperature": 0.7, "top_k": 20, "top_p": 0.8},
     "hot": {"temperature": 1.5},
     "wild": {"temperature": 1.5, "top_k": 0, "top_p": 1.0},
     "penalty": {"repetition_penalty": 1.2},
@@ -171,7 +172,23 @@ def test_a_tie_is_not_any_difference(lm):
     )
 
 
-def test_texts_that_end_early_leave_the_others_their_dice(wasm, tmp_path):
+def test_two_tokens_that_rounding_may_swap_at_the_cut_are_a_tie():
+    chances = torch.tensor([0.26, 0.26 * (1 + 1e-9), 0.24, 0.24], dtype=torch.float64)
+
+    class Fixed(torch.nn.Module):
+        device, dtype = torch.device("cpu"), torch.float32
+
+        def forward(self, ids):
+            return SimpleNamespace(logits=chances.log()[None, None])
+
+    # The two least go, then one of the two that are nearly equal: exactly one is left, and rounding says which.
+    settings = SamplingSettings(min_length=0, top_k=0, top_p=0.25, seed=1)
+    fixed = SimpleNamespace(model=Fixed())
+    assert is_rounding_tie(fixed, [0], settings, row=0, step=0, tokens=[0, 1])
+    assert not is_rounding_tie(fixed, [0], settings, row=0, step=0, tokens=[1, 2])
+
+
+def test_texts_that_end_early_leave_the_others_their_random_numbers(wasm, tmp_path):
     folder = make_model(tmp_path / "tiny")
     tiny = load_model(str(folder), device="cpu")
     settings = SamplingSettings(
@@ -197,7 +214,7 @@ def test_texts_that_end_early_leave_the_others_their_dice(wasm, tmp_path):
 
 @pytest.fixture(scope="module")
 def id_rows(lm) -> list[list[int]]:
-    dice = random.Random(1)
+    rng = random.Random(1)
     vocabulary = range(lm.model.config.vocab_size)
     opening = encode_prompt(lm, OPENING)[0].tolist()
     lengths = [1, 2, 31, 32, 33, 65, lm.n_positions - 1]
@@ -205,7 +222,7 @@ def id_rows(lm) -> list[list[int]]:
         opening,
         opening[:4],
         [*opening, 7],
-        *([*dice.choices(vocabulary, k=n)] for n in lengths),
+        *([*rng.choices(vocabulary, k=n)] for n in lengths),
     ]
 
 
@@ -274,7 +291,7 @@ def test_the_picture_of_the_way_holds_torchs_numbers(lm, wasm):
     )
 
 
-# Settings and dice
+# Settings and random numbers
 
 
 def test_the_distribution_is_the_notebooks(lm, wasm):
@@ -323,11 +340,11 @@ def test_min_length_refuses_the_end(lm, wasm):
 
 
 def test_draws_are_torchs():
-    dice = random.Random(2)
+    rng = random.Random(2)
     asked = []
     for seed in (0, 1, 42, 2**32 - 1, 2**40 + 5):
-        chances = torch.tensor([dice.random() ** 8 for _ in range(8000)])
-        chances[dice.sample(range(8000), 4000)] = 0
+        chances = torch.tensor([rng.random() ** 8 for _ in range(8000)])
+        chances[rng.sample(range(8000), 4000)] = 0
         asked += [[(chances / chances.sum()), times, seed] for times in (1, 100)]
     rows = [[chances.tolist(), times, seed] for chances, times, seed in asked]
     drawn = ask_engine(BUNDLED_PATH, draws=rows)["drawn"]
@@ -411,13 +428,13 @@ def _with_32000_pieces(folder: Path) -> None:
     proto = sentencepiece_model_pb2.ModelProto.FromString(
         (BUNDLED_PATH / "spiece.model").read_bytes()
     )
-    dice, known = random.Random(3), {piece.piece for piece in proto.pieces}
+    rng, known = random.Random(3), {piece.piece for piece in proto.pieces}
     normal = [piece.piece for piece in proto.pieces if piece.type == 1]
     while len(known) < 32_000:
-        piece = "".join(dice.choices(normal, k=2)).replace("▁", "")
+        piece = "".join(rng.choices(normal, k=2)).replace("▁", "")
         if piece and piece not in known:
             known.add(piece)
-            proto.pieces.add(piece=piece, score=-dice.uniform(4, 20), type=1)
+            proto.pieces.add(piece=piece, score=-rng.uniform(4, 20), type=1)
     (folder / "spiece.model").write_bytes(proto.SerializeToString())
 
 
@@ -492,11 +509,11 @@ def assert_tokens_are_sentencepieces(folder: Path, texts: list[str]) -> None:
 
 def ids_at_random(sp) -> list[list[int]]:
     """Ids in any order, and beyond the vocabulary; of bytes only whole characters, as half ones are nowhere defined."""
-    dice = random.Random(4)
+    rng = random.Random(4)
     every = [
         i for i in range(sp.get_piece_size() + 2) if i >= sp.get_piece_size() or not sp.is_byte(i)
     ]
-    return [dice.choices(every, k=dice.randint(1, 30)) for _ in range(100)]
+    return [rng.choices(every, k=rng.randint(1, 30)) for _ in range(100)]
 
 
 def test_ids_pieces_and_texts_are_sentencepieces(folder):
@@ -685,6 +702,24 @@ def test_what_cannot_be_loaded_is_told(built, address, page):
     assert page.evaluate(load, {"base": "cut/"})[:2] == ["LoadError", "damaged"]
     (folder / "spiece.model").write_bytes(whole[:1000])
     assert page.evaluate(load, {"base": "cut/"})[:2] == ["LoadError", "damaged"]
+
+
+def test_without_memory_for_webassembly_javascript_gives_the_same(lm, built, address, page):
+    page.goto(address)
+    page.evaluate(
+        "() => { Worker = undefined;"
+        " WebAssembly.Memory = class { constructor() { throw new RangeError('no memory'); } }; }"
+    )
+    ids = lm.tokenizer.encode(OPENING, add_special_tokens=False)
+    kind, scores = page.evaluate(
+        "async (ids) => { const model = await engine.openModel();"
+        " return [model.info.kind, [...await model.logits(ids)]]; }",
+        ids,
+    )
+    with torch.no_grad():
+        expected = copy.deepcopy(lm.model).double()(torch.tensor([ids])).logits[0, -1]
+    assert kind == "javascript"
+    assert (expected - torch.tensor(scores)).abs().max().item() < 1e-4
 
 
 def test_a_class_servers_tokenizer_is_read(built, address, page):

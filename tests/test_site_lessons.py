@@ -223,6 +223,8 @@ def test_the_search_finds_japanese_words(opened, address, folder, way):
         expected = {name for name in NAMES if word in prose(name)}
         assert expected and expected <= found(page, start, word), word
     assert found(page, start, "冷蔵庫") == set()
+    for typed, meant in (("ｼｰﾄﾞ", "シード"), ("ｔｏｐ＿ｋ", "top_k")):
+        assert found(page, start, typed) == found(page, start, meant) != set()
     # As a reader does it: typed beside a lesson, and the word is marked on the page that is opened.
     page.goto(f"{start}02_setup.html")
     page.get_by_role("textbox", name="検索", exact=True).first.fill("語彙")

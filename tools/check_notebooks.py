@@ -6,6 +6,7 @@ import struct
 import tokenize
 from base64 import b64decode
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import zip_longest
 
 from nbformat import NotebookNode
@@ -141,7 +142,7 @@ def differences(committed: NotebookNode, fresh: NotebookNode) -> list[str]:
 def difference(committed: NotebookNode, fresh: NotebookNode) -> str | None:
     """How a code cell's outputs differ from those of a fresh run, or None.
 
-    Text must be equal; a picture must have the same size, but for the few pixels by which releases of
+    Text must be equal but for rounding; a picture must have the same size, but for the few pixels by which releases of
     matplotlib differ. Where the cell is tagged as varying, the outputs must have the same kinds, and
     texts as many lines or the same HTML elements.
     """
@@ -151,7 +152,7 @@ def difference(committed: NotebookNode, fresh: NotebookNode) -> str | None:
         return None
     if len(before) != len(after):
         return f"cell {fresh.id}: {len(before)} outputs in git, {len(after)} now"
-    old, new = next((str(b), str(a)) for b, a in zip(before, after, strict=True) if b != a)
+    old, new = next((repr(b), repr(a)) for b, a in zip(before, after, strict=True) if b != a)
     unequal = (place for place, (b, a) in enumerate(zip_longest(old, new)) if b != a)
     start = max(0, next(unequal) - 40)
     window = slice(start, start + 200)
@@ -173,13 +174,13 @@ def text_of(output: NotebookNode) -> str:
 
 def _content_of(output: NotebookNode) -> object:
     if output.output_type == "stream":
-        return output.name, output.text
+        return output.name, _Text(output.text)
     if output.output_type == "error":
         return output.ename, output.evalue
-    return {
-        kind: _png_size(value) if kind == "image/png" else value
-        for kind, value in output.data.items()
-    }
+    return [
+        (kind, _png_size(value) if kind == "image/png" else _Text(str(value)))
+        for kind, value in sorted(output.data.items())
+    ]
 
 
 def _form_of(output: NotebookNode) -> object:
@@ -188,6 +189,38 @@ def _form_of(output: NotebookNode) -> object:
     lines = len(text.strip().splitlines())
     kinds = sorted(output.get("data", {})) or output.get("name") or output.output_type
     return kinds, elements if elements else lines
+
+
+def same_but_for_rounding(one: str, other: str) -> bool:
+    """Whether two texts are equal, but for one in the last place of numbers with a decimal point or a percent sign.
+
+    Processors add in different orders, so a value that lies halfway between two that can be shown is rounded either way.
+    """
+    if _ROUNDED.split(one) != _ROUNDED.split(other):
+        return False
+    pairs = zip(_ROUNDED.findall(one), _ROUNDED.findall(other), strict=True)
+    return all(a == b or _one_apart(a, b) for a, b in pairs)
+
+
+_ROUNDED = re.compile(r"\d[\d,]*(?:\.\d+|(?=%))")
+
+
+def _one_apart(*numbers: str) -> bool:
+    one, other = (Decimal(number.replace(",", "")) for number in numbers)
+    last = max(int(one.as_tuple().exponent), int(other.as_tuple().exponent))
+    return abs(one - other) <= Decimal(1).scaleb(last)
+
+
+@dataclass(frozen=True, eq=False)
+class _Text:
+    """A text, equal to another that differs by rounding alone."""
+
+    text: str
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Text):
+            return NotImplemented
+        return same_but_for_rounding(self.text, other.text)
 
 
 @dataclass(frozen=True, eq=False)

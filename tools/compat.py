@@ -70,15 +70,15 @@ def home_of(name: str) -> Path:
     return ROOT / f".venv-{name}"
 
 
-def install(name: str, torch: str | None) -> None:
-    """Resolve the versions of an environment and make it.
+def install(name: str, torch: str | None, python: str) -> None:
+    """Resolve the versions of an environment and make it, with this Python ("3.13" or a program's path).
 
     Raises:
         subprocess.CalledProcessError: if uv fails; it has said why.
     """
     home = home_of(name)
     # With pip: tests ask it what is installed.
-    _uv("venv", "--quiet", "--clear", "--seed", "--python", sys.executable, str(home))
+    _uv("venv", "--quiet", "--clear", "--seed", "--python", python, str(home))
     requirements, constraints = wanted(name, torch)
     for file, lines in (("wanted.txt", requirements), ("fixed.txt", constraints)):
         (home / file).write_text("\n".join(lines), encoding="utf-8")
@@ -93,6 +93,11 @@ def run_tests(name: str, arguments: list[str]) -> None:
     """Run pytest in an environment; which tests fail is read from tests.xml afterwards."""
     home = home_of(name)
     (home / "arguments.txt").write_text(" ".join(arguments), encoding="utf-8")
+    version = [str(_python(home)), "-c", "import platform; print(platform.python_version())"]
+    python = subprocess.run(
+        version, capture_output=True, encoding="utf-8", check=True
+    ).stdout.strip()
+    (home / "python.txt").write_text(python, encoding="utf-8")
     (home / "tests.xml").unlink(missing_ok=True)
     report = f"--junitxml={home / 'tests.xml'}"
     command = [str(_python(home)), "-m", "pytest", "-q", "-p", "no:cacheprovider", report]
@@ -103,6 +108,7 @@ def run_tests(name: str, arguments: list[str]) -> None:
 class Outcome:
     """What came of an environment: its versions, when it was tried, and each test's result."""
 
+    python: str
     versions: dict[str, str]
     date: str
     arguments: str
@@ -131,7 +137,8 @@ def outcome(name: str) -> Outcome | None:
         results[f"{file}.py", case.get("name", "")] = result
     tried = datetime.fromtimestamp((home / "tests.xml").stat().st_mtime, UTC)
     arguments = (home / "arguments.txt").read_text(encoding="utf-8")
-    return Outcome(versions, f"{tried:%Y-%m-%d}", arguments, results)
+    python = (home / "python.txt").read_text(encoding="utf-8")
+    return Outcome(python, versions, f"{tried:%Y-%m-%d}", arguments, results)
 
 
 def page(outcomes: dict[str, Outcome], torch: str | None) -> str:
@@ -145,13 +152,13 @@ def page(outcomes: dict[str, Outcome], torch: str | None) -> str:
         "`lowest` has the lowest versions that requirements.txt admits, `newest` the newest released ones, "
         "upper bounds left out. What these packages need in turn is as new as it can be.",
         "",
-        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}.",
+        f"{platform.system()} {platform.machine()}.",
     ]
     if torch:
         lines.append(f"torch was fixed at {torch} for both: other versions of it were not tried.")
     for name, tried in outcomes.items():
         tests = f"`pytest {tried.arguments}`" if tried.arguments else "all tests"
-        lines.append(f"{name}: {tests}, {tried.date}.")
+        lines.append(f"{name}: Python {tried.python}, {tests}, {tried.date}.")
     lines += ["", *_row("package", "requirements.txt", *names), *_rule(2 + len(names))]
     for requirement in readers_requirements():
         limits = ",".join(sorted(map(str, requirement.specifier), reverse=True))
@@ -178,12 +185,15 @@ def main() -> int:
         epilog="What is not an option here goes to pytest, for example --ignore=tests/test_browser.py",
     )
     parser.add_argument("--torch", help="fix torch at this version, for example 2.13.0")
+    parser.add_argument(
+        "--python", default=sys.executable, help="the Python to try, for example 3.13 (this one)"
+    )
     parser.add_argument("--only", choices=RESOLUTIONS, help="leave the other as it was last time")
     options, arguments = parser.parse_known_args()
     tried = [options.only] if options.only else list(RESOLUTIONS)
     for name in tried:
         try:
-            install(name, options.torch)
+            install(name, options.torch, options.python)
         except subprocess.CalledProcessError:
             print(f"The {name} versions cannot be installed; uv says why above.", file=sys.stderr)
             return 2

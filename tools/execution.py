@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from matplotlib import font_manager
@@ -108,7 +108,7 @@ def tidy(notebook: NotebookNode) -> None:
             cell.outputs = _joined(o for o in cell.outputs if o.get("data") != {})
 
 
-def _joined(outputs) -> list[NotebookNode]:
+def _joined(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
     """Outputs with neighbouring pieces of one stream joined: how it was cut into pieces is chance."""
     joined: list[NotebookNode] = []
     for output in outputs:

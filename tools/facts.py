@@ -4,8 +4,7 @@ A code cell tagged `build` runs in the lesson's kernel when a notebook is built,
 
 - `fill(share=percent(0.25))`: prose says `{{share}}`;
 - `claim("ほとんどは「。」の前です。", share > 0.5)`: the build fails with that sentence if it is false;
-- `picture("opening", html, alt)`: prose shows it by `{{picture opening}}`; `width=760` is for a wide one, in CSS pixels;
-- `opening(tokenizer, sequence, prompt)`: the HTML of a first screen's picture.
+- `picture("opening", html, alt)`: prose shows it by `{{picture opening}}`; `width=760` is for a wide one, in CSS pixels.
 
 What it names or draws at random leaves no trace in the lesson. A cell tagged `cases`, below a self-check, holds the
 answers that try it: `RIGHT`, a list of code, and `WRONG`, code with words of the reason it must be given.
@@ -20,7 +19,6 @@ import random
 import re
 import sys
 from collections.abc import Iterator
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,7 +78,7 @@ def collect(source: str, lesson: dict[str, Any]) -> None:
         found["pictures"][name] = [str(html), alt or getattr(html, "alt", ""), width]
 
     with _random_states_kept():
-        names = {"fill": fill, "claim": claim, "picture": picture, "opening": opening}
+        names = {"fill": fill, "claim": claim, "picture": picture}
         exec(compile(source, "<build cell>", "exec"), {**lesson, **names})
     _display(found)
 
@@ -126,20 +124,6 @@ def _random_states_kept() -> Iterator[None]:
         random.setstate(states[0])
         if torch:
             torch.set_rng_state(states[1])
-
-
-def opening(tokenizer: Any, sequence: Any, prompt: str) -> str:
-    """The first screen's picture: the opening line, its tokens, and one continuation in the colours of surprise.
-
-    Args:
-        tokenizer: the model's.
-        sequence: one `helpers.results.Sequence` that continues `prompt`.
-        prompt: the opening line.
-    """
-    from helpers.charts import probability_text, token_chips
-
-    line = f'<div style="font-size:25px;font-weight:600;margin-bottom:10px">{escape(prompt)}</div>'
-    return f"{line}{token_chips(tokenizer, prompt)}<div style='height:12px'></div>{probability_text(sequence, tokenizer)}"
 
 
 def _markdown(value: object) -> str:

@@ -55,7 +55,7 @@ def house() -> dict[str, Any]:
         },
         "data": {
             "folder": f"data-{_digest(*(BUNDLED_PATH / name for name in DATA))}/",
-            "bytes": (BUNDLED_PATH / "model.safetensors").stat().st_size,
+            "bytes": {name: (BUNDLED_PATH / name).stat().st_size for name in DATA},
         },
         "look": {
             "zones": [
@@ -147,7 +147,7 @@ def generate() -> None:
 def build(page: Path = PAGE, site: Path = SITE, with_lessons: bool = False) -> Path:
     """Build the site of a page's sources into a folder, which is emptied first; returns that folder.
 
-    The lessons' pages take half a minute more; the lab works without them, except for its link to them.
+    The lessons' pages take some ten seconds more; the lab works without them, except for its link to them.
     """
     generate()
     shutil.rmtree(site, ignore_errors=True)
@@ -194,6 +194,7 @@ def _write_service_worker(site: Path) -> None:
     values = {
         "FILES": ["./", *files],
         "VERSION": _digest(*(site / name for name in files)),
+        "DATA_FILES": DATA,
         "DATA": house()["data"]["folder"],
     }
     for name, value in values.items():
@@ -256,10 +257,15 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         ".webmanifest": "application/manifest+json",
     }
 
+    def send_response(self, code: int, message: str | None = None) -> None:
+        self.status = code
+        super().send_response(code, message)
+
     def end_headers(self) -> None:
         hashed = re.search(r"-[0-9a-f]{10}[./]", self.path)
         kept = "public, max-age=31536000, immutable" if hashed else "no-cache"
-        self.send_header("Cache-Control", kept)
+        # What is not there today may be there tomorrow.
+        self.send_header("Cache-Control", kept if self.status < 400 else "no-store")
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:

@@ -77,6 +77,7 @@ def as_page(notebook: NotebookNode, source: Path, edition: str) -> NotebookNode:
     """A lesson's notebook with what a page has: own links, the lab where it is used, folded code and solutions."""
     cells: list[NotebookNode] = []
     folded = False
+    own = _own_links(source, edition)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if folded != ("solution" in tags):
@@ -86,7 +87,10 @@ def as_page(notebook: NotebookNode, source: Path, edition: str) -> NotebookNode:
         if {"hide", "check"} & {*tags}:
             cell.metadata["tags"] = [*tags, "hide-input"]
         if cell.cell_type == "markdown":
-            cell.source = _with_own_links(cell.source, source, edition)
+            for theirs, ours in own.items():
+                cell.source = cell.source.replace(theirs, ours)
+            # In a notebook it stands beside each link, since Colab follows no relative ones.
+            cell.source = re.sub(r" \(\[Colab\]\([^)]*\)\)", "", cell.source)
         cells.append(cell)
         if cell.cell_type == "code" and re.search(r"\bSamplingLab\(", cell.source):
             cells.append(nbformat.v4.new_markdown_cell(_live_lab(cell.source, edition)))
@@ -96,17 +100,14 @@ def as_page(notebook: NotebookNode, source: Path, edition: str) -> NotebookNode:
     return notebook
 
 
-def _with_own_links(prose: str, source: Path, edition: str) -> str:
-    """Prose whose links stay in the site: the badge's line is the page's own, and Sphinx has the way to the neighbours."""
+def _own_links(source: Path, edition: str) -> dict[str, str]:
+    """A notebook's lines of links, and what a page has in their place: Sphinx has the way to the neighbours."""
     badge = (
         f"[![{_word('colab', edition)}](colab.svg)]({colab_address(lessons.notebook_path(source, edition, True))})"
         f" · {_lab(edition)} · [{_word('teacher', edition)}](teacher.md)"
         f" · {_other_edition(source.stem, edition)}"
     )
-    prose = prose.replace(lessons.badge(source, edition), badge)
-    prose = prose.replace(lessons.navigation(source, edition), "")
-    # In a notebook it stands beside each link, since Colab follows no relative ones.
-    return re.sub(r" \(\[Colab\]\([^)]*\)\)", "", prose)
+    return {lessons.badge(source, edition): badge, lessons.navigation(source, edition): ""}
 
 
 def _live_lab(code: str, edition: str) -> str:

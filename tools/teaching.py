@@ -115,7 +115,7 @@ def sheet(source: str, known: dict[str, str], key: bool, fill_in: bool = False) 
 def page(markdown: str, edition: str, fill_in: bool = False) -> str:
     """A sheet as one HTML page that needs no other file."""
     body = pypandoc.convert_text(markdown, "html", format="markdown")
-    title = html.escape(re.search(r"^# (.*)$", markdown, re.MULTILINE)[1])  # type: ignore[index]
+    title = html.escape(re.search(r"^# (.*)$", markdown, re.MULTILINE)[1])  # type: ignore[index]  # every sheet begins with a title
     if fill_in:
         buttons = (f'<button id="{b}">{words}</button>' for b, words in _BUTTONS[edition].items())
         body += f"<p>{' '.join(buttons)}</p><script>{_FILL_IN}</script>"
