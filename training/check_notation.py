@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -110,7 +111,7 @@ def _said_by_a_note(kind: str, found: str, body: str) -> bool:
     return kind == "《》" and bool(re.search(r"※［＃(?:始め|終わり)?二重山括弧", body))
 
 
-def _pairs(ours: list[str], other: list[str]):
+def _pairs(ours: list[str], other: list[str]) -> Iterator[tuple[str, str]]:
     """Lines that belong together; a line without a partner is paired with ""."""
     if len(ours) == len(other):
         yield from zip(ours, other, strict=True)
@@ -157,7 +158,7 @@ def _after(text: str, literal: str, start: int, room: int) -> int:
     return found if found < 0 else found + len(literal)
 
 
-def _differences(mine: str, theirs: str):
+def _differences(mine: str, theirs: str) -> Iterator[tuple[str, str, int]]:
     """(kind, excerpt, characters missing) for each place where two lines differ."""
     for kind, a, b, c, d in difflib.SequenceMatcher(None, mine, theirs, False).get_opcodes():
         if kind == "equal":

@@ -1,6 +1,8 @@
 """Muon: momentum whose update is made orthogonal (Jordan 2024), for the matrices of the blocks."""
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 
@@ -14,18 +16,18 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params,
+        params: Iterable[torch.nn.Parameter],
         lr: float,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
-        run=map,
+        run: Callable[..., Iterable[Any]] = map,
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.run = run  # a pool's map updates matrices side by side
         self.dtype = dtype  # of the orthogonalisation
 
-    def step(self, closure=None) -> None:  # type: ignore[override]  # calls no closure, returns no loss
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # calls no closure, returns no loss
         for group in self.param_groups:
             alike = defaultdict(list)
             for place, p in enumerate(group["params"]):

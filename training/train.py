@@ -8,6 +8,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,7 +109,10 @@ def make_model(
 
 
 def make_optimizers(
-    model: GPT2LMHeadModel, recipe: Recipe, run=map, dtype: torch.dtype = torch.float32
+    model: GPT2LMHeadModel,
+    recipe: Recipe,
+    run: Callable[..., Iterable[Any]] = map,
+    dtype: torch.dtype = torch.float32,
 ) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW for embeddings, biases and norms."""
     matrices = [p for p in model.transformer.h.parameters() if p.ndim == 2]
@@ -189,7 +193,7 @@ class Workers:
             pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
             self.map = pool.map
 
-    def _run(self, job) -> torch.Tensor:
+    def _run(self, job: tuple[Any, Any, torch.Tensor, bool]) -> torch.Tensor:
         replica, queue, tokens, train = job
         total = torch.zeros((), device=self.device)
         # Held-out rows come once in minutes and in another number: they are not compiled for.
