@@ -91,7 +91,8 @@ serve: .venv-server/installed
 class: .venv-server/installed site
 	$(SERVE) --site build/site $(if $(VLLM),--vllm="$(VLLM)")
 
-test-server: .venv/test-installed .venv-server/installed
+test-server: .venv/test-installed .venv-server/installed site/node_modules/.package-lock.json
+	$(PY) -m tools.browser
 	$(PY) -m pytest -m server
 
 .venv-server/installed: constraints-server.txt tools/server_environment.py
