@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.client import HTTPConnection
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import sentencepiece
@@ -30,6 +30,7 @@ from class_server import (
 )
 from rinna_layout import TEXT
 from sentencepiece import sentencepiece_model_pb2
+from site_pages import ALL_WRITTEN, fragment, until
 
 from helpers import BUNDLED_PATH
 from helpers.engines.server import text_stream
@@ -349,14 +350,14 @@ def test_stopping_ends_the_work_on_the_server(server, there):
         next(second)
     assert Limits().pupil == 12
     first.close()
-    until = time.monotonic() + 10
+    end = time.monotonic() + 10
     while True:
         try:
             third = stream(there, OPENING, replace(settings, num_return_sequences=10))
             next(third)
             break
         except ServerUnavailable:
-            assert time.monotonic() < until
+            assert time.monotonic() < end
             time.sleep(0.1)
     third.close()
 
@@ -386,7 +387,7 @@ def test_a_server_killed_in_mid_text_comes_back_and_the_text_is_kept(server, the
     assert [len(s.steps) for s in kept] >= [4, 4]
     assert all(s.text.startswith(OPENING) for s in kept)
     server.wait_for("もう一度始めます")
-    until = time.monotonic() + 280
+    end = time.monotonic() + 280
     while True:
         try:
             assert generate(
@@ -394,7 +395,7 @@ def test_a_server_killed_in_mid_text_comes_back_and_the_text_is_kept(server, the
             ).sequences
             break
         except ServerUnavailable:
-            assert time.monotonic() < until
+            assert time.monotonic() < end
             time.sleep(1)
 
 
@@ -510,34 +511,7 @@ def test_the_class_gets_site_model_files_and_a_code_from_one_address(
         assert classroom.ask(method, re.sub(r"\{.*?\}", "x", path), {})[0] == 404, path
 
 
-def test_thirty_pages_ask_for_texts_and_whole_distributions(classroom, large_vocabulary):
-    """As the lab's page does: ids from the model's own spiece.model, fetched; log-probabilities of all 32,000."""
-    pieces = classroom.ask("GET", "/model/spiece.model", key=None)[1]
-    sp = sentencepiece.SentencePieceProcessor(model_proto=pieces)
-    here = load_model(large_vocabulary, device="cpu", dtype=torch.float32)
-
-    def page(i):
-        ids = sp.encode(chr(0x4E00 + 50 * i) + chr(0x5000 + i))
-        body = {"model": "pieces-32000", "prompt": ids, "return_token_ids": True, "max_tokens": 1}
-        body |= {"return_tokens_as_token_ids": True, "logprobs": -1, "temperature": 1.0}
-        status, answer = classroom.ask("POST", "/v1/completions", body, pupil=2 + i)
-        assert status == 200
-        top = json.loads(answer)["choices"][0]["logprobs"]["top_logprobs"][0]
-        told = torch.full((32_000,), -1.0)
-        for name, value in top.items():
-            told[int(name.removeprefix("token_id:"))] = value
-        return ids, told, len(answer)
-
-    with ThreadPoolExecutor(30) as pool:
-        answers = list(pool.map(page, range(30)))
-    for ids, told, _ in answers:
-        assert (told.exp() - local_logits(here, ids).softmax(-1)).abs().max() < 1e-4
-
-
-WRITTEN = (
-    "globalThis.lab?.run && lab.model?.info.kind === 'server' && !lab.writing"
-    " && lab.run.sequences.every((s) => s.stopped) && lab.run"
-)
+WRITTEN_THERE = f"lab.model?.info.kind === 'server' && {ALL_WRITTEN} && lab.run"
 
 
 def test_thirty_tablets_write_and_draw_with_the_pages_own_code(
@@ -558,24 +532,12 @@ def test_thirty_tablets_write_and_draw_with_the_pages_own_code(
             repetition_penalty=[1.0, 1.3][i // 2 % 2],
         )
         prompt = chr(0x4E00 + 50 * i) + chr(0x5000 + i)
-        link = {
-            "prompt": prompt,
-            **vars(settings),
-            "do_sample": "true",
-            "key": KEY,
-            "model": "teacher",
-        }
+        link = fragment(prompt, **vars(settings), key=KEY, model="teacher")
         page = browser.new_context(viewport={"width": 768, "height": 1024}).new_page()
-        page.goto(
-            f"http://127.0.0.1:{classroom.port}/#{urlencode(link, quote_via=quote)}",
-            wait_until="commit",
-        )
+        page.goto(f"http://127.0.0.1:{classroom.port}/{link}", wait_until="commit")
         tablets.append((page, prompt, settings))
-    until = time.monotonic() + 300
     for page, prompt, settings in tablets:
-        while not (run := page.evaluate(WRITTEN)):
-            assert time.monotonic() < until, page.locator("body").inner_text()
-            page.wait_for_timeout(100)
+        run = until(page, WRITTEN_THERE)
         ids = sp.encode(prompt)
         (text,) = run["sequences"]
         assert [*run["promptIds"]] == ids == text["tokenIds"][: len(ids)]

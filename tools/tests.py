@@ -46,8 +46,9 @@ LINT = [
 
 def marked(mark: str) -> list[str]:
     """The files with tests of this mark: to collect all files takes each worker longer than some marks' tests."""
-    tests = sorted((ROOT / "tests").glob("test_*.py"))
-    return [f"tests/{file.name}" for file in tests if f"mark.{mark}" in file.read_text("utf-8")]
+    tests = sorted((ROOT / "tests").rglob("test_*.py"))
+    having = [file for file in tests if f"mark.{mark}" in file.read_text("utf-8")]
+    return [file.relative_to(ROOT).as_posix() for file in having]
 
 
 QUICK = f"not (process or browser or kernel or alone) and {ELSEWHERE}"
