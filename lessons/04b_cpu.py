@@ -395,6 +395,8 @@ if can_compute():
     print(say(f"{int8_bits:.3f} ビット/文字", f"{int8_bits:.3f} bits per character"))
 else:
     print(say("この CPU には VNNI がありません。", "This CPU has no VNNI units."))
+    print(say("PyTorch だけの int8 は使えません。", "int8 with PyTorch alone cannot be used."))
+    print(say("CTranslate2 の int8 を使ってください。", "Use the int8 of CTranslate2."))
 
 # %% [markdown] lang="ja"
 # 同梱のモデルでは、あまり速くならないはずです。読む量がもともと少なく、1 ステップごとに入力を 1 バイトに丸める手間が増えるからです。大きいモデルで、どれだけ速くなるかは、ベンチマークのページにあります。

@@ -51,7 +51,7 @@ export class Lab extends EventTarget {
   key = "";
   /** Whether the teacher's model is asked for, by the link or by choice. */
   teacher = false;
-  /** @type {string[]} what could not be read in the link */
+  /** @type {import("./link.js").Broken[]} what could not be read in the link */
   broken = [];
 
   /** @type {AbortController | null} */

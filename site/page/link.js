@@ -3,7 +3,6 @@
 import house from "house";
 
 import { DEFAULTS, NUMBERS, RANGES, readNumber } from "./settings.js";
-import { say } from "./words.js";
 
 /** Browsers take longer addresses; mail, chat and copying by hand do not. */
 export const LONGEST_LINK = 4000;
@@ -18,6 +17,8 @@ export const LONGEST_LINK = 4000;
  * @property {"ja" | "en" | null} language
  * @property {string} key  of the class's server; "" without one
  * @property {boolean} teacher  whether the teacher's model writes
+ *
+ * @typedef {[word: string, values: Record<string, any>]} Broken  what `say` takes: the link itself may choose the language
  */
 
 /**
@@ -39,14 +40,14 @@ export function toFragment({ prompt, chosen, settings, masking, vertical, langua
 }
 
 /**
- * The state that a fragment holds. What cannot be read has its default, and `broken` says so, a sentence each.
+ * The state that a fragment holds. What cannot be read has its default, and `broken` names the sentences that say so.
  *
  * @param {string} fragment
- * @returns {State & { broken: string[] }}
+ * @returns {State & { broken: Broken[] }}
  */
 export function fromFragment(fragment) {
   const fields = new URLSearchParams(fragment.replace(/^#/, ""));
-  /** @type {string[]} */
+  /** @type {Broken[]} */
   const broken = [];
   /** @type {any} */
   const settings = { ...DEFAULTS };
@@ -55,23 +56,23 @@ export function fromFragment(fragment) {
     const written = fields.get(name);
     if (written === null) continue;
     const value = readNumber(name, written);
-    if (value === null) broken.push(say("broken_link", { field: name, used: settings[name] }));
+    if (value === null) broken.push(["broken_link", { field: name, used: settings[name] }]);
     else settings[name] = value;
   }
   const doSample = fields.get("do_sample");
   if (doSample === "true" || doSample === "false") settings.do_sample = doSample === "true";
-  else if (doSample !== null) broken.push(say("broken_link", { field: "do_sample", used: DEFAULTS.do_sample }));
+  else if (doSample !== null) broken.push(["broken_link", { field: "do_sample", used: DEFAULTS.do_sample }]);
   if (settings.min_length > settings.max_length) {
     settings.min_length = DEFAULTS.min_length;
     settings.max_length = DEFAULTS.max_length;
-    broken.push(say("broken_link_lengths", { low: settings.min_length, high: settings.max_length }));
+    broken.push(["broken_link_lengths", { low: settings.min_length, high: settings.max_length }]);
   }
 
   let prompt = fields.get("prompt") ?? house.opening;
   // A percent sign that was cut off, or half of a character pair.
   if (prompt.includes("\ufffd") || prompt.trim() === "") {
     prompt = house.opening;
-    broken.push(say("broken_link_prompt"));
+    broken.push(["broken_link_prompt", {}]);
   }
   /** @type {number[]} */
   let chosen = [];
@@ -80,14 +81,14 @@ export function fromFragment(fragment) {
     chosen = written.split(".").map((id) => (/^\d{1,6}$/.test(id) ? Number(id) : -1));
     if (chosen.some((id) => id < 0 || id >= RANGES.top_k.high)) {
       chosen = [];
-      broken.push(say("broken_link_chosen"));
+      broken.push(["broken_link_chosen", {}]);
     }
   }
   /** A field that is a word of a few, null without one. @type {(name: string, words: RegExp) => string | null} */
   const oneOf = (name, words) => {
     const word = fields.get(name);
     if (word === null || words.test(word)) return word;
-    broken.push(say("broken_link_ignored", { field: name }));
+    broken.push(["broken_link_ignored", { field: name }]);
     return null;
   };
   return {

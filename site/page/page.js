@@ -185,7 +185,8 @@ function readAddress() {
 }
 
 function tellBroken() {
-  if (lab.broken.length) lab.tell("notice", { sentence: lab.broken.join(" "), stays: true });
+  const sentences = lab.broken.map(([word, values]) => say(word, values));
+  if (sentences.length) lab.tell("notice", { sentence: sentences.join(" "), stays: true });
 }
 
 window.addEventListener("hashchange", () => {

@@ -26,7 +26,9 @@ export function startPrompt(lab) {
   box.addEventListener("change", catchUp);
 
   const draw = () => {
-    box.classList.toggle("veiled", covered(lab, lab.prompt) !== lab.prompt);
+    // A word in half-width letters is the same word to the model, and to a reader.
+    const readings = [lab.prompt, lab.prompt.normalize("NFKC")];
+    box.classList.toggle("veiled", readings.some((text) => covered(lab, text) !== text));
     if (!lab.model) return;
     /** @type {any} */
     let tokens;

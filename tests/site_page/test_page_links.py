@@ -68,6 +68,12 @@ def test_a_broken_link_is_told_and_defaults_are_used(opened, values, told):
     assert written(page)
 
 
+def test_a_broken_link_is_told_in_the_links_own_language(opened):
+    page = opened(fragment(max_length=20, min_length=0, top_k="many", lang="en"))
+    expect(page.locator("#notices")).to_contain_text("top_k in the link cannot be read")
+    page.get_by_role("button", name="日本語", exact=True).click()
+
+
 def test_a_link_that_was_cut_off_is_told(opened):
     page = opened("#prompt=%E9%9B%AA%E3%8", alone=True)
     expect(page.locator("#notices")).to_contain_text("書き出しが読めない")

@@ -163,3 +163,13 @@ def test_a_tap_shows_a_covered_word_in_its_text_only(opened):
     expect(one).to_contain_text("国境の長い")
     expect(one).not_to_have_attribute("role", "button")
     assert "国境" not in two.inner_text()
+
+
+def test_a_word_in_half_width_letters_is_covered_in_the_prompts_box(opened):
+    page = opened(fragment(prompt="ﾄﾝﾈﾙの先", max_length=20, min_length=0, mask=1), alone=True)
+    written(page)
+    box = page.get_by_label("prompt", exact=True)
+    expect(box).not_to_have_class("veiled")
+    page.evaluate("house.masked.push({ word: 'トンネル', innocent: [] }); lab.tell('mask')")
+    expect(box).to_have_class("veiled")
+    expect(texts(page).first).to_contain_text("××××の先")
