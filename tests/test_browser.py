@@ -53,7 +53,8 @@ SOURCE = (ROOT / "lessons" / "03_generate.py").read_text(encoding="utf-8")
 # A machine that is busy with other things may take long: that alone is no fault.
 PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)
-pytestmark = pytest.mark.timeout(900)
+# One JupyterLab for all of them.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("test_browser")]
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +251,6 @@ def test_the_whole_lesson_runs_and_each_control_moves_the_picture_to_the_values_
     expect_rows(page, expected_rows(lm, **end))
 
 
-@pytest.mark.colab
 def test_generate_stop_and_reload(page, address, lab_alone, lm, artefacts):
     open_notebook(page, address, lab_alone)
     run_all(page)
@@ -302,7 +302,6 @@ def test_generate_stop_and_reload(page, address, lab_alone, lm, artefacts):
     page.screenshot(path=artefacts / "lab-reloaded.png")
 
 
-@pytest.mark.colab
 def test_panes_steps_and_draws(page, address, folder, lab_alone, lm, artefacts):
     notebook = nbformat.read(folder / lab_alone, as_version=4)
     notebook.cells.insert(-1, nbformat.v4.new_code_cell(WATCH_THREADS))

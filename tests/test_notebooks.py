@@ -47,8 +47,14 @@ LESSONS = lesson_sources()
 OFFLINE = Path(__file__).parent / "offline"
 
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
-# Those that take long come last in the course; begun first, they leave no core idle at the end.
-each_executed = pytest.mark.parametrize("lesson", LESSONS[::-1], ids=lambda path: path.stem)
+
+
+def each_executed(marks: Callable[[str], list[pytest.MarkDecorator]]) -> pytest.MarkDecorator:
+    """The lessons, those that take long (the last of the course) begun first: they leave no core idle at the end."""
+    lessons = [pytest.param(path, marks=marks(path.stem), id=path.stem) for path in LESSONS[::-1]]
+    return pytest.mark.parametrize("lesson", lessons)
+
+
 each_edition = pytest.mark.parametrize("edition", EDITIONS)
 
 
@@ -94,7 +100,8 @@ def offline(tmp_path: Path) -> Iterator[dict[str, str]]:
     assert log.read_text(encoding="utf-8") == "", "the lesson reached for the network"
 
 
-@each_executed
+# What a CPU can do decides what 04b shows.
+@each_executed(lambda name: [pytest.mark.processor] * (name == "04b_cpu"))
 @pytest.mark.timeout(600)
 def test_lesson_runs_and_shows_what_is_in_git(
     lesson: Path, offline: dict[str, str], record_property: Callable[[str, object], None]
@@ -114,8 +121,9 @@ def test_lesson_runs_and_shows_what_is_in_git(
     assert not problems, "\n".join([f"make lessons LESSONS={lesson.stem}", *problems])
 
 
+# There, those that a reader may skip wait for `make test-all`.
 @pytest.mark.colab
-@each_executed
+@each_executed(lambda name: [pytest.mark.slow] * (name[2] == "b"))
 @pytest.mark.timeout(600)
 def test_the_copy_without_outputs_shows_the_same_once_it_is_run(
     lesson: Path,

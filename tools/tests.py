@@ -87,9 +87,13 @@ TIERS = {
         ),
     ],
     "test-all": [
-        Stage("slow tests", [*PYTEST, "-p", "no:xdist", "-m", "slow and not (server or exact)"]),
+        Stage("slow tests", [*PYTEST, "-p", "no:xdist", "-m", "slow and not (colab or server or exact)"]),
         *as_kinds(processors.playable()[1:]),
-        Stage("Colab's browser", [*PYTEST, *WITH_WAITING, "-m", "browser", "tests/test_browser.py"], True),
+        Stage(
+            "all on Colab's",
+            [*PYTEST, *WITH_WAITING, "-m", "browser or colab and slow", "tests/test_browser.py", *marked("colab")],
+            on_colabs_versions=True,
+        ),
     ],
 }  # fmt: skip
 
