@@ -112,13 +112,13 @@ def fragment(prompt: str = OPENING, **settings: Any) -> str:
     return "#" + urlencode(values, quote_via=quote)
 
 
-def until(page: Page, expression: str) -> Any:
+def until(page: Page, expression: str, patience: int = PATIENCE) -> Any:
     """What an expression gives as soon as it is true. (The page forbids what `wait_for_function` would do.)"""
-    for _ in range(PATIENCE // 50):
+    for _ in range(patience // 50):
         if value := page.evaluate(expression):
             return value
         page.wait_for_timeout(50)
-    raise AssertionError(f"not true within {PATIENCE / 1000:.0f} s: {expression}")
+    raise AssertionError(f"not true within {patience / 1000:.0f} s: {expression}")
 
 
 def written(page: Page) -> list[list[int]]:

@@ -263,11 +263,12 @@ def test_a_footer_opens_with(opening):
     assert footer.startswith(opening)
 
 
-def test_of_a_file_with_credits_alone_only_the_last_paragraph_goes():
-    text = "題\n人\n\n　雪が降った。\n\n　春が来た。\n\n入力：人\n校正：人\n"
+@pytest.mark.parametrize("end", ["\n", "\n\n\n"])
+def test_of_a_file_with_credits_alone_only_the_last_paragraph_goes(end):
+    text = f"題\n人\n\n　雪が降った。\n\n　春が来た。\n\n入力：人\n校正：人{end}"
     _, body, footer = notation.split_file(text)
     assert notation.plain(body) == "雪が降った。\n春が来た。"
-    assert footer == "入力：人\n校正：人\n"
+    assert footer == f"入力：人\n校正：人{end}"
 
 
 def test_a_part_of_a_work_has_no_header():
