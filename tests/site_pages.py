@@ -5,6 +5,10 @@ The site is built first (Node and `npm ci --prefix site`: `make site` sees to bo
 
 import json
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import HTTPServer
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -26,6 +30,19 @@ CONFIG = json.loads((BUNDLED_PATH / "config.json").read_text(encoding="utf-8"))
 VOCABULARY, POSITIONS = CONFIG["vocab_size"], CONFIG["n_positions"]
 LENGTH = len(load_tokenizer().encode(OPENING, add_special_tokens=False))
 JAPANESE = re.compile("[぀-ヿ㐀-鿿]")
+
+
+@contextmanager
+def serving(server: HTTPServer) -> Iterator[str]:
+    """The address of a server on this machine, which answers in a thread until the end."""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Visits:

@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import unicodedata
 import urllib.request
 import zipfile
@@ -31,6 +30,7 @@ import torch
 from rinna_layout import TEXT, make_model, make_tokenizer, raw
 from sentencepiece import sentencepiece_model_pb2
 from site_engine import ROOT, ask_engine, assigned_characters, hard_texts, is_rounding_tie
+from site_pages import serving
 
 from helpers import BUNDLED_PATH
 from helpers import OPENING_LINE as OPENING
@@ -560,10 +560,8 @@ def built(wasm, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(built):
-    with site.server(0, built, "127.0.0.1") as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serving(site.server(0, built, "127.0.0.1")) as address:
+        yield address
 
 
 def test_the_folder_and_the_zip_hold_what_a_page_needs(built):

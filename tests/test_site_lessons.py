@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -19,6 +18,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from site_browsers import open_browser
+from site_pages import serving
 
 from helpers import OPENING_LINE
 from helpers.models import load_model
@@ -82,10 +82,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    with site.server(0, folder, "127.0.0.1") as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serving(site.server(0, folder, "127.0.0.1")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

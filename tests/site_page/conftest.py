@@ -1,12 +1,11 @@
 """The site, built once, its address, and its page in Chromium, as the tests of this folder use them."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-from site_pages import Visits
+from site_pages import Visits, serving
 
 from helpers.models import LanguageModel, load_model
 from tools import site
@@ -19,13 +18,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def address(folder: Path) -> Iterator[str]:
-    server = site.server(0, folder, host="127.0.0.1")
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(site.server(0, folder, "127.0.0.1")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The teacher's model in the page, from a server that answers as docs/class-server.md says."""
 
 import json
-import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -17,6 +16,7 @@ from site_pages import (
     POSITIONS,
     VOCABULARY,
     fragment,
+    serving,
     slider,
     texts,
     unfold,
@@ -126,13 +126,10 @@ class Classroom(site.Handler):
 @pytest.fixture
 def classroom(folder: Path, model: LanguageModel) -> Iterator[tuple[str, type[Classroom]]]:
     handler = type("Here", (Classroom,), {"model": model, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/", handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder))
+    ) as address:
+        yield address, handler
 
 
 def class_address(address: str, **values: Any) -> str:

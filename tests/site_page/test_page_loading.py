@@ -12,7 +12,18 @@ from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
-from site_pages import OPENING, PATIENCE, Visits, fragment, slider, texts, unfold, until, written
+from site_pages import (
+    OPENING,
+    PATIENCE,
+    Visits,
+    fragment,
+    serving,
+    slider,
+    texts,
+    unfold,
+    until,
+    written,
+)
 
 from helpers import BUNDLED_PATH
 from helpers.sampling import SamplingSettings, generate
@@ -60,12 +71,8 @@ def test_after_an_update_it_opens_without_a_network_and_lessons_stay(opened, fol
     shutil.copytree(folder, site_here)
     (site_here / "lessons").mkdir(exist_ok=True)
     (site_here / "lessons" / "index.html").write_text("<title>lesson</title>", encoding="utf-8")
-    running = site.server(0, site_here, host="127.0.0.1")
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    start = f"http://127.0.0.1:{running.server_port}/"
     state = fragment(seed=42, max_length=30, min_length=0)
-    try:
+    with serving(site.server(0, site_here, "127.0.0.1")) as start:
         page = opened(state, start=start)
         first = written(page)
         until(page, "navigator.serviceWorker?.controller && 1")
@@ -83,10 +90,6 @@ def test_after_an_update_it_opens_without_a_network_and_lessons_stay(opened, fol
         # Of the old version nothing is left but the lesson that was read.
         until(page, "caches.keys().then((names) => names.length === 3)")
         assert "data-0123456789" in until(page, WEIGHTS.replace("CUT", "0"))[0]
-    finally:
-        running.shutdown()
-        thread.join()
-        running.server_close()
     page.goto("about:blank")
     page.goto(start + state)
     assert written(page) == first
@@ -184,14 +187,11 @@ class Faulty(site.Handler):
 def faulty(folder: Path) -> Iterator[tuple[str, type[Faulty]]]:
     handler = type("Here", (Faulty,), {"may_send": threading.Event()})
     handler.may_send.set()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/", handler
-    handler.may_send.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder))
+    ) as address:
+        yield address, handler
+        handler.may_send.set()
 
 
 @pytest.mark.parametrize(
@@ -225,13 +225,11 @@ def test_a_page_whose_script_does_not_come_says_what_to_do(opened, folder, tmp_p
     shutil.copytree(folder, here)
     for script in here.glob("page-*.js"):
         script.unlink()
-    with site.server(0, here, "127.0.0.1") as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        page = first_visit(opened, f"http://127.0.0.1:{server.server_port}/")
+    with serving(site.server(0, here, "127.0.0.1")) as start:
+        page = first_visit(opened, start)
         expect(page.locator("#progress")).to_be_visible()
         expect(page.locator("#progress")).to_contain_text("読み込み直してください")
         expect(page.locator("#progress")).to_contain_text("reload the page")
-        server.shutdown()
 
 
 def test_what_is_typed_and_pressed_while_the_model_loads_is_done_once_it_is_there(opened, faulty):
@@ -271,11 +269,8 @@ def test_a_lesson_opens_though_the_disk_is_full(opened, folder, tmp_path):
         "Cache.prototype.put = async () => { throw new DOMException('', 'QuotaExceededError'); };\n"
     )
     worker.write_text(full + worker.read_text(encoding="utf-8"), encoding="utf-8")
-    with site.server(0, here, "127.0.0.1") as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        start = f"http://127.0.0.1:{server.server_port}/"
+    with serving(site.server(0, here, "127.0.0.1")) as start:
         page = first_visit(opened, start)
         until(page, "navigator.serviceWorker?.controller && 1")
         page.goto(f"{start}lessons/index.html")
         assert page.title() == "lesson"
-        server.shutdown()
