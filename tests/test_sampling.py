@@ -155,10 +155,12 @@ def test_the_articles_call_on_the_bundled_model(bundled):
         assert 50 <= len(sequence.token_ids) <= 100
 
 
-def test_a_seed_repeats_and_another_does_not(tiny):
-    assert ids_of(generate(tiny, PROMPT, SHORT)) == ids_of(generate(tiny, PROMPT, SHORT))
-    other = generate(tiny, PROMPT, replace(SHORT, seed=4))
-    assert ids_of(other) != ids_of(generate(tiny, PROMPT, SHORT))
+@pytest.mark.parametrize("seed", [0, 3, 2**32 - 1])
+def test_a_seed_repeats_and_another_does_not(tiny, seed):
+    settings = replace(SHORT, seed=seed)
+    first = generate(tiny, PROMPT, settings)
+    assert ids_of(generate(tiny, PROMPT, settings)) == ids_of(first)
+    assert ids_of(generate(tiny, PROMPT, replace(SHORT, seed=4))) != ids_of(first)
 
 
 def test_without_a_seed_each_text_is_new_and_its_seed_is_noted(tiny):
