@@ -24,6 +24,7 @@ class Hub:
 
     models: dict[str, Path]
     address: str = ""
+    version: str = SHA
     # Every request is refused with this status and these headers; or, if `refusals` is not 0, only so many requests for
     # a file's content: the number counts down.
     status: int = 200
@@ -115,7 +116,7 @@ def hub(models: dict[str, Path]) -> Iterator[Hub]:
                     siblings = [{"rfilename": f.name, **_metadata(f)} for f in files]
                     if not state.tells_sizes:
                         siblings = [{"rfilename": f.name} for f in files]
-                    self._json({"id": name, "sha": SHA, "siblings": siblings})
+                    self._json({"id": name, "sha": state.version, "siblings": siblings})
                     return
                 if path.startswith(f"{name}/resolve/"):
                     file = folder / path.rsplit("/", 1)[1]
@@ -135,7 +136,7 @@ def hub(models: dict[str, Path]) -> Iterator[Hub]:
             body = file.read_bytes()
             headers = {
                 "ETag": f'"{_etag(file.name, body)}"',
-                "X-Repo-Commit": SHA,
+                "X-Repo-Commit": state.version,
                 "Accept-Ranges": "bytes",
             }
             if self.command == "HEAD":

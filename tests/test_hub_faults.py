@@ -131,6 +131,17 @@ def test_a_model_comes_from_the_hub_and_then_from_the_cache(reader, served, mode
     assert [r for r in served.requests if "resolve" in r[1]][-1][0] == "GET"
 
 
+def test_a_model_that_was_changed_on_the_hub_is_downloaded_again(
+    reader, served, models, monkeypatch
+):
+    assert_loaded(reader.loads(XSMALL), models[XSMALL])
+    monkeypatch.setitem(served.models, XSMALL, models[SMALL])
+    monkeypatch.setattr(served, "version", "f" * 40)
+    assert_loaded(reader.loads(XSMALL), models[SMALL])
+    served.status = 503
+    assert_loaded(reader.loads(XSMALL), models[SMALL])
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "words"),
     [
