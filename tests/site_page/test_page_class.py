@@ -1,7 +1,8 @@
 """The teacher's model in the page, from a server that answers as docs/class-server.md says."""
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from site_pages import (
     LENGTH,
     OPENING,
+    PATIENCE,
     POSITIONS,
     VOCABULARY,
     fragment,
@@ -41,6 +43,7 @@ class Classroom(site.Handler):
     broken_after: int | None = None
     broken_times = 1000  # how many streams break off
     broken_text: int | None = None  # of several, the one that breaks off; all do without it
+    may_break: threading.Semaphore  # one for each stream that breaks off: `break_off`
     asked: list[dict[str, Any]]
 
     def do_GET(self) -> None:
@@ -99,6 +102,7 @@ class Classroom(site.Handler):
             breaks = self.broken_text in (None, fields.get("seed", 0) // 100 % 100)
             if breaks and count == self.broken_after and type(self).broken_times:
                 type(self).broken_times -= 1
+                assert self.may_break.acquire(timeout=PATIENCE / 1000)
                 return
             logprobs = self._scores(ids, fields).log_softmax(-1)
             token = int(logprobs.argmax())
@@ -125,7 +129,9 @@ class Classroom(site.Handler):
 
 @pytest.fixture
 def classroom(folder: Path, model: LanguageModel) -> Iterator[tuple[str, type[Classroom]]]:
-    handler = type("Here", (Classroom,), {"model": model, "asked": []})
+    handler = type(
+        "Here", (Classroom,), {"model": model, "asked": [], "may_break": threading.Semaphore(0)}
+    )
     with serving(
         ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder))
     ) as address:
@@ -136,6 +142,14 @@ def class_address(address: str, **values: Any) -> str:
     return address + fragment(
         **{"max_length": 30, "min_length": 0, "seed": 1, "key": "thekey"} | values
     )
+
+
+def break_off(page: Page, handler: type[Classroom], texts: Sequence[int], steps: int) -> None:
+    """Let the streams of these texts break off once the page has so many tokens of each: of a stream that is cut off,
+    a browser may throw away what it has not handed on yet."""
+    for text in texts:
+        until(page, f"globalThis.lab?.run?.sequences[{text}]?.steps.length === {steps}")
+    handler.may_break.release(len(texts))
 
 
 def test_the_teachers_model_is_offered_and_writes(opened, classroom, model):
@@ -193,6 +207,8 @@ def test_the_teachers_server_breaks_off_and_what_was_written_stays(opened, class
     address, handler = classroom
     handler.broken_after = 4
     page = opened(start=class_address(address, model="teacher"))
+    for steps in (4, 8, 12):
+        break_off(page, handler, range(3), steps)
     expect(page.get_by_role("alert")).to_contain_text("つながりません")
     # Each is tried three times, and what came is kept.
     assert [len(ids) for ids in written(page)] == [LENGTH + 12] * 3
@@ -207,6 +223,8 @@ def test_one_text_breaks_off_and_the_others_are_written_to_their_end(opened, cla
     address, handler = classroom
     handler.broken_after, handler.broken_text = 1, 1
     page = opened(start=class_address(address, model="teacher"))
+    for steps in (1, 2, 3):
+        break_off(page, handler, [1], steps)
     expect(page.get_by_role("alert")).to_contain_text("つながりません")
     assert [len(ids) for ids in written(page)] == [30, LENGTH + 3, 30]
 
@@ -215,7 +233,7 @@ def test_a_text_that_broke_off_is_written_on_and_that_is_said(opened, classroom,
     address, handler = classroom
     handler.broken_after, handler.broken_times = 4, 1
     page = opened(start=class_address(address, model="teacher", num_return_sequences=1))
-    until(page, "lab.model?.info.kind === 'server'")
+    break_off(page, handler, [0], 4)
     settings = SamplingSettings(do_sample=False, max_length=30, min_length=0)
     (greedy,) = generate(model, OPENING, settings).sequences
     assert written(page) == [greedy.token_ids]
