@@ -10,11 +10,13 @@ import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
+from nbclient.output_widget import OutputWidget
 from nbformat import NotebookNode
 from PIL import Image
 
@@ -185,6 +187,25 @@ def test_an_error_inside_an_output_widget_is_found(tmp_path: Path):
     source = "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n    1 / 0\nout"
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         execute(notebook_of(source), tmp_path)
+
+
+@pytest.mark.process
+def test_a_reply_that_comes_while_a_widget_answers_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The cell has ended before the widget's answer is sent, and sending takes the only sign of its reply."""
+    answer = OutputWidget.sync_state
+
+    def answer_late(widget: OutputWidget) -> None:
+        time.sleep(1)
+        answer(widget)
+
+    monkeypatch.setattr(OutputWidget, "sync_state", answer_late)
+    source = "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n    print(1)\nout"
+    start = time.monotonic()
+    execute(notebook_of(source), tmp_path, timeout=120)
+    # Not only when the cell's time is up.
+    assert time.monotonic() - start < 120
 
 
 def test_widget_views_go_and_what_stands_beside_them_stays():

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import zmq
 from matplotlib import font_manager
 from nbclient import NotebookClient
 from nbformat import NotebookNode, from_dict
@@ -68,7 +69,7 @@ def execute(
         own = {"IPYTHONDIR": profile, **ENVIRONMENT, **(environment or {})}
         # In an event loop of its own, not in the one that jupyter_client 7 shares between all its clients.
         with asyncio.Runner() as runner:
-            runner.run(_execute_and_keep_asking(client, {**os.environ, **own}))
+            runner.run(_execute_and_keep_looking(client, {**os.environ, **own}))
     for widget in client.widget_state.values():
         for output in widget.get("outputs", []):
             if output["output_type"] == "error":
@@ -76,20 +77,26 @@ def execute(
     tidy(notebook)
 
 
-async def _execute_and_keep_asking(client: NotebookClient, environment: dict[str, str]) -> None:
-    """Run all cells. jupyter_client 7 may sleep on although a message has come: the next one wakes it."""
+async def _execute_and_keep_looking(client: NotebookClient, environment: dict[str, str]) -> None:
+    """Run all cells, and see messages of which nothing told the event loop.
 
-    async def keep_asking() -> None:
+    jupyter_client sends through a second handle of a socket. What has come in by then is told once, and may be told to that
+    handle: ZeroMQ's file descriptor is edge-triggered. Asking pyzmq's asynchronous socket for its events finds it.
+    """
+
+    async def keep_looking() -> None:
         while True:
-            await asyncio.sleep(5)
+            await asyncio.sleep(1)
             if client.kc is not None:
-                client.kc.kernel_info()
+                for channel in (client.kc.shell_channel, client.kc.iopub_channel):
+                    if channel.is_alive():
+                        channel.socket.get(zmq.EVENTS)
 
-    asking = asyncio.create_task(keep_asking())
+    looking = asyncio.create_task(keep_looking())
     try:
         await client.async_execute(env=environment)
     finally:
-        asking.cancel()
+        looking.cancel()
 
 
 def tidy(notebook: NotebookNode) -> None:
