@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from lab_browser import (
     write_notebook,
 )
 from lab_oracle import Percent, distribution_by_hand
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from helpers.lab.next_token_view import CHART_ROWS
 from helpers.lab.presets import nearest, top_k_scale
@@ -73,7 +74,16 @@ def address(folder):
 @pytest.fixture
 def lab_alone(folder, request):
     """Of the lesson, what the lab stands on: a notebook for each test, with a kernel and so a history of its own."""
-    name = f"{request.node.originalname}.ipynb"
+    return write_lab(folder, f"{request.node.originalname}.ipynb")
+
+
+@pytest.fixture(scope="module")
+def lab_shared(folder):
+    """The same for tests that leave nothing behind: the kernel goes on, and each page begins a new lab."""
+    return write_lab(folder, "shared.ipynb")
+
+
+def write_lab(folder: Path, name: str) -> str:
     lesson = nbformat.read(folder / LESSON, as_version=4)
     write_notebook(folder / name, *cells_for(lesson, "SamplingLab("))
     return name
@@ -91,14 +101,18 @@ def artefacts() -> Path:
     return folder
 
 
-@pytest.fixture
-def browser_context_args(browser_context_args):
-    return {**browser_context_args, "viewport": {"width": 1280, "height": 1600}}
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all, as a reader's browser is: it keeps JupyterLab's scripts."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1600})
+    yield context
+    context.close()
 
 
 @pytest.fixture
-def page(page: Page):
+def page(context: BrowserContext) -> Iterator[Page]:
     """A page on which an error in the console fails the test, and which asks nothing of the network but the badge."""
+    page = context.new_page()
     page.set_default_timeout(PATIENCE)
     errors, asked = [], []
 
@@ -114,6 +128,7 @@ def page(page: Page):
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
+    page.close()
     if ipywidgets.__version__.startswith("7."):
         errors = [error for error in errors if error not in ERRORS_OF_IPYWIDGETS_7]
     assert errors == []
@@ -413,9 +428,9 @@ def generate_button(page: Page):
     return page.get_by_role("button", name="生成", exact=True)
 
 
-def test_on_a_phone_and_at_200_percent_everything_fits(page, address, lab_alone, artefacts):
+def test_on_a_phone_and_at_200_percent_everything_fits(page, address, lab_shared, artefacts):
     page.set_viewport_size({"width": 360, "height": 1400})
-    open_notebook(page, address, lab_alone)
+    open_notebook(page, address, lab_shared)
     close_files(page)
     run_all(page)
     output = lab_output(page)
@@ -466,11 +481,11 @@ def test_the_readers_first_text_comes_within_a_screen_and_a_half(page, address, 
 
 
 def test_on_a_school_laptop_controls_chart_and_first_text_are_in_sight_at_once(
-    page, address, lab_alone, artefacts
+    page, address, lab_shared, artefacts
 ):
     """1366 x 768 with all of JupyterLab's bars and its list of files; the lab's first line is at the top."""
     page.set_viewport_size({"width": 1366, "height": 768})
-    open_notebook(page, address, lab_alone)
+    open_notebook(page, address, lab_shared)
     run_all(page)
     output = lab_output(page)
     prompt = page.get_by_label("prompt", exact=True)
@@ -494,8 +509,8 @@ def test_on_a_school_laptop_controls_chart_and_first_text_are_in_sight_at_once(
     assert {name for name, place in places.items() if not in_sight(page, place)} == set()
 
 
-def test_in_the_dark_and_without_a_mouse(page, address, lab_alone, lm, artefacts):
-    open_notebook(page, address, lab_alone)
+def test_in_the_dark_and_without_a_mouse(page, address, lab_shared, lm, artefacts):
+    open_notebook(page, address, lab_shared)
     run_all(page)
     output = lab_output(page)
     change_theme(page, dark=True)

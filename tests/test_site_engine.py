@@ -237,9 +237,15 @@ def assert_logits_are_torchs(lm, folder, wasm, rows):
         assert (expected - torch.tensor(logits)).abs().max().item() < 1e-4
 
 
-@pytest.mark.parametrize("kind", ["wasm", "javascript"])
-def test_logits_are_torchs(lm, wasm, id_rows, kind):
-    assert_logits_are_torchs(lm, BUNDLED_PATH, str(wasm) if kind == "wasm" else None, id_rows)
+def test_logits_are_torchs(lm, wasm, id_rows):
+    assert_logits_are_torchs(lm, BUNDLED_PATH, str(wasm), id_rows)
+
+
+# In a text as long as the model JavaScript alone takes long.
+@pytest.mark.parametrize("longest", [65, pytest.param(math.inf, marks=pytest.mark.exact)])
+def test_logits_are_torchs_without_webassembly(lm, id_rows, longest):
+    rows = [ids for ids in id_rows if len(ids) <= longest]
+    assert_logits_are_torchs(lm, BUNDLED_PATH, None, rows)
 
 
 @pytest.mark.exact

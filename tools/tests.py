@@ -28,6 +28,10 @@ ELSEWHERE = "not (server or exact or slow)"
 AS_ANOTHER = "processor and not (process or alone)"
 
 
+# Where Python may keep nothing compiled, each worker, kernel and command would compile the tests and helpers again.
+COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
+
+
 class Stage(NamedTuple):
     """One command of a tier, run by this Python or by the one with Colab's versions."""
 
@@ -108,7 +112,7 @@ def main(arguments: list[str]) -> int:
         print(f"\n== {stage.name}", flush=True)
         start = time.monotonic()
         python = ENVIRONMENT / "bin" / "python" if stage.on_colabs_versions else sys.executable
-        environment = {**os.environ, **stage.environment}
+        environment = {**os.environ, **COMPILED_ONCE, **stage.environment}
         code = subprocess.run([str(python), *stage.command], cwd=ROOT, env=environment).returncode
         done.append((stage, time.monotonic() - start, code))
     print(f"\n== where the time of make {chosen.tier} went")

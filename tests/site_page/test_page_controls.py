@@ -196,7 +196,7 @@ def test_stop_ends_with_what_was_written_and_the_page_answers_meanwhile(opened):
     page = opened(fragment(max_length=500, min_length=500, num_return_sequences=8), alone=True)
     # The page as slow as an old tablet's, the worker that writes as it is: texts grow faster than they can be drawn.
     page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 6})
-    until(page, "globalThis.lab?.run?.sequences[0].steps.length > 60")
+    until(page, "globalThis.lab?.run?.sequences[0].steps.length > 20")
     # While it writes, a slider's picture follows.
     slider(page, "top_k").press("Home")
     expect(box(page, "top_k")).to_have_value("0")
@@ -283,7 +283,7 @@ def test_a_hundred_draws_against_a_guess(opened):
 
 
 def test_two_settings_with_one_seed(opened, model):
-    page = opened(fragment(seed=42))
+    page = opened(fragment(seed=42, num_return_sequences=1))
     written(page)
     unfold(page)
     page.locator("#compare-pane summary").click()
@@ -441,7 +441,9 @@ def test_a_guess_that_is_none_is_told_and_stays(opened):
 
 
 def test_a_double_press_writes_one_text(opened):
-    page = opened(fragment(seed=5, max_length=200, min_length=200), alone=True)
+    page = opened(
+        fragment(seed=5, max_length=120, min_length=120, num_return_sequences=2), alone=True
+    )
     written(page)
     page.evaluate("globalThis.begun = 0; lab.on('run', () => begun++)")
     page.get_by_role("button", name="続きを書く", exact=True).dblclick()
@@ -456,7 +458,7 @@ def test_comparing_again_while_it_compares_mixes_nothing(opened):
     unfold(page)
     page.locator("#compare-pane summary").click()
     # Long enough to be interrupted.
-    page.evaluate("lab.set({ max_length: 200, min_length: 200 })")
+    page.evaluate("lab.set({ max_length: 140, min_length: 140 })")
     for name in "AB":
         page.get_by_role("button", name=f"今の設定を {name} にする", exact=True).click()
         page.evaluate("lab.set({ top_k: 20, top_p: 0.8 })")
@@ -477,4 +479,4 @@ def test_comparing_again_while_it_compares_mixes_nothing(opened):
     page.get_by_role("button", name="比べる", exact=True).click()
     until(page, "said.some(([words]) => words.includes('最初の違い'))")
     # Said once, of whole texts.
-    assert [told for told in page.evaluate("said") if told[0]] == [[alone, 2 * (200 - LENGTH)]]
+    assert [told for told in page.evaluate("said") if told[0]] == [[alone, 2 * (140 - LENGTH)]]

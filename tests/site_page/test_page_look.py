@@ -269,7 +269,7 @@ def test_what_a_finger_presses_is_large_enough_and_the_first_screen_has_all(open
 
 
 def test_on_paper_the_texts_are_whole_and_the_bars_have_their_colours(opened):
-    page = opened(fragment(seed=42, max_length=200, min_length=200), size=(360, 640), alone=True)
+    page = opened(fragment(seed=42, max_length=140, min_length=140), size=(360, 640), alone=True)
     written(page)
     page.get_by_role("button", name="English", exact=True).click()
     for state in ("folded", "unfolded", "vertical"):
