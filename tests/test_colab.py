@@ -77,11 +77,10 @@ SamplingLab(lm)
     execute(notebook, tmp_path)
     (listed,) = [o.text for o in notebook.cells[-1].outputs if o.get("name") == "stdout"]
 
-    owners = {
-        str(distribution.locate_file(file)): canonicalize_name(distribution.name)
-        for distribution in metadata.distributions()
-        for file in distribution.files or []
-    }
+    owners = {}
+    for distribution in metadata.distributions():
+        name = canonicalize_name(distribution.name)  # read from its metadata, each time
+        owners |= {str(distribution.locate_file(file)): name for file in distribution.files or []}
     site = str(Path(metadata.distribution("transformers").locate_file("")))
     loaded = {file for file in json.loads(listed) if "site-packages" in file}
     assert {

@@ -100,14 +100,14 @@ def lm():
     return load_model("aozora-mini", device="cpu")
 
 
-def cases(changes: dict[str, dict], prompts: list[str], tokens: int, seeds: list[int]):
+def cases(changes: dict[str, dict], prompts: list[str], tokens: int, seeds: list[int], **more):
     """(name, prompt, settings) of each combination; `tokens` new ones at most."""
     tokenizer = load_tokenizer()
     for name, change in changes.items():
         for prompt in prompts:
             length = len(tokenizer.encode(prompt, add_special_tokens=False))
             for seed in seeds:
-                settings = {"max_length": length + tokens, "seed": seed} | change
+                settings = {"max_length": length + tokens, "seed": seed} | more | change
                 yield name, prompt, SamplingSettings(**settings)
 
 
@@ -144,7 +144,7 @@ def compare_generations(lm, wasm: Path, asked: list) -> list[str]:
 
 
 def test_one_generation_a_setting_is_written_token_for_token(lm, wasm):
-    asked = list(cases(CHANGES, PROMPTS[:1], tokens=40, seeds=[42]))
+    asked = list(cases(CHANGES, PROMPTS[:1], tokens=40, seeds=[42], num_return_sequences=2))
     assert len(asked) == 20
     # Machines round differently; this is too few texts for more than one tie.
     assert len(compare_generations(lm, wasm, asked)) <= 1

@@ -86,9 +86,11 @@ def main() -> int:
         _run(
             "apt-get", "install", "--yes", "fontconfig", "fonts-noto-cjk", "fonts-noto-color-emoji"
         )
-    if apt and not find_browser():
-        _run("apt-get", "update")
-        _run("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
+    # Not each distribution has the smaller one.
+    for package in ("chromium-headless-shell", "chromium"):
+        if apt and not find_browser():
+            _run("apt-get", "update")
+            _run("apt-get", "install", "--yes", "--no-install-recommends", package)
     others = [("firefox-esr", find_firefox), ("webkit2gtk-driver", find_webkit_driver)]
     for package, find in others:
         if apt and not find():

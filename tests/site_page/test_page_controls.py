@@ -194,9 +194,10 @@ def test_settings_that_contradict_are_told_before_anything_is_lost(opened):
 
 def test_stop_ends_with_what_was_written_and_the_page_answers_meanwhile(opened):
     page = opened(fragment(max_length=500, min_length=500, num_return_sequences=8), alone=True)
+    until(page, "globalThis.lab?.run?.sequences[0].steps.length > 3")
     # The page as slow as an old tablet's, the worker that writes as it is: texts grow faster than they can be drawn.
     page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 6})
-    until(page, "globalThis.lab?.run?.sequences[0].steps.length > 20")
+    until(page, "lab.run.sequences[0].steps.length > 20")
     # While it writes, a slider's picture follows.
     slider(page, "top_k").press("Home")
     expect(box(page, "top_k")).to_have_value("0")

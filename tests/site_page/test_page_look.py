@@ -83,12 +83,13 @@ def test_in_both_languages_every_screen_holds_it_and_axe_finds_nothing_serious(o
     if language == "en-US":
         assert japanese_words(page) == []
     texts(page).first.locator(".token").nth(2).click()
-    for scheme in ("light", "dark"):
+    for scheme in ("dark", "light") if language == "ja-JP" else ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         found += serious(page)
-        for stage in ("tokens", "vectors", "scores", "lottery", "attention"):
-            page.locator(f"#way-{stage}").click()
-            found += serious(page, "#way")
+    # Each in one of the two: what they look like depends on no language.
+    for stage in ("tokens", "vectors", "scores", "lottery", "attention"):
+        page.locator(f"#way-{stage}").click()
+        found += serious(page, "#way")
     assert found == []
     if language == "en-US":
         page.get_by_role("button", name="日本語", exact=True).click()
