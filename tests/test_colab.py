@@ -79,7 +79,7 @@ SamplingLab(lm)
 
     owners = {}
     for distribution in metadata.distributions():
-        name = canonicalize_name(distribution.name)  # read from its metadata, each time
+        name = canonicalize_name(distribution.name)  # parses its metadata: once, not for each file
         owners |= {str(distribution.locate_file(file)): name for file in distribution.files or []}
     site = str(Path(metadata.distribution("transformers").locate_file("")))
     loaded = {file for file in json.loads(listed) if "site-packages" in file}

@@ -26,8 +26,6 @@ SIDE_BY_SIDE = ["--dist", "loadgroup", "--no-loadscope-reorder", "-n", "2"]
 WITH_WAITING = [*SIDE_BY_SIDE[:-1], "3"]
 ELSEWHERE = "not (server or exact or slow)"
 AS_ANOTHER = "processor and not (process or alone)"
-
-
 # Where Python may keep nothing compiled, each worker, kernel and command would compile the tests and helpers again.
 COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
 

@@ -102,7 +102,7 @@ class Classroom(site.Handler):
             breaks = self.broken_text in (None, fields.get("seed", 0) // 100 % 100)
             if breaks and count == self.broken_after and type(self).broken_times:
                 type(self).broken_times -= 1
-                assert self.may_break.acquire(timeout=PATIENCE / 1000)
+                self.may_break.acquire(timeout=PATIENCE / 1000)
                 return
             logprobs = self._scores(ids, fields).log_softmax(-1)
             token = int(logprobs.argmax())
